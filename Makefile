@@ -1,0 +1,23 @@
+# integration_health: build, install and test with PGXS.
+#   make PG_CONFIG=...          build against one PostgreSQL
+#   make install                install into it
+#   make unit                   the pure rules, with cmocka (no server needed)
+#   make installcheck           pg_regress, against a running server
+#   make installcheck-tap       TAP tests, with servers of their own (not as root)
+
+EXTENSION = integration_health
+MODULE_big = integration_health
+DATA = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control).sql
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+PG_CPPFLAGS = -I$(srcdir)/src
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(shell cat test/schedule))
+REGRESS_OPTS = --inputdir=test --outputdir=. --expecteddir=. --load-extension= 
+TAP_TESTS = 1
+EXTRA_CLEAN = test/unit/test_rules
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)

@@ -1,0 +1,46 @@
+/*
+ * check_rules.h
+ *	  The rules by which a check changes the state of its pair (org_id, integration_type).
+ *	  Plain values in, plain values out; nothing here touches the backend.
+ */
+#ifndef IH_CHECK_RULES_H
+#define IH_CHECK_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Number of checks that the history keeps of each pair: one day of one every 15 minutes. */
+#define HISTORY_SLOTS 96
+
+/* The labels of the SQL type integration_health_state, in its order. */
+typedef enum HealthState
+{
+	HEALTH_HEALTHY,
+	HEALTH_DEGRADED,
+	HEALTH_UNHEALTHY,
+	HEALTH_UNKNOWN
+} HealthState;
+
+#define HEALTH_STATES (HEALTH_UNKNOWN + 1)
+
+/*
+ * What the extension keeps about a pair between two checks.  Times are microseconds of any one
+ * epoch.  last_healthy_at counts only where ever_healthy.
+ */
+typedef struct PairState
+{
+	HealthState status;
+	int64_t		checked_at;
+	int64_t		status_since;
+	int64_t		last_healthy_at;
+	bool		ever_healthy;
+	int32_t		consecutive_failures;
+	int64_t		check_no;
+} PairState;
+
+extern int16_t HistorySlot(int64_t check_no);
+extern bool CheckIsLate(const PairState *current, int64_t checked_at);
+extern PairState FirstCheck(HealthState status, int64_t checked_at);
+extern PairState NextCheck(const PairState *current, HealthState status, int64_t checked_at);
+
+#endif /* IH_CHECK_RULES_H */

@@ -1,0 +1,38 @@
+/*
+ * claim_rules.h
+ *	  Which claim is looked at, and what it has to say.  A claim's place is a path of keys
+ *	  ("app_metadata.role"); a setting holds several, separated by commas.
+ */
+#ifndef IH_CLAIM_RULES_H
+#define IH_CLAIM_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CLAIM_PATH_MAX_KEYS 4
+#define CLAIM_KEY_MAX_BYTES 64
+
+typedef struct ClaimPath
+{
+	int			nkeys;
+	char		keys[CLAIM_PATH_MAX_KEYS][CLAIM_KEY_MAX_BYTES];
+} ClaimPath;
+
+/* The strings that a claim holds: one for a string, each element for an array. */
+typedef struct ClaimValues
+{
+	int			nvalues;
+	const char **values;
+} ClaimValues;
+
+/* Looks a path up in some document; false when nothing is there. */
+typedef bool (*ClaimLookup)(void *document, const ClaimPath *path, ClaimValues *found);
+
+extern const char *ClaimPathsProblem(const char *paths);
+extern bool NextClaimPath(const char **paths, ClaimPath *path);
+extern bool FirstClaim(const char *paths, ClaimLookup lookup, void *document,
+					   ClaimValues *found);
+extern bool AnyClaimNames(const char *paths, ClaimLookup lookup, void *document,
+						  const char *wanted);
+
+#endif /* IH_CLAIM_RULES_H */

@@ -1,0 +1,55 @@
+/*
+ * compat.h
+ *	  Every difference between PostgreSQL 14 and 18 that the code meets.
+ */
+#ifndef IH_COMPAT_H
+#define IH_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/tuplestore.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 15 gave set-returning functions one way to set up their tuplestore, and settings a prefix. */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+
+static inline void
+InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller;
+	TupleDesc	tupdesc;
+
+	Assert(flags == 0);
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		!(rsinfo->allowedModes & SFRM_Materialize))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("set-valued function called in context that cannot accept a set")));
+
+	caller = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
+	rsinfo->setDesc = BlessTupleDesc(tupdesc);
+	MemoryContextSwitchTo(caller);
+}
+#endif
+
+/* 16 made one function of the ownership checks of all kinds of object. */
+#if PG_VERSION_NUM < 160000
+#define IsRelationOwner(relid, roleid) pg_class_ownercheck(relid, roleid)
+#else
+#define IsRelationOwner(relid, roleid) object_ownercheck(RelationRelationId, relid, roleid)
+#endif
+
+#endif /* IH_COMPAT_H */

@@ -1,0 +1,116 @@
+/*
+ * cron.c
+ *	  Registers the extension's jobs with pg_cron, as the caller and when the caller asks: a job
+ *	  made by the extension script would take a jobid that a restore of cron.job needs.
+ */
+#include "integration_health.h"
+
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(ih_schedule_jobs);
+PG_FUNCTION_INFO_V1(ih_unschedule_jobs);
+
+/* In the order of the arguments of schedule_integration_health_jobs. */
+static const struct
+{
+	const char *name;
+	const char *function;
+} jobs[] = {
+	{ "integration_health_cleanup", "integration_health_cleanup" },
+	{ "integration_health_counts", "integration_health_compact" },
+	{ "integration_health_stale", "mark_stale_health" },
+};
+
+/*
+ * RequireCron raises 0A000 where pg_cron is not in this database.
+ */
+static void
+RequireCron(void)
+{
+	if (!OidIsValid(get_extension_oid("pg_cron", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("pg_cron is not installed in this database"),
+				 errhint("Add pg_cron to shared_preload_libraries, set cron.database_name to this "
+						 "database, restart, and run CREATE EXTENSION pg_cron.")));
+}
+
+/*
+ * ih_schedule_jobs is schedule_integration_health_jobs(cleanup, counts, stale).
+ */
+Datum
+ih_schedule_jobs(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+
+	RequireCron();
+	for (size_t i = 0; i < lengthof(jobs); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("a schedule must not be null"),
+							errhint("Leave the argument out for its default.")));
+	}
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	for (size_t i = 0; i < lengthof(jobs); i++)
+	{
+		Oid			argtypes[3] = { TEXTOID, TEXTOID, TEXTOID };
+		char	   *command = psprintf(
+			  "SELECT %s()", quote_qualified_identifier(schema, jobs[i].function));
+		Datum		values[4];
+		bool		nulls[4] = { false };
+		Datum		job[3];
+
+		job[0] = CStringGetTextDatum(jobs[i].name);
+		job[1] = PG_GETARG_DATUM(i);
+		job[2] = CStringGetTextDatum(command);
+		if (SPI_execute_with_args("SELECT cron.schedule($1, $2, $3)", 3, argtypes, job, NULL,
+								  false, 1) != SPI_OK_SELECT)
+			elog(ERROR, "cron.schedule failed");
+
+		values[0] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &nulls[0]);
+		values[1] = job[0];
+		values[2] = job[1];
+		values[3] = job[2];
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * ih_unschedule_jobs is unschedule_integration_health_jobs().
+ */
+Datum
+ih_unschedule_jobs(PG_FUNCTION_ARGS)
+{
+	int64		removed = 0;
+
+	(void) fcinfo;
+	RequireCron();
+	SPI_connect();
+	for (size_t i = 0; i < lengthof(jobs); i++)
+	{
+		Oid			argtypes[1] = { TEXTOID };
+		Datum		values[1] = { CStringGetTextDatum(jobs[i].name) };
+
+		if (SPI_execute_with_args(
+				"SELECT cron.unschedule(j.jobid) FROM cron.job AS j"
+				" WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1"
+				" AND j.username::pg_catalog.text OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.text"
+				" AND j.database::pg_catalog.text OPERATOR(pg_catalog.=)"
+				"     pg_catalog.current_database()::pg_catalog.text",
+				1, argtypes, values, NULL, false, 0) != SPI_OK_SELECT)
+			elog(ERROR, "cron.unschedule failed");
+		removed += (int64) SPI_processed;
+	}
+	SPI_finish();
+	PG_RETURN_INT32((int32) removed);
+}

@@ -1,0 +1,179 @@
+/*
+ * grant.c
+ *	  Who may do what.  The one list of rights that the extension hands out, used by the extension
+ *	  script for Supabase's roles and by grant_integration_health for a site's own.
+ */
+#include "integration_health.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "catalog/dependency.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "relations.h"
+
+PG_FUNCTION_INFO_V1(ih_grant);
+
+#define READER_FUNCTIONS                                                                     \
+	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids(),"                                 \
+	" %1$s.integration_health_can_read(uuid),"                                               \
+	" %1$s.integration_health_trend_start(integer),"                                         \
+	" %1$s.get_org_health_status(uuid),"                                                     \
+	" %1$s.get_health_trend(uuid, text, integer),"                                           \
+	" %1$s.get_global_health_summary(),"                                                     \
+	" %1$s.get_global_health_problems(integer)"
+
+/* What authenticated may do. */
+static const char *const reader_rights[] = {
+	"SELECT ON %1$s.integration_types, %1$s.integration_health_status,"
+	" %1$s.integration_health_history",
+	READER_FUNCTIONS,
+	NULL
+};
+
+/* What service_role may do.  An upsert that sets its keys needs UPDATE on them. */
+static const char *const writer_rights[] = {
+	"ALL ON %1$s.integration_types",
+	"SELECT, DELETE ON %1$s.integration_health_status",
+	"INSERT (org_id, integration_type, status, latency_ms, http_status, error, checked_at),"
+	" UPDATE (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"
+	" ON %1$s.integration_health_status",
+	"SELECT ON %1$s.integration_health_history, %1$s.integration_health_counts",
+	READER_FUNCTIONS,
+	"EXECUTE ON FUNCTION"
+	" %1$s.record_health_check(uuid, text, %1$s.integration_health_state, integer, integer, text,"
+	"   timestamptz),"
+	" %1$s.record_health_checks(jsonb),"
+	" %1$s.integration_health_cleanup(interval, integer),"
+	" %1$s.mark_stale_health(integer),"
+	" %1$s.integration_health_compact(),"
+	" %1$s.schedule_integration_health_jobs(text, text, text),"
+	" %1$s.unschedule_integration_health_jobs()",
+	NULL
+};
+
+/*
+ * Execute runs one GRANT or REVOKE with the caller's rights.
+ */
+static void
+Execute(const char *command)
+{
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "SPI_execute returned %s for %s", SPI_result_code_string(SPI_result), command);
+}
+
+/*
+ * RevokeAll takes every right on every table and function of the extension from a list of roles.
+ * 42501, before anything is done, when the caller is not the owner of one of the tables.
+ */
+static void
+RevokeAll(Oid extension, const char *roles)
+{
+	Oid			argtypes[1] = { OIDOID };
+	Datum		values[1] = { ObjectIdGetDatum(extension) };
+	uint64		nmembers;
+	SPITupleTable *members;
+
+	if (SPI_execute_with_args(
+			"SELECT o.type, o.identity, d.classid, d.objid"
+			"  FROM pg_catalog.pg_depend AS d,"
+			"       pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o"
+			" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass"
+			"   AND d.refobjid OPERATOR(pg_catalog.=) $1"
+			"   AND d.deptype OPERATOR(pg_catalog.=) 'e'"
+			"   AND o.type OPERATOR(pg_catalog.=) ANY ('{table,sequence,function}'::pg_catalog.text[])"
+			" ORDER BY d.classid, d.objid",
+			1, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not list the members of extension %u", extension);
+	nmembers = SPI_processed;
+	members = SPI_tuptable;
+
+	for (uint64 i = 0; i < nmembers; i++)
+	{
+		HeapTuple	member = members->vals[i];
+		bool		isnull;
+		Oid			classid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 3, &isnull));
+		Oid			objid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 4, &isnull));
+
+		if (classid == RelationRelationId && !IsRelationOwner(objid, GetUserId()))
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("must be owner of table %s", get_rel_name(objid))));
+	}
+	for (uint64 i = 0; i < nmembers; i++)
+		Execute(psprintf("REVOKE ALL ON %s %s FROM %s",
+						 SPI_getvalue(members->vals[i], members->tupdesc, 1),
+						 SPI_getvalue(members->vals[i], members->tupdesc, 2), roles));
+}
+
+/*
+ * RoleArgument returns the name of the role in argument argno, quoted; NULL when it is null, 42704
+ * when there is no such role.
+ */
+static const char *
+RoleArgument(FunctionCallInfo fcinfo, int argno)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(argno))
+		return NULL;
+	name = GetUserNameFromId(PG_GETARG_OID(argno), true);
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role with OID %u does not exist", PG_GETARG_OID(argno)),
+						errhint("Give the name of a role, or NULL for none.")));
+	return quote_identifier(name);
+}
+
+/*
+ * GrantAll grants a list of rights to a role.
+ */
+static void
+GrantAll(const char *const *rights, const char *schema, const char *role)
+{
+	for (; *rights != NULL; rights++)
+	{
+		char	   *right = psprintf(*rights, schema);
+
+		Execute(psprintf("GRANT %s TO %s", right, role));
+	}
+}
+
+/*
+ * ih_grant is grant_integration_health(reader, writer).
+ */
+Datum
+ih_grant(PG_FUNCTION_ARGS)
+{
+	const char *schema = quote_identifier(get_namespace_name(SchemaOfFunction(fcinfo)));
+	const char *reader = RoleArgument(fcinfo, 0);
+	const char *writer = RoleArgument(fcinfo, 1);
+	StringInfoData roles;
+
+	if (writer != NULL && !has_bypassrls_privilege(PG_GETARG_OID(1)))
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg("role %s is subject to row-level security and will not be able to record checks",
+								 writer),
+						  errhint("ALTER ROLE %s BYPASSRLS, or make a policy for it.", writer)));
+
+	initStringInfo(&roles);
+	appendStringInfoString(&roles, "PUBLIC");
+	if (OidIsValid(get_role_oid("anon", true)))
+		appendStringInfoString(&roles, ", anon");
+	if (reader != NULL)
+		appendStringInfo(&roles, ", %s", reader);
+	if (writer != NULL)
+		appendStringInfo(&roles, ", %s", writer);
+
+	SPI_connect();
+	RevokeAll(getExtensionOfObject(ProcedureRelationId, fcinfo->flinfo->fn_oid), roles.data);
+	if (reader != NULL)
+		GrantAll(reader_rights, schema, reader);
+	if (writer != NULL)
+		GrantAll(writer_rights, schema, writer);
+	SPI_finish();
+	PG_RETURN_VOID();
+}

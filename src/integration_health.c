@@ -1,0 +1,80 @@
+/*
+ * integration_health.c
+ *	  Module start, settings, and the check of an argument that several functions have.
+ */
+#include "integration_health.h"
+
+#include "claim_rules.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+char	   *ih_org_claims;
+char	   *ih_role_claims;
+char	   *ih_admin_role;
+
+/*
+ * CheckClaimPaths is the check hook of the settings that hold claim paths.
+ */
+static bool
+CheckClaimPaths(char **newval, void **extra, GucSource source)
+{
+	const char *problem = ClaimPathsProblem(*newval);
+
+	(void) extra;
+	(void) source;
+	if (problem != NULL)
+		GUC_check_errdetail("%s", problem);
+	return problem == NULL;
+}
+
+/*
+ * CheckAdminRole is the check hook of integration_health.admin_role.
+ */
+static bool
+CheckAdminRole(char **newval, void **extra, GucSource source)
+{
+	(void) extra;
+	(void) source;
+	if ((*newval)[0] != '\0')
+		return true;
+	GUC_check_errdetail("The name of a role is not empty.");
+	return false;
+}
+
+/*
+ * _PG_init defines the settings.  They decide who sees what, so only a superuser sets them.
+ */
+void
+_PG_init(void)
+{
+	DefineCustomStringVariable("integration_health.org_claims",
+							   "Claims that name the caller's organisations.",
+							   "Paths in request.jwt.claims, separated by commas; the first that is there counts.",
+							   &ih_org_claims, "app_metadata.org_id, org_id", PGC_SUSET, 0,
+							   CheckClaimPaths, NULL, NULL);
+	DefineCustomStringVariable("integration_health.role_claims",
+							   "Claims that name the caller's roles in the application.",
+							   "Paths in request.jwt.claims, separated by commas; all of them count.",
+							   &ih_role_claims, "app_metadata.role, user_role, role", PGC_SUSET,
+							   0, CheckClaimPaths, NULL, NULL);
+	DefineCustomStringVariable("integration_health.admin_role",
+							   "Application role that may see all organisations together.", NULL,
+							   &ih_admin_role, "global_admin", PGC_SUSET, 0, CheckAdminRole,
+							   NULL, NULL);
+	MarkGUCPrefixReserved("integration_health");
+}
+
+/*
+ * MaxRowsArgument returns argument argno, a number of rows; 22023 when it is null or below 1.
+ */
+int32
+MaxRowsArgument(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno) || PG_GETARG_INT32(argno) < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_rows must be at least 1"),
+						errhint("Leave the argument out for its default.")));
+	return PG_GETARG_INT32(argno);
+}

@@ -1,0 +1,19 @@
+/*
+ * integration_health.h
+ *	  What the files of the extension share: settings, and checks of arguments.
+ */
+#ifndef INTEGRATION_HEALTH_H
+#define INTEGRATION_HEALTH_H
+
+#include "compat.h"
+
+#include "fmgr.h"
+
+/* Settings; paths as claim_rules.h describes them. */
+extern char *ih_org_claims;
+extern char *ih_role_claims;
+extern char *ih_admin_role;
+
+extern int32 MaxRowsArgument(FunctionCallInfo fcinfo, int argno);
+
+#endif /* INTEGRATION_HEALTH_H */

@@ -1,0 +1,141 @@
+/*
+ * owner_query.c
+ *	  Runs saved SPI plans as the owner of a table, free of the caller's rights, row-level security
+ *	  and search_path.  Every name and operator in the queries is qualified.
+ */
+#include "owner_query.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "relations.h"
+
+static const char placeholder[] = "@schema@";
+
+/*
+ * QualifiedText returns the text of a query with its placeholders replaced, in the current context.
+ */
+static char *
+QualifiedText(const char *text, Oid schema)
+{
+	const char *name = quote_identifier(get_namespace_name(schema));
+	StringInfoData result;
+	const char *found;
+
+	initStringInfo(&result);
+	while ((found = strstr(text, placeholder)) != NULL)
+	{
+		appendBinaryStringInfo(&result, text, found - text);
+		appendStringInfoString(&result, name);
+		text = found + strlen(placeholder);
+	}
+	appendStringInfoString(&result, text);
+	return result.data;
+}
+
+/*
+ * Prepare makes the plan of a query for a table and keeps it for the session.
+ */
+static void
+Prepare(OwnerQuery *query, Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+	Oid			argtypes[OWNER_QUERY_MAX_ARGS];
+	char	   *text = QualifiedText(query->text, schema);
+
+	if (query->plan != NULL)
+	{
+		SPI_freeplan(query->plan);
+		query->plan = NULL;
+	}
+	for (int i = 0; i < query->nargs; i++)
+		argtypes[i] = OidIsValid(query->argtypes[i]) ? query->argtypes[i] : StateType(schema);
+
+	query->plan = SPI_prepare(text, query->nargs, argtypes);
+	if (query->plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), text);
+	if (SPI_keepplan(query->plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	query->relid = relid;
+}
+
+/*
+ * OwnerOf returns the role that owns a table.
+ */
+static Oid
+OwnerOf(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * RunOwnerQuery runs a query as the owner of table relid and returns the number of rows processed.
+ * The caller is connected to SPI and finds the result in SPI_tuptable.
+ */
+uint64
+RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bool read_only)
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			result;
+
+	/*
+	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
+	 * and the flags are the same for both.  An error restores them with the (sub)transaction.
+	 */
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(OwnerOf(relid), save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
+											   SECURITY_NOFORCE_RLS);
+
+	/* An invalid plan is made anew, not only analysed anew: the schema may have a new name. */
+	if (query->plan == NULL || query->relid != relid || !SPI_plan_is_valid(query->plan))
+		Prepare(query, relid);
+	result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * RunOwnerCommand runs a command that writes, in a connection of its own, and returns the number of
+ * rows that it wrote.
+ */
+int64
+RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls)
+{
+	uint64		written;
+
+	SPI_connect();
+	written = RunOwnerQuery(query, relid, values, nulls, false);
+	SPI_finish();
+	return (int64) written;
+}
+
+/*
+ * TruncateAsOwner runs a TRUNCATE of table relid unless the table is empty: it may be named in the
+ * very command whose trigger brought us here, and cannot be truncated twice over then.
+ */
+void
+TruncateAsOwner(OwnerQuery *truncate, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+	bool		is_empty = RelationGetNumberOfBlocks(rel) == 0;
+
+	table_close(rel, NoLock);
+	if (!is_empty)
+		RunOwnerCommand(truncate, relid, NULL, NULL);
+}

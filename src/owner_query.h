@@ -1,0 +1,33 @@
+/*
+ * owner_query.h
+ *	  Queries that are the extension's own act, whoever caused them.
+ */
+#ifndef IH_OWNER_QUERY_H
+#define IH_OWNER_QUERY_H
+
+#include "integration_health.h"
+
+#include "executor/spi.h"
+
+#define OWNER_QUERY_MAX_ARGS 9
+
+/*
+ * A query, and the plan that the session keeps for it.  In the text @schema@ stands for the schema
+ * of the table; in argtypes InvalidOid stands for integration_health_state.
+ */
+typedef struct OwnerQuery
+{
+	const char *text;
+	int			nargs;
+	Oid			argtypes[OWNER_QUERY_MAX_ARGS];
+	Oid			relid;
+	SPIPlanPtr	plan;
+} OwnerQuery;
+
+extern uint64 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls,
+							bool read_only);
+extern int64 RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls);
+
+extern void TruncateAsOwner(OwnerQuery *truncate, Oid relid);
+
+#endif /* IH_OWNER_QUERY_H */

@@ -1,0 +1,232 @@
+/*
+ * record.c
+ *	  record_health_checks: many checks in one call, with the caller's own rights.
+ *	  What makes a check valid is said by the tables' constraints alone.  The whole array is tried
+ *	  at once; only if that fails are the entries tried one by one, to name the bad one.
+ */
+#include "integration_health.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+PG_FUNCTION_INFO_V1(ih_record_health_checks);
+
+static const char *const check_keys[] = { "org_id",		 "integration_type", "status",	  "latency_ms",
+										  "http_status", "error",			 "checked_at" };
+
+/*
+ * One statement records the checks that are number $2 of their pair by time, in the order of the
+ * keys, so that two callers cannot deadlock.
+ */
+static const char record_round[] =
+	"WITH entry AS MATERIALIZED ("
+	"  SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,"
+	"         COALESCE(e.checked_at, pg_catalog.now()) AS checked_at,"
+	"         pg_catalog.row_number() OVER (PARTITION BY e.org_id, e.integration_type"
+	"           ORDER BY COALESCE(e.checked_at, pg_catalog.now()), e.place) AS round"
+	"    FROM ROWS FROM (pg_catalog.jsonb_to_recordset($1) AS ("
+	"           org_id pg_catalog.uuid, integration_type pg_catalog.text,"
+	"           status %1$s.integration_health_state, latency_ms pg_catalog.int4,"
+	"           http_status pg_catalog.int4, error pg_catalog.text,"
+	"           checked_at pg_catalog.timestamptz))"
+	"         WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status,"
+	"                               error, checked_at, place)"
+	"), recorded AS ("
+	"  INSERT INTO %1$s.integration_health_status AS s"
+	"         (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"
+	"  SELECT org_id, integration_type, status, latency_ms, http_status, error, checked_at"
+	"    FROM entry WHERE round OPERATOR(pg_catalog.=) $2"
+	"   ORDER BY org_id, integration_type"
+	"  ON CONFLICT (org_id, integration_type) DO UPDATE"
+	"     SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,"
+	"         http_status = EXCLUDED.http_status, error = EXCLUDED.error,"
+	"         checked_at = EXCLUDED.checked_at"
+	"  RETURNING s.org_id"
+	") SELECT (SELECT pg_catalog.count(*) FROM recorded), (SELECT pg_catalog.max(round) FROM entry)";
+
+/*
+ * Record records an array of checks and returns how many.
+ */
+static int64
+Record(const char *query, Datum checks)
+{
+	Oid			argtypes[2] = { JSONBOID, INT8OID };
+	SPIPlanPtr	plan;
+	int64		recorded = 0;
+	int64		rounds = 1;
+
+	SPI_connect();
+	plan = SPI_prepare(query, 2, argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	for (int64 round = 1; round <= rounds; round++)
+	{
+		Datum		values[2] = { checks, Int64GetDatum(round) };
+		bool		isnull;
+		HeapTuple	counted;
+
+		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
+			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(SPI_result));
+		counted = SPI_tuptable->vals[0];
+		recorded += DatumGetInt64(SPI_getbinval(counted, SPI_tuptable->tupdesc, 1, &isnull));
+		if (round == 1)
+		{
+			Datum		most = SPI_getbinval(counted, SPI_tuptable->tupdesc, 2, &isnull);
+
+			rounds = isnull ? 0 : DatumGetInt64(most);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_finish();
+	return recorded;
+}
+
+/*
+ * TryRecord runs Record in a subtransaction, which is kept if it succeeds and keep is true.  It
+ * returns the error, or NULL, and in *recorded the number of checks.
+ */
+static ErrorData *
+TryRecord(const char *query, Datum checks, bool keep, int64 *recorded)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		*recorded = Record(query, checks);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/*
+ * IsBadData tells an error in what the caller sent from all the others (rights, locks, resources).
+ */
+static bool
+IsBadData(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+}
+
+/*
+ * ReportBadEntry raises the 22023 of a bad entry; place counts from 0, as JSON does.
+ */
+static void
+ReportBadEntry(int place, const char *problem)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("checks[%d]: %s", place, problem),
+					errhint("Nothing was recorded. Correct the entry and send all of them again.")));
+}
+
+/*
+ * RequireKnownKeys raises 22023 for an entry that is no object or has a key that means nothing: a
+ * misspelt one would otherwise be lost in silence.
+ */
+static void
+RequireKnownKeys(JsonbContainer *array)
+{
+	for (int place = 0; place < (int) JsonContainerSize(array); place++)
+	{
+		JsonbValue *entry = getIthJsonbValueFromContainer(array, place);
+		JsonbIterator *it;
+		JsonbValue	key;
+		JsonbIteratorToken token;
+
+		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
+			ReportBadEntry(place, "the entry is not a JSON object");
+		it = JsonbIteratorInit(entry->val.binary.data);
+		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+		{
+			bool		known = false;
+
+			if (token != WJB_KEY)
+				continue;
+			for (size_t i = 0; i < lengthof(check_keys) && !known; i++)
+				known = strlen(check_keys[i]) == (size_t) key.val.string.len &&
+					memcmp(check_keys[i], key.val.string.val, key.val.string.len) == 0;
+			if (!known)
+				ReportBadEntry(place, psprintf("unknown key \"%s\"",
+											   pnstrdup(key.val.string.val,
+														key.val.string.len)));
+		}
+	}
+}
+
+/*
+ * BlameEntry tries the entries one by one, undoing each, and raises the error of the first that
+ * fails.  It returns when none does.
+ */
+static void
+BlameEntry(const char *query, JsonbContainer *array)
+{
+	for (int place = 0; place < (int) JsonContainerSize(array); place++)
+	{
+		JsonbParseState *state = NULL;
+		JsonbValue *single;
+		ErrorData  *error;
+		int64		recorded;
+
+		CHECK_FOR_INTERRUPTS();
+		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		pushJsonbValue(&state, WJB_ELEM, getIthJsonbValueFromContainer(array, place));
+		single = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+
+		error = TryRecord(query, JsonbPGetDatum(JsonbValueToJsonb(single)), false, &recorded);
+		if (error != NULL && IsBadData(error))
+			ReportBadEntry(place, error->message);
+		if (error != NULL)
+			ReThrowError(error);
+	}
+}
+
+/*
+ * ih_record_health_checks is record_health_checks(checks).
+ */
+Datum
+ih_record_health_checks(PG_FUNCTION_ARGS)
+{
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	char	   *query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
+	Jsonb	   *checks;
+	ErrorData  *error;
+	int64		recorded;
+
+	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
+	if (checks == NULL || !JB_ROOT_IS_ARRAY(checks) || JB_ROOT_IS_SCALAR(checks))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("checks must be a JSON array of objects")));
+	RequireKnownKeys(&checks->root);
+
+	error = TryRecord(query, JsonbPGetDatum(checks), true, &recorded);
+	if (error != NULL && IsBadData(error))
+		BlameEntry(query, &checks->root);
+	if (error != NULL)
+		ReThrowError(error);
+	PG_RETURN_INT32((int32) recorded);
+}

@@ -1,0 +1,204 @@
+/*
+ * relations.c
+ *	  Finds the extension's own tables by the schema of its functions, never by search_path, and
+ *	  their columns by name, never by number: a site may have added or dropped some.
+ */
+#include "relations.h"
+
+#include "access/htup_details.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* InvalidOid: the type integration_health_state. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+} status_columns[STATUS_COLUMNS] = {
+	[COL_ORG_ID] = { "org_id", UUIDOID },
+	[COL_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
+	[COL_STATUS] = { "status", InvalidOid },
+	[COL_LATENCY_MS] = { "latency_ms", INT4OID },
+	[COL_HTTP_STATUS] = { "http_status", INT4OID },
+	[COL_ERROR] = { "error", TEXTOID },
+	[COL_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
+	[COL_STATUS_SINCE] = { "status_since", TIMESTAMPTZOID },
+	[COL_LAST_HEALTHY_AT] = { "last_healthy_at", TIMESTAMPTZOID },
+	[COL_CONSECUTIVE_FAILURES] = { "consecutive_failures", INT4OID },
+	[COL_CHECK_NO] = { "check_no", INT8OID },
+	[COL_RECORDED_AT] = { "recorded_at", TIMESTAMPTZOID },
+};
+
+static const char *const state_labels[HEALTH_STATES] = {
+	[HEALTH_HEALTHY] = "healthy",
+	[HEALTH_DEGRADED] = "degraded",
+	[HEALTH_UNHEALTHY] = "unhealthy",
+	[HEALTH_UNKNOWN] = "unknown",
+};
+
+/* The layout looked up last; relid is invalid when there is none or the table has changed. */
+static StatusLayout cached_layout;
+
+/*
+ * SchemaOfFunction returns the schema of the running SQL function, which is the extension's.
+ */
+Oid
+SchemaOfFunction(FunctionCallInfo fcinfo)
+{
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+
+	if (!OidIsValid(schema))
+		elog(ERROR, "function %u has no schema", fcinfo->flinfo->fn_oid);
+	return schema;
+}
+
+/*
+ * ExtensionTable returns the extension's table of that name; 42P01 when it is gone.
+ */
+Oid
+ExtensionTable(Oid schema, const char *name)
+{
+	Oid			relid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("table \"%s\" of extension integration_health is missing", name)));
+	return relid;
+}
+
+/*
+ * StateType returns the type integration_health_state; 42704 when it is gone.
+ */
+Oid
+StateType(Oid schema)
+{
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									   CStringGetDatum(STATE_TYPE), ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type \"%s\" of extension integration_health is missing", STATE_TYPE)));
+	return type;
+}
+
+/*
+ * HistoryOf returns the relation that keeps the history of the relation whose trigger fired.  This
+ * is the one place that decides it.  42809 for a table that is not the extension's own.
+ */
+Oid
+HistoryOf(Relation fired, Oid schema)
+{
+	if (RelationGetRelid(fired) != get_relname_relid(STATUS_TABLE, schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" has no health history", RelationGetRelationName(fired)),
+				 errdetail("The trigger function works on the extension's own table %s only.",
+						   STATUS_TABLE)));
+	return ExtensionTable(schema, HISTORY_TABLE);
+}
+
+/*
+ * ForgetLayout is the relcache callback that makes the next trigger look at the table again.
+ */
+static void
+ForgetLayout(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (relid == InvalidOid || relid == cached_layout.relid)
+		cached_layout.relid = InvalidOid;
+}
+
+/*
+ * FindColumn returns the number of a column of status; 42703 when it is not there, 42804 when it is
+ * not of the type that it was created with.
+ */
+static AttrNumber
+FindColumn(Relation status, const char *name, Oid type)
+{
+	TupleDesc	desc = RelationGetDescr(status);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
+			continue;
+		if (att->atttypid != type)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" of table \"%s\" is of type %s", name,
+								   RelationGetRelationName(status),
+								   format_type_be(att->atttypid)),
+							errdetail("Recording of checks needs type %s.", format_type_be(type)),
+							errtablecol(status, att->attnum)));
+		return att->attnum;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(status), name),
+			 errhint("Recording of checks needs the column as the extension created it."),
+			 errtable(status)));
+	return InvalidAttrNumber;	/* not reached */
+}
+
+/*
+ * StatusLayoutOf returns the layout of the status table, from the cache when nothing has changed.
+ * It is good until the next call.
+ */
+const StatusLayout *
+StatusLayoutOf(Relation status, Oid schema)
+{
+	static bool registered = false;
+	StatusLayout layout;
+	Oid			state_type;
+
+	if (cached_layout.relid == RelationGetRelid(status))
+		return &cached_layout;
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(ForgetLayout, (Datum) 0);
+		registered = true;
+	}
+
+	state_type = StateType(schema);
+	for (int i = 0; i < STATUS_COLUMNS; i++)
+		layout.attnum[i] =
+			FindColumn(status, status_columns[i].name,
+					   OidIsValid(status_columns[i].type) ? status_columns[i].type : state_type);
+	for (int i = 0; i < HEALTH_STATES; i++)
+	{
+		layout.label[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+										  ObjectIdGetDatum(state_type),
+										  CStringGetDatum(state_labels[i]));
+		if (!OidIsValid(layout.label[i]))
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE,
+								   state_labels[i])));
+	}
+	layout.relid = RelationGetRelid(status);
+	cached_layout = layout;
+	return &cached_layout;
+}
+
+/*
+ * StateOfLabel returns the state that an enum label stands for; 22023 for one that a site added.
+ */
+HealthState
+StateOfLabel(const StatusLayout *layout, Oid label)
+{
+	for (int i = 0; i < HEALTH_STATES; i++)
+	{
+		if (layout->label[i] == label)
+			return (HealthState) i;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("status is none that the extension knows"),
+					errhint("Use healthy, degraded, unhealthy or unknown.")));
+	return HEALTH_UNKNOWN;		/* not reached */
+}

@@ -1,0 +1,55 @@
+/*
+ * relations.h
+ *	  The extension's own tables, and where their columns are.
+ */
+#ifndef IH_RELATIONS_H
+#define IH_RELATIONS_H
+
+#include "integration_health.h"
+
+#include "access/attnum.h"
+#include "utils/relcache.h"
+
+#include "check_rules.h"
+
+#define TYPES_TABLE "integration_types"
+#define STATUS_TABLE "integration_health_status"
+#define HISTORY_TABLE "integration_health_history"
+#define COUNTS_TABLE "integration_health_counts"
+#define STATE_TYPE "integration_health_state"
+
+/* The columns of the status table that the trigger reads or writes. */
+typedef enum StatusColumn
+{
+	COL_ORG_ID,
+	COL_INTEGRATION_TYPE,
+	COL_STATUS,
+	COL_LATENCY_MS,
+	COL_HTTP_STATUS,
+	COL_ERROR,
+	COL_CHECKED_AT,
+	COL_STATUS_SINCE,
+	COL_LAST_HEALTHY_AT,
+	COL_CONSECUTIVE_FAILURES,
+	COL_CHECK_NO,
+	COL_RECORDED_AT
+} StatusColumn;
+
+#define STATUS_COLUMNS (COL_RECORDED_AT + 1)
+
+/* Where a status table has its columns, and the OIDs of the labels of its status. */
+typedef struct StatusLayout
+{
+	Oid			relid;
+	AttrNumber	attnum[STATUS_COLUMNS];
+	Oid			label[HEALTH_STATES];
+} StatusLayout;
+
+extern Oid	SchemaOfFunction(FunctionCallInfo fcinfo);
+extern Oid	ExtensionTable(Oid schema, const char *name);
+extern Oid	StateType(Oid schema);
+extern Oid	HistoryOf(Relation fired, Oid schema);
+extern const StatusLayout *StatusLayoutOf(Relation status, Oid schema);
+extern HealthState StateOfLabel(const StatusLayout *layout, Oid label);
+
+#endif /* IH_RELATIONS_H */

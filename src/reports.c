@@ -1,0 +1,127 @@
+/*
+ * reports.c
+ *	  The reports over all organisations, for global admins, and the time window of the trend.
+ *	  The role is checked before anything is read; what is read, is read as the owner.
+ */
+#include "integration_health.h"
+
+#include "access/tupdesc.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "claims.h"
+#include "owner_query.h"
+#include "relations.h"
+
+PG_FUNCTION_INFO_V1(ih_trend_start);
+PG_FUNCTION_INFO_V1(ih_global_summary);
+PG_FUNCTION_INFO_V1(ih_global_problems);
+
+#define MAX_TREND_HOURS 720
+
+/* The sums are taken before the join: one pass over the counts, whatever the number of types. */
+static OwnerQuery summary = {
+	.text =
+		"WITH counted AS ("
+		"  SELECT c.integration_type, c.status, pg_catalog.sum(c.delta)::pg_catalog.int8 AS pairs"
+		"    FROM @schema@.integration_health_counts AS c GROUP BY c.integration_type, c.status"
+		" ), spread AS ("
+		"  SELECT t.integration_type, t.display_name, t.monitoring_mode,"
+		"         COALESCE(pg_catalog.sum(n.pairs), 0)::pg_catalog.int8 AS total,"
+		"         COALESCE(pg_catalog.sum(n.pairs) FILTER (WHERE n.status OPERATOR(pg_catalog.=)"
+		"           'healthy'::@schema@.integration_health_state), 0)::pg_catalog.int8 AS healthy,"
+		"         COALESCE(pg_catalog.sum(n.pairs) FILTER (WHERE n.status OPERATOR(pg_catalog.=)"
+		"           'degraded'::@schema@.integration_health_state), 0)::pg_catalog.int8 AS degraded,"
+		"         COALESCE(pg_catalog.sum(n.pairs) FILTER (WHERE n.status OPERATOR(pg_catalog.=)"
+		"           'unhealthy'::@schema@.integration_health_state), 0)::pg_catalog.int8 AS unhealthy,"
+		"         COALESCE(pg_catalog.sum(n.pairs) FILTER (WHERE n.status OPERATOR(pg_catalog.=)"
+		"           'unknown'::@schema@.integration_health_state), 0)::pg_catalog.int8 AS unknown"
+		"    FROM @schema@.integration_types AS t"
+		"    LEFT JOIN counted AS n"
+		"      ON n.integration_type OPERATOR(pg_catalog.=) t.integration_type"
+		"   GROUP BY t.integration_type, t.display_name, t.monitoring_mode"
+		" ) SELECT s.*, CASE WHEN s.total OPERATOR(pg_catalog.>) 0 THEN pg_catalog.round("
+		"       100::pg_catalog.numeric OPERATOR(pg_catalog.*) s.healthy::pg_catalog.numeric"
+		"       OPERATOR(pg_catalog./) s.total::pg_catalog.numeric, 2) END"
+		"   FROM spread AS s ORDER BY s.display_name, s.integration_type",
+};
+
+static OwnerQuery problems = {
+	.text =
+		"SELECT s.org_id, s.integration_type, t.display_name, s.status, s.latency_ms,"
+		"       s.http_status, s.error, s.checked_at, s.status_since, s.last_healthy_at,"
+		"       s.consecutive_failures"
+		"  FROM @schema@.integration_health_status AS s"
+		"  JOIN @schema@.integration_types AS t"
+		"    ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+		" WHERE s.status OPERATOR(pg_catalog.<>) 'healthy'::@schema@.integration_health_state"
+		" ORDER BY CASE WHEN s.status OPERATOR(pg_catalog.=)"
+		"                    'unhealthy'::@schema@.integration_health_state THEN 1"
+		"               WHEN s.status OPERATOR(pg_catalog.=)"
+		"                    'degraded'::@schema@.integration_health_state THEN 2"
+		"               ELSE 3 END,"
+		"          s.status_since, s.org_id, s.integration_type"
+		" LIMIT $1",
+	.nargs = 1,
+	.argtypes = { INT4OID },
+};
+
+/*
+ * ReturnOwnerQuery makes the rows of a query, run as the owner of the status table, the result of
+ * a set-returning function.
+ */
+static void
+ReturnOwnerQuery(FunctionCallInfo fcinfo, OwnerQuery *query, Datum *values)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint64		nrows;
+
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	nrows = RunOwnerQuery(query, ExtensionTable(SchemaOfFunction(fcinfo), STATUS_TABLE), values,
+						  NULL, true);
+	Assert(SPI_tuptable->tupdesc->natts == rsinfo->setDesc->natts);
+	for (uint64 i = 0; i < nrows; i++)
+		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
+	SPI_finish();
+}
+
+/*
+ * ih_trend_start is integration_health_trend_start(hours).
+ */
+Datum
+ih_trend_start(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0) || PG_GETARG_INT32(0) < 1 || PG_GETARG_INT32(0) > MAX_TREND_HOURS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("hours must be between 1 and %d", MAX_TREND_HOURS),
+						errhint("Leave the argument out for the last 24 hours.")));
+	PG_RETURN_TIMESTAMPTZ(GetCurrentTransactionStartTimestamp() -
+						  PG_GETARG_INT32(0) * USECS_PER_HOUR);
+}
+
+/*
+ * ih_global_summary is get_global_health_summary().
+ */
+Datum
+ih_global_summary(PG_FUNCTION_ARGS)
+{
+	RequireAdminRole();
+	ReturnOwnerQuery(fcinfo, &summary, NULL);
+	return (Datum) 0;
+}
+
+/*
+ * ih_global_problems is get_global_health_problems(max_rows).
+ */
+Datum
+ih_global_problems(PG_FUNCTION_ARGS)
+{
+	Datum		values[1];
+
+	RequireAdminRole();
+	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));
+	ReturnOwnerQuery(fcinfo, &problems, values);
+	return (Datum) 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * restored.h
+ *	  Restored rows that look as if this transaction had recorded them.
+ */
+#ifndef IH_RESTORED_H
+#define IH_RESTORED_H
+
+#include "integration_health.h"
+
+#include "datatype/timestamp.h"
+
+extern void RememberRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at);
+extern bool WasRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at);
+
+#endif /* IH_RESTORED_H */

@@ -1,0 +1,29 @@
+/*
+ * ring.h
+ *	  The history ring: the last 96 checks of each pair.
+ */
+#ifndef IH_RING_H
+#define IH_RING_H
+
+#include "integration_health.h"
+
+#include "datatype/timestamp.h"
+
+/* A check as it goes into the ring.  Datums are the caller's. */
+typedef struct RingEntry
+{
+	Datum		org_id;
+	Datum		integration_type;
+	int64		check_no;
+	Oid			status;
+	NullableDatum latency_ms;
+	NullableDatum http_status;
+	NullableDatum error;
+	TimestampTz checked_at;
+} RingEntry;
+
+extern void RingWrite(Oid history, const RingEntry *entry);
+extern void RingForgetPair(Oid history, Datum org_id, Datum integration_type);
+extern void RingForgetAll(Oid history);
+
+#endif /* IH_RING_H */

@@ -1,0 +1,385 @@
+/*
+ * trigger.c
+ *	  The trigger of integration_health_status.  Before a row is written it stamps the columns that
+ *	  the extension keeps; it copies every check to the history ring and keeps the counts.
+ */
+#include "trigger.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "check_rules.h"
+#include "counts.h"
+#include "relations.h"
+#include "restored.h"
+#include "ring.h"
+
+PG_FUNCTION_INFO_V1(ih_status_trigger);
+
+/* What one call of the trigger works on. */
+typedef struct Firing
+{
+	TriggerData *data;
+	Oid			schema;
+	Oid			history;
+	TupleDesc	desc;
+	const StatusLayout *layout;
+} Firing;
+
+/*
+ * RequireTrigger returns the trigger data of a call; 39P01 when it is no trigger call or has
+ * arguments.
+ */
+TriggerData *
+RequireTrigger(FunctionCallInfo fcinfo, const char *function)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function \"%s\" was not called by a trigger", function)));
+	if (((TriggerData *) fcinfo->context)->tg_trigger->tgnargs != 0)
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function \"%s\" takes no trigger arguments", function)));
+	return (TriggerData *) fcinfo->context;
+}
+
+/*
+ * RefuseTriggerEvent raises 39P01 for an event, timing or level that the extension's own triggers
+ * do not have.
+ */
+void
+RefuseTriggerEvent(const char *function)
+{
+	ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+					errmsg("function \"%s\" was called for an event it does not serve", function),
+					errhint("It is attached by CREATE EXTENSION, and by nobody else.")));
+	pg_unreachable();
+}
+
+/*
+ * Stamp returns the present time for recorded_at: not before the start of the transaction, and
+ * later than any other stamp of it, so that it tells the rows that a transaction recorded from
+ * those that it restored.
+ */
+static TimestampTz
+Stamp(void)
+{
+	static TimestampTz transaction_start = 0;
+	static TimestampTz last = 0;
+	TimestampTz stamp = GetCurrentTimestamp();
+
+	if (transaction_start != GetCurrentTransactionStartTimestamp())
+	{
+		transaction_start = GetCurrentTransactionStartTimestamp();
+		last = transaction_start - 1;
+	}
+	if (stamp <= last)
+		stamp = last + 1;
+	last = stamp;
+	return stamp;
+}
+
+/*
+ * Column returns the value of a column of a status row.
+ */
+static NullableDatum
+Column(const Firing *firing, HeapTuple tuple, StatusColumn column)
+{
+	NullableDatum result;
+
+	result.value = heap_getattr(tuple, firing->layout->attnum[column], firing->desc,
+								&result.isnull);
+	return result;
+}
+
+/*
+ * RequiredColumn is Column for one that may not be null; 23502 names it.
+ */
+static Datum
+RequiredColumn(const Firing *firing, HeapTuple tuple, StatusColumn column)
+{
+	NullableDatum result = Column(firing, tuple, column);
+	AttrNumber	attnum = firing->layout->attnum[column];
+
+	if (result.isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in column \"%s\" of table \"%s\"",
+						NameStr(TupleDescAttr(firing->desc, attnum - 1)->attname),
+						RelationGetRelationName(firing->data->tg_relation)),
+				 errtablecol(firing->data->tg_relation, attnum)));
+	return result.value;
+}
+
+static HealthState
+StatusOf(const Firing *firing, HeapTuple tuple)
+{
+	return StateOfLabel(firing->layout,
+						DatumGetObjectId(RequiredColumn(firing, tuple, COL_STATUS)));
+}
+
+/*
+ * StateOf returns the state of a pair as a stored status row has it.
+ */
+static PairState
+StateOf(const Firing *firing, HeapTuple tuple)
+{
+	NullableDatum last_healthy_at = Column(firing, tuple, COL_LAST_HEALTHY_AT);
+	PairState	state;
+
+	state.status = StatusOf(firing, tuple);
+	state.checked_at = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_CHECKED_AT));
+	state.status_since = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_STATUS_SINCE));
+	state.ever_healthy = !last_healthy_at.isnull;
+	state.last_healthy_at =
+		state.ever_healthy ? DatumGetTimestampTz(last_healthy_at.value) : 0;
+	state.consecutive_failures =
+		DatumGetInt32(RequiredColumn(firing, tuple, COL_CONSECUTIVE_FAILURES));
+	state.check_no = DatumGetInt64(RequiredColumn(firing, tuple, COL_CHECK_NO));
+	return state;
+}
+
+/*
+ * StampedRow returns a copy of tuple with the columns that the extension keeps set to state.
+ */
+static HeapTuple
+StampedRow(const Firing *firing, HeapTuple tuple, const PairState *state)
+{
+	static const StatusColumn kept[] = { COL_CHECKED_AT,		   COL_STATUS_SINCE,
+										 COL_LAST_HEALTHY_AT,	   COL_CONSECUTIVE_FAILURES,
+										 COL_CHECK_NO,			   COL_RECORDED_AT };
+	Datum		values[lengthof(kept)] = {
+		TimestampTzGetDatum(state->checked_at),
+		TimestampTzGetDatum(state->status_since),
+		TimestampTzGetDatum(state->last_healthy_at),
+		Int32GetDatum(state->consecutive_failures),
+		Int64GetDatum(state->check_no),
+		TimestampTzGetDatum(Stamp()),
+	};
+	bool		nulls[lengthof(kept)] = { false, false, !state->ever_healthy, false, false, false };
+	int			attnums[lengthof(kept)];
+
+	for (size_t i = 0; i < lengthof(kept); i++)
+		attnums[i] = firing->layout->attnum[kept[i]];
+	return heap_modify_tuple_by_cols(tuple, firing->desc, lengthof(kept), attnums, values, nulls);
+}
+
+/*
+ * CopyToHistory writes a check, the application's columns of tuple, into the ring.
+ */
+static void
+CopyToHistory(const Firing *firing, HeapTuple tuple, int64 check_no, TimestampTz checked_at)
+{
+	RingEntry	entry;
+
+	entry.org_id = RequiredColumn(firing, tuple, COL_ORG_ID);
+	entry.integration_type = RequiredColumn(firing, tuple, COL_INTEGRATION_TYPE);
+	entry.check_no = check_no;
+	entry.status = DatumGetObjectId(RequiredColumn(firing, tuple, COL_STATUS));
+	entry.latency_ms = Column(firing, tuple, COL_LATENCY_MS);
+	entry.http_status = Column(firing, tuple, COL_HTTP_STATUS);
+	entry.error = Column(firing, tuple, COL_ERROR);
+	entry.checked_at = checked_at;
+	RingWrite(firing->history, &entry);
+}
+
+/*
+ * RequireLastPlace raises 55000 when a site's trigger would run after ours: it could change or
+ * drop a row that the history has already.
+ */
+static void
+RequireLastPlace(const Firing *firing, int16 event)
+{
+	TriggerDesc *all = firing->data->tg_relation->trigdesc;
+
+	for (int i = all->numtriggers - 1; i >= 0; i--)
+	{
+		const Trigger *other = &all->triggers[i];
+
+		if (other->tgoid == firing->data->tg_trigger->tgoid)
+			return;
+		if (TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event) &&
+			other->tgenabled != TRIGGER_DISABLED)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("trigger \"%s\" of table \"%s\" would run after the one that records checks",
+							other->tgname, RelationGetRelationName(firing->data->tg_relation)),
+					 errhint("Rename it so that it sorts before \"%s\".",
+							 firing->data->tg_trigger->tgname)));
+	}
+}
+
+/*
+ * StampInsert stamps a row that is about to be inserted, unless it is a restored one.  Nothing is
+ * copied yet: the row may still take the path of ON CONFLICT.
+ */
+static HeapTuple
+StampInsert(const Firing *firing)
+{
+	HeapTuple	row = firing->data->tg_trigtuple;
+	NullableDatum check_no = Column(firing, row, COL_CHECK_NO);
+	NullableDatum recorded_at = Column(firing, row, COL_RECORDED_AT);
+	PairState	first;
+
+	RequireLastPlace(firing, TRIGGER_TYPE_INSERT);
+	if (check_no.isnull != recorded_at.isnull)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("check_no and recorded_at go together"),
+						errdetail("A row with both is a restored one; a new check has neither.")));
+	if (!check_no.isnull)
+	{
+		if (DatumGetInt64(check_no.value) == 1)
+			RememberRestored(RequiredColumn(firing, row, COL_ORG_ID),
+							 RequiredColumn(firing, row, COL_INTEGRATION_TYPE),
+							 DatumGetTimestampTz(recorded_at.value));
+		return row;
+	}
+
+	first = FirstCheck(StatusOf(firing, row),
+					   DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT)));
+	return StampedRow(firing, row, &first);
+}
+
+/*
+ * CopyInsert copies the first check of a pair, now that its row is there, and counts the pair;
+ * restored rows came with their history and their counts.
+ */
+static void
+CopyInsert(const Firing *firing)
+{
+	HeapTuple	row = firing->data->tg_trigtuple;
+	Datum		org_id = RequiredColumn(firing, row, COL_ORG_ID);
+	Datum		integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
+	TimestampTz recorded_at = DatumGetTimestampTz(RequiredColumn(firing, row, COL_RECORDED_AT));
+
+	if (DatumGetInt64(RequiredColumn(firing, row, COL_CHECK_NO)) != 1 ||
+		recorded_at < GetCurrentTransactionStartTimestamp() ||
+		WasRestored(org_id, integration_type, recorded_at))
+		return;
+
+	CopyToHistory(firing, row, 1,
+				  DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT)));
+	CountChange(firing->schema, integration_type, InvalidOid,
+				DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS)));
+}
+
+/*
+ * RequireSameKey raises 22023 when an update changes the key of a row.
+ */
+static void
+RequireSameKey(const Firing *firing, HeapTuple old, HeapTuple new)
+{
+	static const StatusColumn key[] = { COL_ORG_ID, COL_INTEGRATION_TYPE };
+
+	for (size_t i = 0; i < lengthof(key); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(firing->desc, firing->layout->attnum[key[i]] - 1);
+
+		if (!datum_image_eq(RequiredColumn(firing, old, key[i]),
+							RequiredColumn(firing, new, key[i]), att->attbyval, att->attlen))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" of a status row cannot change", NameStr(att->attname)),
+					 errhint("Delete the row and insert another.")));
+	}
+}
+
+/*
+ * StampUpdate records one more check of a pair.  The row is locked by now and OLD is its latest
+ * version, so the check gets its number, and goes into the ring, here: a late one leaves no other
+ * trace.
+ */
+static HeapTuple
+StampUpdate(const Firing *firing)
+{
+	HeapTuple	old = firing->data->tg_trigtuple;
+	HeapTuple	new = firing->data->tg_newtuple;
+	PairState	current = StateOf(firing, old);
+	HealthState status = StatusOf(firing, new);
+	TimestampTz checked_at;
+	PairState	next;
+	bool		is_late;
+
+	RequireLastPlace(firing, TRIGGER_TYPE_UPDATE);
+	RequireSameKey(firing, old, new);
+
+	/* The default of checked_at holds for every check, not for the first of a pair alone. */
+	if (bms_is_member(firing->layout->attnum[COL_CHECKED_AT] - FirstLowInvalidHeapAttributeNumber,
+					  firing->data->tg_updatedcols))
+		checked_at = DatumGetTimestampTz(RequiredColumn(firing, new, COL_CHECKED_AT));
+	else
+		checked_at = GetCurrentTransactionStartTimestamp();
+
+	is_late = CheckIsLate(&current, checked_at);
+	next = NextCheck(&current, status, checked_at);
+	CopyToHistory(firing, new, next.check_no, checked_at);
+	if (next.status != current.status)
+		CountChange(firing->schema, RequiredColumn(firing, new, COL_INTEGRATION_TYPE),
+					firing->layout->label[current.status], firing->layout->label[next.status]);
+	return StampedRow(firing, is_late ? old : new, &next);
+}
+
+/*
+ * ForgetPair removes what is kept of a pair whose status row was deleted.
+ */
+static void
+ForgetPair(const Firing *firing)
+{
+	HeapTuple	row = firing->data->tg_trigtuple;
+	Datum		integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
+
+	RingForgetPair(firing->history, RequiredColumn(firing, row, COL_ORG_ID), integration_type);
+	CountChange(firing->schema, integration_type,
+				DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS)), InvalidOid);
+}
+
+/*
+ * ih_status_trigger is integration_health_status_trigger(), for all triggers of the status table.
+ */
+Datum
+ih_status_trigger(PG_FUNCTION_ARGS)
+{
+	const char *name = "integration_health_status_trigger";
+	Firing		firing;
+	TriggerEvent event;
+	HeapTuple	result = NULL;
+
+	firing.data = RequireTrigger(fcinfo, name);
+	firing.schema = SchemaOfFunction(fcinfo);
+	firing.history = HistoryOf(firing.data->tg_relation, firing.schema);
+	firing.desc = RelationGetDescr(firing.data->tg_relation);
+	firing.layout = StatusLayoutOf(firing.data->tg_relation, firing.schema);
+	event = firing.data->tg_event;
+
+	if (TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_BEFORE(event))
+	{
+		if (TRIGGER_FIRED_BY_INSERT(event))
+			result = StampInsert(&firing);
+		else if (TRIGGER_FIRED_BY_UPDATE(event))
+			result = StampUpdate(&firing);
+		else
+			RefuseTriggerEvent(name);
+	}
+	else if (TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_AFTER(event))
+	{
+		if (TRIGGER_FIRED_BY_INSERT(event))
+			CopyInsert(&firing);
+		else if (TRIGGER_FIRED_BY_DELETE(event))
+			ForgetPair(&firing);
+		else
+			RefuseTriggerEvent(name);
+	}
+	else if (TRIGGER_FIRED_AFTER(event) && TRIGGER_FIRED_BY_TRUNCATE(event))
+	{
+		RingForgetAll(firing.history);
+		CountForgetAll(firing.schema);
+	}
+	else
+		RefuseTriggerEvent(name);
+
+	return PointerGetDatum(result);
+}

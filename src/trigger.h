@@ -1,0 +1,15 @@
+/*
+ * trigger.h
+ *	  What the extension's trigger functions check before they look at anything else.
+ */
+#ifndef IH_TRIGGER_H
+#define IH_TRIGGER_H
+
+#include "integration_health.h"
+
+#include "commands/trigger.h"
+
+extern TriggerData *RequireTrigger(FunctionCallInfo fcinfo, const char *function);
+extern void RefuseTriggerEvent(const char *function) pg_attribute_noreturn();
+
+#endif /* IH_TRIGGER_H */
