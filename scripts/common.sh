@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# common.sh: what the scripts share. Source it; it ends the script on any error.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+pg_major=${PG_MAJOR:-15}
+bindir=/usr/lib/postgresql/$pg_major/bin
+export PG_CONFIG=$bindir/pg_config
+# psql of that server, not of another one in PATH
+export PATH=$bindir:$PATH
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$0: $*"; exit 1; }
+
+# need PACKAGE...: installs with apt those that are missing. The one place that knows how.
+need() {
+  local p missing=()
+  for p; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || die "run as root once, to install: ${missing[*]}"
+  say "installing with apt: ${missing[*]}"
+  local log
+  log=$(mktemp)
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    "${missing[@]}"; } >"$log" 2>&1 || { tail -n 20 "$log" >&2; rm -f "$log"; die "apt failed"; }
+  rm -f "$log"
+}
+
+# need_server: the server, its headers and a compiler.
+need_server() {
+  need "postgresql-$pg_major" "postgresql-server-dev-$pg_major" "postgresql-$pg_major-cron" \
+    make gcc libc6-dev
+}
+
+# need_node: Node.js and npm; another installation than Debian's will do.
+need_node() {
+  command -v node >/dev/null && command -v npm >/dev/null || need nodejs npm
+}
+
+# build: builds the extension in a copy of the sources and installs it into the server.
+build() {
+  local dir
+  dir=$(mktemp -d)
+  cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
+  say "building and installing into PostgreSQL $pg_major"
+  make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; die "the build failed"; }
+  rm -rf "$dir"
+}
+
+# as_postgres COMMAND...: servers do not run as root.
+as_postgres() {
+  if [ "$(id -u)" = 0 ]; then runuser -u postgres -- env "PATH=$PATH" "$@"; else "$@"; fi
+}
+
+# start_cluster DIR [SETTING=VALUE...]: a throw-away server with its socket in DIR, superuser
+# postgres (or $PG_SUPERUSER), no password. stop_cluster DIR stops and removes it.
+start_cluster() {
+  local dir=$1 options="-k $1 -c listen_addresses= -c fsync=off" setting
+  shift
+  for setting; do options+=" -c $setting"; done
+  mkdir -p "$dir"
+  [ "$(id -u)" != 0 ] || chown postgres "$dir"
+  as_postgres initdb -D "$dir/data" -U "${PG_SUPERUSER:-postgres}" -A trust -E UTF8 \
+    --locale=C.UTF-8 -N >"$dir.log" 2>&1 || { cat "$dir.log" >&2; die "initdb failed"; }
+  mv "$dir.log" "$dir/initdb.log"
+  as_postgres pg_ctl -s -w -D "$dir/data" -l "$dir/log" -o "$options" start \
+    || { cat "$dir/log" >&2; die "the server did not start"; }
+}
+stop_cluster() {
+  [ ! -e "$1/data/postmaster.pid" ] || as_postgres pg_ctl -s -w -m fast -D "$1/data" stop || true
+  rm -rf "$1"
+}
