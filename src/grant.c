@@ -35,9 +35,12 @@ static const char *const reader_rights[] = {
 	NULL
 };
 
-/* What service_role may do.  An upsert that sets its keys needs UPDATE on them. */
+/*
+ * What service_role may do.  An upsert that sets its keys needs UPDATE on them.  Nobody gets
+ * REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as others.
+ */
 static const char *const writer_rights[] = {
-	"ALL ON %1$s.integration_types",
+	"SELECT, INSERT, UPDATE, DELETE ON %1$s.integration_types",
 	"SELECT, DELETE ON %1$s.integration_health_status",
 	"INSERT (org_id, integration_type, status, latency_ms, http_status, error, checked_at),"
 	" UPDATE (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"

@@ -137,10 +137,11 @@ IsBadData(const ErrorData *error)
  * ReportBadEntry raises the 22023 of a bad entry; place counts from 0, as JSON does.
  */
 static void
-ReportBadEntry(int place, const char *problem)
+ReportBadEntry(int place, const char *problem, const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("checks[%d]: %s", place, problem),
+					detail != NULL ? errdetail_internal("%s", detail) : 0,
 					errhint("Nothing was recorded. Correct the entry and send all of them again.")));
 }
 
@@ -159,7 +160,7 @@ RequireKnownKeys(JsonbContainer *array)
 		JsonbIteratorToken token;
 
 		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
-			ReportBadEntry(place, "the entry is not a JSON object");
+			ReportBadEntry(place, "the entry is not a JSON object", NULL);
 		it = JsonbIteratorInit(entry->val.binary.data);
 		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 		{
@@ -173,7 +174,8 @@ RequireKnownKeys(JsonbContainer *array)
 			if (!known)
 				ReportBadEntry(place, psprintf("unknown key \"%s\"",
 											   pnstrdup(key.val.string.val,
-														key.val.string.len)));
+														key.val.string.len)),
+							   NULL);
 		}
 	}
 }
@@ -199,7 +201,7 @@ BlameEntry(const char *query, JsonbContainer *array)
 
 		error = TryRecord(query, JsonbPGetDatum(JsonbValueToJsonb(single)), false, &recorded);
 		if (error != NULL && IsBadData(error))
-			ReportBadEntry(place, error->message);
+			ReportBadEntry(place, error->message, error->detail);
 		if (error != NULL)
 			ReThrowError(error);
 	}

@@ -63,9 +63,13 @@ RingWrite(Oid history, const RingEntry *entry)
 	nulls[7] = entry->error.isnull ? 'n' : ' ';
 
 	if (RunOwnerCommand(&write_slot, history, values, nulls) != 1)
+	{
+		/* A plan that a rule has emptied names no table, so nothing would ever invalidate it. */
+		write_slot.relid = InvalidOid;
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the check could not be copied to table \"%s\"", HISTORY_TABLE),
-						errhint("Look for a trigger on the table that returns NULL.")));
+						errhint("Look for a rule on the table, or a trigger that returns NULL.")));
+	}
 }
 
 /*
