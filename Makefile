@@ -23,3 +23,12 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+# The pure rules are linked into the test as they stand: they need no server, nor its headers.
+RULES = $(wildcard src/*_rules.c)
+test/unit/test_rules: test/unit/test_rules.c $(RULES) $(wildcard src/*_rules.h)
+	$(CC) -std=gnu99 -g -Wall -Wextra -Werror -Isrc $(UNIT_CFLAGS) -o $@ $< $(RULES) -lcmocka
+
+.PHONY: unit
+unit: test/unit/test_rules
+	./test/unit/test_rules

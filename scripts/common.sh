@@ -36,7 +36,7 @@ need_server() {
 
 # need_node: Node.js and npm; another installation than Debian's will do.
 need_node() {
-  command -v node >/dev/null && command -v npm >/dev/null || need nodejs npm
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then need nodejs npm; fi
 }
 
 # build: builds the extension in a copy of the sources and installs it into the server.

@@ -30,7 +30,7 @@ CheckIsLate(const PairState *current, int64_t checked_at)
 PairState
 FirstCheck(HealthState status, int64_t checked_at)
 {
-	PairState	first;
+	PairState first;
 
 	first.status = status;
 	first.checked_at = checked_at;
@@ -49,7 +49,7 @@ FirstCheck(HealthState status, int64_t checked_at)
 PairState
 NextCheck(const PairState *current, HealthState status, int64_t checked_at)
 {
-	PairState	next = *current;
+	PairState next = *current;
 
 	next.check_no = current->check_no + 1;
 	if (CheckIsLate(current, checked_at))

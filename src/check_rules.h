@@ -38,8 +38,8 @@ typedef struct PairState
 	int64_t		check_no;
 } PairState;
 
-extern int16_t HistorySlot(int64_t check_no);
-extern bool CheckIsLate(const PairState *current, int64_t checked_at);
+extern int16_t	 HistorySlot(int64_t check_no);
+extern bool		 CheckIsLate(const PairState *current, int64_t checked_at);
 extern PairState FirstCheck(HealthState status, int64_t checked_at);
 extern PairState NextCheck(const PairState *current, HealthState status, int64_t checked_at);
 

@@ -27,8 +27,8 @@ SplitPath(const char **at, ClaimPath *path)
 	path->nkeys = 0;
 	for (;;)
 	{
-		size_t		len = strcspn(c, "., \t\n\r");
-		char	   *key;
+		size_t len = strcspn(c, "., \t\n\r");
+		char  *key;
 
 		if (len == 0)
 			return "A key of a path is empty.";
@@ -66,7 +66,7 @@ SplitPath(const char **at, ClaimPath *path)
 const char *
 ClaimPathsProblem(const char *paths)
 {
-	ClaimPath	path;
+	ClaimPath path;
 
 	do
 	{
@@ -93,7 +93,7 @@ NextClaimPath(const char **paths, ClaimPath *path)
 bool
 FirstClaim(const char *paths, ClaimLookup lookup, void *document, ClaimValues *found)
 {
-	ClaimPath	path;
+	ClaimPath path;
 
 	while (NextClaimPath(&paths, &path))
 	{

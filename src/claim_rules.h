@@ -14,14 +14,14 @@
 
 typedef struct ClaimPath
 {
-	int			nkeys;
-	char		keys[CLAIM_PATH_MAX_KEYS][CLAIM_KEY_MAX_BYTES];
+	int	 nkeys;
+	char keys[CLAIM_PATH_MAX_KEYS][CLAIM_KEY_MAX_BYTES];
 } ClaimPath;
 
 /* The strings that a claim holds: one for a string, each element for an array. */
 typedef struct ClaimValues
 {
-	int			nvalues;
+	int			 nvalues;
 	const char **values;
 } ClaimValues;
 
@@ -29,10 +29,10 @@ typedef struct ClaimValues
 typedef bool (*ClaimLookup)(void *document, const ClaimPath *path, ClaimValues *found);
 
 extern const char *ClaimPathsProblem(const char *paths);
-extern bool NextClaimPath(const char **paths, ClaimPath *path);
-extern bool FirstClaim(const char *paths, ClaimLookup lookup, void *document,
-					   ClaimValues *found);
-extern bool AnyClaimNames(const char *paths, ClaimLookup lookup, void *document,
-						  const char *wanted);
+extern bool		   NextClaimPath(const char **paths, ClaimPath *path);
+extern bool		   FirstClaim(const char *paths, ClaimLookup lookup, void *document,
+							  ClaimValues *found);
+extern bool		   AnyClaimNames(const char *paths, ClaimLookup lookup, void *document,
+								 const char *wanted);
 
 #endif /* IH_CLAIM_RULES_H */

@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(ih_can_read);
 static Datum
 ReadInput(PGFunction input, const char *text, const char *message)
 {
-	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext  caller = CurrentMemoryContext;
 	volatile Datum result = (Datum) 0;
 
 	PG_TRY();
@@ -34,7 +34,7 @@ ReadInput(PGFunction input, const char *text, const char *message)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
@@ -74,9 +74,12 @@ static const char *
 ClaimString(const JsonbValue *value, const ClaimPath *path)
 {
 	if (value->type != jbvString)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("claim \"%s\" in request.jwt.claims is neither a string nor an array of strings",
-							   path->keys[path->nkeys - 1])));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "claim \"%s\" in request.jwt.claims is neither a string nor an array of strings",
+				 path->keys[path->nkeys - 1])));
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
@@ -87,13 +90,14 @@ static bool
 LookUpClaim(void *document, const ClaimPath *path, ClaimValues *found)
 {
 	JsonbContainer *container = document;
-	JsonbValue *value = NULL;
+	JsonbValue	   *value = NULL;
 
 	for (int i = 0; i < path->nkeys; i++)
 	{
 		if (!JsonContainerIsObject(container))
 			return false;
-		value = getKeyJsonValueFromContainer(container, path->keys[i], strlen(path->keys[i]), NULL);
+		value =
+			getKeyJsonValueFromContainer(container, path->keys[i], strlen(path->keys[i]), NULL);
 		if (value == NULL || value->type == jbvNull)
 			return false;
 		if (value->type == jbvBinary)
@@ -125,7 +129,7 @@ static int
 CallerOrgs(Datum **orgs)
 {
 	JsonbContainer *claims = CallerClaims();
-	ClaimValues found;
+	ClaimValues		found;
 
 	*orgs = NULL;
 	if (claims == NULL || !FirstClaim(ih_org_claims, LookUpClaim, claims, &found))
@@ -157,11 +161,12 @@ RequireAdminRole(void)
 Datum
 ih_org_ids(PG_FUNCTION_ARGS)
 {
-	Datum	   *orgs;
-	int			norgs = CallerOrgs(&orgs);
+	Datum *orgs;
+	int	   norgs = CallerOrgs(&orgs);
 
 	(void) fcinfo;
-	PG_RETURN_ARRAYTYPE_P(construct_array(orgs, norgs, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(orgs, norgs, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
 }
 
 /*
@@ -171,9 +176,9 @@ ih_org_ids(PG_FUNCTION_ARGS)
 Datum
 ih_can_read(PG_FUNCTION_ARGS)
 {
-	Oid			status = ExtensionTable(SchemaOfFunction(fcinfo), STATUS_TABLE);
-	Datum	   *orgs;
-	int			norgs;
+	Oid	   status = ExtensionTable(SchemaOfFunction(fcinfo), STATUS_TABLE);
+	Datum *orgs;
+	int	   norgs;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);

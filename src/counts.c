@@ -25,23 +25,24 @@ static OwnerQuery forget_counts = {
 
 /* Only sums with more than one row are folded, and rows that another fold holds are left to it. */
 static OwnerQuery fold = {
-	.text = "WITH crowded AS MATERIALIZED ("
-			"  SELECT integration_type, status FROM @schema@.integration_health_counts"
-			"   GROUP BY integration_type, status HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1"
-			" ), gone AS ("
-			"  DELETE FROM @schema@.integration_health_counts AS d"
-			"   WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
-			"     SELECT c.ctid FROM @schema@.integration_health_counts AS c JOIN crowded AS k"
-			"         ON c.integration_type OPERATOR(pg_catalog.=) k.integration_type"
-			"        AND c.status OPERATOR(pg_catalog.=) k.status"
-			"        FOR UPDATE OF c SKIP LOCKED))"
-			"  RETURNING d.integration_type, d.status, d.delta"
-			" ), kept AS ("
-			"  INSERT INTO @schema@.integration_health_counts (integration_type, status, delta)"
-			"  SELECT integration_type, status, pg_catalog.sum(delta)::pg_catalog.int8 FROM gone"
-			"   GROUP BY integration_type, status"
-			"  HAVING pg_catalog.sum(delta) OPERATOR(pg_catalog.<>) 0::pg_catalog.numeric"
-			" ) SELECT pg_catalog.count(*) FROM gone",
+	.text =
+		"WITH crowded AS MATERIALIZED ("
+		"  SELECT integration_type, status FROM @schema@.integration_health_counts"
+		"   GROUP BY integration_type, status HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1"
+		" ), gone AS ("
+		"  DELETE FROM @schema@.integration_health_counts AS d"
+		"   WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+		"     SELECT c.ctid FROM @schema@.integration_health_counts AS c JOIN crowded AS k"
+		"         ON c.integration_type OPERATOR(pg_catalog.=) k.integration_type"
+		"        AND c.status OPERATOR(pg_catalog.=) k.status"
+		"        FOR UPDATE OF c SKIP LOCKED))"
+		"  RETURNING d.integration_type, d.status, d.delta"
+		" ), kept AS ("
+		"  INSERT INTO @schema@.integration_health_counts (integration_type, status, delta)"
+		"  SELECT integration_type, status, pg_catalog.sum(delta)::pg_catalog.int8 FROM gone"
+		"   GROUP BY integration_type, status"
+		"  HAVING pg_catalog.sum(delta) OPERATOR(pg_catalog.<>) 0::pg_catalog.numeric"
+		" ) SELECT pg_catalog.count(*) FROM gone",
 };
 
 /*
@@ -50,7 +51,7 @@ static OwnerQuery fold = {
 static void
 AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 {
-	Datum		values[3] = { integration_type, ObjectIdGetDatum(status), Int64GetDatum(delta) };
+	Datum values[3] = { integration_type, ObjectIdGetDatum(status), Int64GetDatum(delta) };
 
 	RunOwnerCommand(&append_delta, counts, values, NULL);
 }
@@ -62,7 +63,7 @@ AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 void
 CountChange(Oid schema, Datum integration_type, Oid from, Oid to)
 {
-	Oid			counts = ExtensionTable(schema, COUNTS_TABLE);
+	Oid counts = ExtensionTable(schema, COUNTS_TABLE);
 
 	if (OidIsValid(from))
 		AppendDelta(counts, integration_type, from, -1);
@@ -86,14 +87,14 @@ CountForgetAll(Oid schema)
 Datum
 ih_compact(PG_FUNCTION_ARGS)
 {
-	Oid			counts = ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE);
-	bool		isnull;
-	int64		folded;
+	Oid	  counts = ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE);
+	bool  isnull;
+	int64 folded;
 
 	SPI_connect();
 	RunOwnerQuery(&fold, counts, NULL, NULL, false);
-	folded = DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	folded =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	PG_RETURN_INT64(folded);
 }

@@ -32,11 +32,12 @@ static void
 RequireCron(void)
 {
 	if (!OidIsValid(get_extension_oid("pg_cron", true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("pg_cron is not installed in this database"),
-				 errhint("Add pg_cron to shared_preload_libraries, set cron.database_name to this "
-						 "database, restart, and run CREATE EXTENSION pg_cron.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("pg_cron is not installed in this database"),
+			 errhint("Add pg_cron to shared_preload_libraries, set cron.database_name to this "
+					 "database, restart, and run CREATE EXTENSION pg_cron.")));
 }
 
 /*
@@ -46,7 +47,7 @@ Datum
 ih_schedule_jobs(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	char		  *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
 
 	RequireCron();
 	for (size_t i = 0; i < lengthof(jobs); i++)
@@ -61,12 +62,12 @@ ih_schedule_jobs(PG_FUNCTION_ARGS)
 	SPI_connect();
 	for (size_t i = 0; i < lengthof(jobs); i++)
 	{
-		Oid			argtypes[3] = { TEXTOID, TEXTOID, TEXTOID };
-		char	   *command = psprintf(
-			  "SELECT %s()", quote_qualified_identifier(schema, jobs[i].function));
-		Datum		values[4];
-		bool		nulls[4] = { false };
-		Datum		job[3];
+		Oid	  argtypes[3] = { TEXTOID, TEXTOID, TEXTOID };
+		char *command =
+			psprintf("SELECT %s()", quote_qualified_identifier(schema, jobs[i].function));
+		Datum values[4];
+		bool  nulls[4] = { false };
+		Datum job[3];
 
 		job[0] = CStringGetTextDatum(jobs[i].name);
 		job[1] = PG_GETARG_DATUM(i);
@@ -91,15 +92,15 @@ ih_schedule_jobs(PG_FUNCTION_ARGS)
 Datum
 ih_unschedule_jobs(PG_FUNCTION_ARGS)
 {
-	int64		removed = 0;
+	int64 removed = 0;
 
 	(void) fcinfo;
 	RequireCron();
 	SPI_connect();
 	for (size_t i = 0; i < lengthof(jobs); i++)
 	{
-		Oid			argtypes[1] = { TEXTOID };
-		Datum		values[1] = { CStringGetTextDatum(jobs[i].name) };
+		Oid	  argtypes[1] = { TEXTOID };
+		Datum values[1] = { CStringGetTextDatum(jobs[i].name) };
 
 		if (SPI_execute_with_args(
 				"SELECT cron.unschedule(j.jobid) FROM cron.job AS j"

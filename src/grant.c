@@ -18,21 +18,20 @@
 
 PG_FUNCTION_INFO_V1(ih_grant);
 
-#define READER_FUNCTIONS                                                                     \
-	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids(),"                                 \
-	" %1$s.integration_health_can_read(uuid),"                                               \
-	" %1$s.integration_health_trend_start(integer),"                                         \
-	" %1$s.get_org_health_status(uuid),"                                                     \
-	" %1$s.get_health_trend(uuid, text, integer),"                                           \
-	" %1$s.get_global_health_summary(),"                                                     \
+#define READER_FUNCTIONS                                     \
+	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids()," \
+	" %1$s.integration_health_can_read(uuid),"               \
+	" %1$s.integration_health_trend_start(integer),"         \
+	" %1$s.get_org_health_status(uuid),"                     \
+	" %1$s.get_health_trend(uuid, text, integer),"           \
+	" %1$s.get_global_health_summary(),"                     \
 	" %1$s.get_global_health_problems(integer)"
 
 /* What authenticated may do. */
 static const char *const reader_rights[] = {
 	"SELECT ON %1$s.integration_types, %1$s.integration_health_status,"
 	" %1$s.integration_health_history",
-	READER_FUNCTIONS,
-	NULL
+	READER_FUNCTIONS, NULL
 };
 
 /*
@@ -66,7 +65,8 @@ static void
 Execute(const char *command)
 {
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "SPI_execute returned %s for %s", SPI_result_code_string(SPI_result), command);
+		elog(ERROR, "SPI_execute returned %s for %s", SPI_result_code_string(SPI_result),
+			 command);
 }
 
 /*
@@ -76,9 +76,9 @@ Execute(const char *command)
 static void
 RevokeAll(Oid extension, const char *roles)
 {
-	Oid			argtypes[1] = { OIDOID };
-	Datum		values[1] = { ObjectIdGetDatum(extension) };
-	uint64		nmembers;
+	Oid			   argtypes[1] = { OIDOID };
+	Datum		   values[1] = { ObjectIdGetDatum(extension) };
+	uint64		   nmembers;
 	SPITupleTable *members;
 
 	if (SPI_execute_with_args(
@@ -97,10 +97,10 @@ RevokeAll(Oid extension, const char *roles)
 
 	for (uint64 i = 0; i < nmembers; i++)
 	{
-		HeapTuple	member = members->vals[i];
-		bool		isnull;
-		Oid			classid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 3, &isnull));
-		Oid			objid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 4, &isnull));
+		HeapTuple member = members->vals[i];
+		bool	  isnull;
+		Oid classid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 3, &isnull));
+		Oid objid = DatumGetObjectId(SPI_getbinval(member, members->tupdesc, 4, &isnull));
 
 		if (classid == RelationRelationId && !IsRelationOwner(objid, GetUserId()))
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -119,7 +119,7 @@ RevokeAll(Oid extension, const char *roles)
 static const char *
 RoleArgument(FunctionCallInfo fcinfo, int argno)
 {
-	char	   *name;
+	char *name;
 
 	if (PG_ARGISNULL(argno))
 		return NULL;
@@ -139,7 +139,7 @@ GrantAll(const char *const *rights, const char *schema, const char *role)
 {
 	for (; *rights != NULL; rights++)
 	{
-		char	   *right = psprintf(*rights, schema);
+		char *right = psprintf(*rights, schema);
 
 		Execute(psprintf("GRANT %s TO %s", right, role));
 	}
@@ -151,16 +151,19 @@ GrantAll(const char *const *rights, const char *schema, const char *role)
 Datum
 ih_grant(PG_FUNCTION_ARGS)
 {
-	const char *schema = quote_identifier(get_namespace_name(SchemaOfFunction(fcinfo)));
-	const char *reader = RoleArgument(fcinfo, 0);
-	const char *writer = RoleArgument(fcinfo, 1);
+	const char	  *schema = quote_identifier(get_namespace_name(SchemaOfFunction(fcinfo)));
+	const char	  *reader = RoleArgument(fcinfo, 0);
+	const char	  *writer = RoleArgument(fcinfo, 1);
 	StringInfoData roles;
 
 	if (writer != NULL && !has_bypassrls_privilege(PG_GETARG_OID(1)))
-		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						  errmsg("role %s is subject to row-level security and will not be able to record checks",
-								 writer),
-						  errhint("ALTER ROLE %s BYPASSRLS, or make a policy for it.", writer)));
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "role %s is subject to row-level security and will not be able to record checks",
+				 writer),
+			 errhint("ALTER ROLE %s BYPASSRLS, or make a policy for it.", writer)));
 
 	initStringInfo(&roles);
 	appendStringInfoString(&roles, "PUBLIC");

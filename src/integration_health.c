@@ -10,9 +10,9 @@ PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
 
-char	   *ih_org_claims;
-char	   *ih_role_claims;
-char	   *ih_admin_role;
+char *ih_org_claims;
+char *ih_role_claims;
+char *ih_admin_role;
 
 /*
  * CheckClaimPaths is the check hook of the settings that hold claim paths.
@@ -49,20 +49,20 @@ CheckAdminRole(char **newval, void **extra, GucSource source)
 void
 _PG_init(void)
 {
-	DefineCustomStringVariable("integration_health.org_claims",
-							   "Claims that name the caller's organisations.",
-							   "Paths in request.jwt.claims, separated by commas; the first that is there counts.",
-							   &ih_org_claims, "app_metadata.org_id, org_id", PGC_SUSET, 0,
-							   CheckClaimPaths, NULL, NULL);
-	DefineCustomStringVariable("integration_health.role_claims",
-							   "Claims that name the caller's roles in the application.",
-							   "Paths in request.jwt.claims, separated by commas; all of them count.",
-							   &ih_role_claims, "app_metadata.role, user_role, role", PGC_SUSET,
-							   0, CheckClaimPaths, NULL, NULL);
+	DefineCustomStringVariable(
+		"integration_health.org_claims", "Claims that name the caller's organisations.",
+		"Paths in request.jwt.claims, separated by commas; the first that is there counts.",
+		&ih_org_claims, "app_metadata.org_id, org_id", PGC_SUSET, 0, CheckClaimPaths, NULL,
+		NULL);
+	DefineCustomStringVariable(
+		"integration_health.role_claims",
+		"Claims that name the caller's roles in the application.",
+		"Paths in request.jwt.claims, separated by commas; all of them count.", &ih_role_claims,
+		"app_metadata.role, user_role, role", PGC_SUSET, 0, CheckClaimPaths, NULL, NULL);
 	DefineCustomStringVariable("integration_health.admin_role",
-							   "Application role that may see all organisations together.", NULL,
-							   &ih_admin_role, "global_admin", PGC_SUSET, 0, CheckAdminRole,
-							   NULL, NULL);
+							   "Application role that may see all organisations together.",
+							   NULL, &ih_admin_role, "global_admin", PGC_SUSET, 0,
+							   CheckAdminRole, NULL, NULL);
 	MarkGUCPrefixReserved("integration_health");
 }
 

@@ -29,25 +29,26 @@ static OwnerQuery delete_old = {
 
 /* The order of the keys, and SKIP LOCKED, keep it out of the way of the monitors. */
 static OwnerQuery mark_stale = {
-	.text = "WITH stale AS MATERIALIZED ("
-			"  SELECT s.org_id, s.integration_type"
-			"    FROM @schema@.integration_health_status AS s"
-			"    JOIN @schema@.integration_types AS t"
-			"      ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
-			"   WHERE t.monitoring_mode OPERATOR(pg_catalog.=)"
-			"         'active'::@schema@.integration_monitoring_mode"
-			"     AND s.status OPERATOR(pg_catalog.<>) 'unknown'::@schema@.integration_health_state"
-			"     AND s.checked_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
-			"         (t.check_interval OPERATOR(pg_catalog.+) t.check_interval))"
-			"   ORDER BY s.org_id, s.integration_type LIMIT $1 FOR UPDATE OF s SKIP LOCKED"
-			" ) UPDATE @schema@.integration_health_status AS s"
-			"   SET status = 'unknown', latency_ms = NULL, http_status = NULL,"
-			"       checked_at = pg_catalog.now(),"
-			"       error = pg_catalog.format('no check since %s', pg_catalog.to_char("
-			"         pg_catalog.timezone('UTC', s.checked_at), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))"
-			"  FROM stale AS x"
-			" WHERE x.org_id OPERATOR(pg_catalog.=) s.org_id"
-			"   AND x.integration_type OPERATOR(pg_catalog.=) s.integration_type",
+	.text =
+		"WITH stale AS MATERIALIZED ("
+		"  SELECT s.org_id, s.integration_type"
+		"    FROM @schema@.integration_health_status AS s"
+		"    JOIN @schema@.integration_types AS t"
+		"      ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+		"   WHERE t.monitoring_mode OPERATOR(pg_catalog.=)"
+		"         'active'::@schema@.integration_monitoring_mode"
+		"     AND s.status OPERATOR(pg_catalog.<>) 'unknown'::@schema@.integration_health_state"
+		"     AND s.checked_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
+		"         (t.check_interval OPERATOR(pg_catalog.+) t.check_interval))"
+		"   ORDER BY s.org_id, s.integration_type LIMIT $1 FOR UPDATE OF s SKIP LOCKED"
+		" ) UPDATE @schema@.integration_health_status AS s"
+		"   SET status = 'unknown', latency_ms = NULL, http_status = NULL,"
+		"       checked_at = pg_catalog.now(),"
+		"       error = pg_catalog.format('no check since %s', pg_catalog.to_char("
+		"         pg_catalog.timezone('UTC', s.checked_at), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))"
+		"  FROM stale AS x"
+		" WHERE x.org_id OPERATOR(pg_catalog.=) s.org_id"
+		"   AND x.integration_type OPERATOR(pg_catalog.=) s.integration_type",
 	.nargs = 1,
 	.argtypes = { INT4OID },
 };
@@ -59,11 +60,10 @@ Datum
 ih_cleanup(PG_FUNCTION_ARGS)
 {
 	static const Interval none = { 0 };
-	Datum		values[2];
+	Datum				  values[2];
 
-	if (PG_ARGISNULL(0) ||
-		DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(0),
-										  IntervalPGetDatum(&none))) <= 0)
+	if (PG_ARGISNULL(0) || DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(0),
+															 IntervalPGetDatum(&none))) <= 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("retention must be longer than zero"),
 						errhint("Leave the argument out for 30 days.")));
@@ -80,7 +80,7 @@ ih_cleanup(PG_FUNCTION_ARGS)
 Datum
 ih_mark_stale(PG_FUNCTION_ARGS)
 {
-	Datum		values[1];
+	Datum values[1];
 
 	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));
 	PG_RETURN_INT64(RunOwnerCommand(

@@ -23,9 +23,9 @@ static const char placeholder[] = "@schema@";
 static char *
 QualifiedText(const char *text, Oid schema)
 {
-	const char *name = quote_identifier(get_namespace_name(schema));
+	const char	  *name = quote_identifier(get_namespace_name(schema));
 	StringInfoData result;
-	const char *found;
+	const char	  *found;
 
 	initStringInfo(&result);
 	while ((found = strstr(text, placeholder)) != NULL)
@@ -44,9 +44,9 @@ QualifiedText(const char *text, Oid schema)
 static void
 Prepare(OwnerQuery *query, Oid relid)
 {
-	Oid			schema = get_rel_namespace(relid);
-	Oid			argtypes[OWNER_QUERY_MAX_ARGS];
-	char	   *text = QualifiedText(query->text, schema);
+	Oid	  schema = get_rel_namespace(relid);
+	Oid	  argtypes[OWNER_QUERY_MAX_ARGS];
+	char *text = QualifiedText(query->text, schema);
 
 	if (query->plan != NULL)
 	{
@@ -70,8 +70,8 @@ Prepare(OwnerQuery *query, Oid relid)
 static Oid
 OwnerOf(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid		  owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
@@ -87,9 +87,9 @@ OwnerOf(Oid relid)
 uint64
 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bool read_only)
 {
-	Oid			save_userid;
-	int			save_sec_context;
-	int			result;
+	Oid save_userid;
+	int save_sec_context;
+	int result;
 
 	/*
 	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
@@ -117,7 +117,7 @@ RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bo
 int64
 RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls)
 {
-	uint64		written;
+	uint64 written;
 
 	SPI_connect();
 	written = RunOwnerQuery(query, relid, values, nulls, false);
@@ -132,8 +132,8 @@ RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls)
 void
 TruncateAsOwner(OwnerQuery *truncate, Oid relid)
 {
-	Relation	rel = table_open(relid, AccessExclusiveLock);
-	bool		is_empty = RelationGetNumberOfBlocks(rel) == 0;
+	Relation rel = table_open(relid, AccessExclusiveLock);
+	bool	 is_empty = RelationGetNumberOfBlocks(rel) == 0;
 
 	table_close(rel, NoLock);
 	if (!is_empty)

@@ -17,8 +17,9 @@
 
 PG_FUNCTION_INFO_V1(ih_record_health_checks);
 
-static const char *const check_keys[] = { "org_id",		 "integration_type", "status",	  "latency_ms",
-										  "http_status", "error",			 "checked_at" };
+static const char *const check_keys[] = { "org_id",		"integration_type", "status",
+										  "latency_ms", "http_status",		"error",
+										  "checked_at" };
 
 /*
  * One statement records the checks that are number $2 of their pair by time, in the order of the
@@ -56,10 +57,10 @@ static const char record_round[] =
 static int64
 Record(const char *query, Datum checks)
 {
-	Oid			argtypes[2] = { JSONBOID, INT8OID };
-	SPIPlanPtr	plan;
-	int64		recorded = 0;
-	int64		rounds = 1;
+	Oid		   argtypes[2] = { JSONBOID, INT8OID };
+	SPIPlanPtr plan;
+	int64	   recorded = 0;
+	int64	   rounds = 1;
 
 	SPI_connect();
 	plan = SPI_prepare(query, 2, argtypes);
@@ -67,9 +68,9 @@ Record(const char *query, Datum checks)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	for (int64 round = 1; round <= rounds; round++)
 	{
-		Datum		values[2] = { checks, Int64GetDatum(round) };
-		bool		isnull;
-		HeapTuple	counted;
+		Datum	  values[2] = { checks, Int64GetDatum(round) };
+		bool	  isnull;
+		HeapTuple counted;
 
 		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
 			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(SPI_result));
@@ -77,7 +78,7 @@ Record(const char *query, Datum checks)
 		recorded += DatumGetInt64(SPI_getbinval(counted, SPI_tuptable->tupdesc, 1, &isnull));
 		if (round == 1)
 		{
-			Datum		most = SPI_getbinval(counted, SPI_tuptable->tupdesc, 2, &isnull);
+			Datum most = SPI_getbinval(counted, SPI_tuptable->tupdesc, 2, &isnull);
 
 			rounds = isnull ? 0 : DatumGetInt64(most);
 		}
@@ -96,7 +97,7 @@ TryRecord(const char *query, Datum checks, bool keep, int64 *recorded)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -127,10 +128,10 @@ TryRecord(const char *query, Datum checks, bool keep, int64 *recorded)
 static bool
 IsBadData(const ErrorData *error)
 {
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	return category == ERRCODE_DATA_EXCEPTION ||
-		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+		   category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
 }
 
 /*
@@ -139,10 +140,10 @@ IsBadData(const ErrorData *error)
 static void
 ReportBadEntry(int place, const char *problem, const char *detail)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("checks[%d]: %s", place, problem),
-					detail != NULL ? errdetail_internal("%s", detail) : 0,
-					errhint("Nothing was recorded. Correct the entry and send all of them again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("checks[%d]: %s", place, problem),
+			 detail != NULL ? errdetail_internal("%s", detail) : 0,
+			 errhint("Nothing was recorded. Correct the entry and send all of them again.")));
 }
 
 /*
@@ -154,9 +155,9 @@ RequireKnownKeys(JsonbContainer *array)
 {
 	for (int place = 0; place < (int) JsonContainerSize(array); place++)
 	{
-		JsonbValue *entry = getIthJsonbValueFromContainer(array, place);
-		JsonbIterator *it;
-		JsonbValue	key;
+		JsonbValue		  *entry = getIthJsonbValueFromContainer(array, place);
+		JsonbIterator	  *it;
+		JsonbValue		   key;
 		JsonbIteratorToken token;
 
 		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
@@ -164,17 +165,17 @@ RequireKnownKeys(JsonbContainer *array)
 		it = JsonbIteratorInit(entry->val.binary.data);
 		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 		{
-			bool		known = false;
+			bool known = false;
 
 			if (token != WJB_KEY)
 				continue;
 			for (size_t i = 0; i < lengthof(check_keys) && !known; i++)
 				known = strlen(check_keys[i]) == (size_t) key.val.string.len &&
-					memcmp(check_keys[i], key.val.string.val, key.val.string.len) == 0;
+						memcmp(check_keys[i], key.val.string.val, key.val.string.len) == 0;
 			if (!known)
-				ReportBadEntry(place, psprintf("unknown key \"%s\"",
-											   pnstrdup(key.val.string.val,
-														key.val.string.len)),
+				ReportBadEntry(place,
+							   psprintf("unknown key \"%s\"",
+										pnstrdup(key.val.string.val, key.val.string.len)),
 							   NULL);
 		}
 	}
@@ -190,9 +191,9 @@ BlameEntry(const char *query, JsonbContainer *array)
 	for (int place = 0; place < (int) JsonContainerSize(array); place++)
 	{
 		JsonbParseState *state = NULL;
-		JsonbValue *single;
-		ErrorData  *error;
-		int64		recorded;
+		JsonbValue		*single;
+		ErrorData		*error;
+		int64			 recorded;
 
 		CHECK_FOR_INTERRUPTS();
 		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
@@ -213,11 +214,11 @@ BlameEntry(const char *query, JsonbContainer *array)
 Datum
 ih_record_health_checks(PG_FUNCTION_ARGS)
 {
-	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	char	   *query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
-	Jsonb	   *checks;
-	ErrorData  *error;
-	int64		recorded;
+	Oid		   schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	char	  *query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
+	Jsonb	  *checks;
+	ErrorData *error;
+	int64	   recorded;
 
 	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 	if (checks == NULL || !JB_ROOT_IS_ARRAY(checks) || JB_ROOT_IS_SCALAR(checks))

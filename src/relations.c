@@ -51,7 +51,7 @@ static StatusLayout cached_layout;
 Oid
 SchemaOfFunction(FunctionCallInfo fcinfo)
 {
-	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
 
 	if (!OidIsValid(schema))
 		elog(ERROR, "function %u has no schema", fcinfo->flinfo->fn_oid);
@@ -64,11 +64,12 @@ SchemaOfFunction(FunctionCallInfo fcinfo)
 Oid
 ExtensionTable(Oid schema, const char *name)
 {
-	Oid			relid = get_relname_relid(name, schema);
+	Oid relid = get_relname_relid(name, schema);
 
 	if (!OidIsValid(relid))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("table \"%s\" of extension integration_health is missing", name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" of extension integration_health is missing", name)));
 	return relid;
 }
 
@@ -78,8 +79,8 @@ ExtensionTable(Oid schema, const char *name)
 Oid
 StateType(Oid schema)
 {
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									   CStringGetDatum(STATE_TYPE), ObjectIdGetDatum(schema));
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(STATE_TYPE),
+							   ObjectIdGetDatum(schema));
 
 	if (!OidIsValid(type))
 		ereport(ERROR,
@@ -122,7 +123,7 @@ ForgetLayout(Datum arg, Oid relid)
 static AttrNumber
 FindColumn(Relation status, const char *name, Oid type)
 {
-	TupleDesc	desc = RelationGetDescr(status);
+	TupleDesc desc = RelationGetDescr(status);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -131,12 +132,12 @@ FindColumn(Relation status, const char *name, Oid type)
 		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
 			continue;
 		if (att->atttypid != type)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" of table \"%s\" is of type %s", name,
-								   RelationGetRelationName(status),
-								   format_type_be(att->atttypid)),
-							errdetail("Recording of checks needs type %s.", format_type_be(type)),
-							errtablecol(status, att->attnum)));
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of table \"%s\" is of type %s", name,
+							RelationGetRelationName(status), format_type_be(att->atttypid)),
+					 errdetail("Recording of checks needs type %s.", format_type_be(type)),
+					 errtablecol(status, att->attnum)));
 		return att->attnum;
 	}
 	ereport(ERROR,
@@ -144,7 +145,7 @@ FindColumn(Relation status, const char *name, Oid type)
 			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(status), name),
 			 errhint("Recording of checks needs the column as the extension created it."),
 			 errtable(status)));
-	return InvalidAttrNumber;	/* not reached */
+	return InvalidAttrNumber; /* not reached */
 }
 
 /*
@@ -154,9 +155,9 @@ FindColumn(Relation status, const char *name, Oid type)
 const StatusLayout *
 StatusLayoutOf(Relation status, Oid schema)
 {
-	static bool registered = false;
+	static bool	 registered = false;
 	StatusLayout layout;
-	Oid			state_type;
+	Oid			 state_type;
 
 	if (cached_layout.relid == RelationGetRelid(status))
 		return &cached_layout;
@@ -168,18 +169,18 @@ StatusLayoutOf(Relation status, Oid schema)
 
 	state_type = StateType(schema);
 	for (int i = 0; i < STATUS_COLUMNS; i++)
-		layout.attnum[i] =
-			FindColumn(status, status_columns[i].name,
-					   OidIsValid(status_columns[i].type) ? status_columns[i].type : state_type);
+		layout.attnum[i] = FindColumn(
+			status, status_columns[i].name,
+			OidIsValid(status_columns[i].type) ? status_columns[i].type : state_type);
 	for (int i = 0; i < HEALTH_STATES; i++)
 	{
-		layout.label[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
-										  ObjectIdGetDatum(state_type),
-										  CStringGetDatum(state_labels[i]));
+		layout.label[i] =
+			GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(state_type),
+							CStringGetDatum(state_labels[i]));
 		if (!OidIsValid(layout.label[i]))
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-							errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE,
-								   state_labels[i])));
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE, state_labels[i])));
 	}
 	layout.relid = RelationGetRelid(status);
 	cached_layout = layout;
@@ -200,5 +201,5 @@ StateOfLabel(const StatusLayout *layout, Oid label)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("status is none that the extension knows"),
 					errhint("Use healthy, degraded, unhealthy or unknown.")));
-	return HEALTH_UNKNOWN;		/* not reached */
+	return HEALTH_UNKNOWN; /* not reached */
 }

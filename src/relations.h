@@ -40,16 +40,16 @@ typedef enum StatusColumn
 /* Where a status table has its columns, and the OIDs of the labels of its status. */
 typedef struct StatusLayout
 {
-	Oid			relid;
-	AttrNumber	attnum[STATUS_COLUMNS];
-	Oid			label[HEALTH_STATES];
+	Oid		   relid;
+	AttrNumber attnum[STATUS_COLUMNS];
+	Oid		   label[HEALTH_STATES];
 } StatusLayout;
 
-extern Oid	SchemaOfFunction(FunctionCallInfo fcinfo);
-extern Oid	ExtensionTable(Oid schema, const char *name);
-extern Oid	StateType(Oid schema);
-extern Oid	HistoryOf(Relation fired, Oid schema);
+extern Oid				   SchemaOfFunction(FunctionCallInfo fcinfo);
+extern Oid				   ExtensionTable(Oid schema, const char *name);
+extern Oid				   StateType(Oid schema);
+extern Oid				   HistoryOf(Relation fired, Oid schema);
 extern const StatusLayout *StatusLayoutOf(Relation status, Oid schema);
-extern HealthState StateOfLabel(const StatusLayout *layout, Oid label);
+extern HealthState		   StateOfLabel(const StatusLayout *layout, Oid label);
 
 #endif /* IH_RELATIONS_H */

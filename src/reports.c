@@ -75,7 +75,7 @@ static void
 ReturnOwnerQuery(FunctionCallInfo fcinfo, OwnerQuery *query, Datum *values)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	uint64		nrows;
+	uint64		   nrows;
 
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
@@ -118,7 +118,7 @@ ih_global_summary(PG_FUNCTION_ARGS)
 Datum
 ih_global_problems(PG_FUNCTION_ARGS)
 {
-	Datum		values[1];
+	Datum values[1];
 
 	RequireAdminRole();
 	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));

@@ -39,7 +39,8 @@ KeyOf(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 	text	   *type = DatumGetTextPP(integration_type);
 	RestoredRow row = { .recorded_at = recorded_at, .org_id = *DatumGetUUIDP(org_id) };
 
-	row.type_hash = hash_bytes((const unsigned char *) VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type));
+	row.type_hash =
+		hash_bytes((const unsigned char *) VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type));
 	return row;
 }
 
@@ -58,9 +59,9 @@ RememberRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 	{
 		MemoryContextCallback *callback =
 			MemoryContextAlloc(TopTransactionContext, sizeof(MemoryContextCallback));
-		HASHCTL		control = { .keysize = sizeof(RestoredRow),
-								.entrysize = sizeof(RestoredRow),
-								.hcxt = TopTransactionContext };
+		HASHCTL control = { .keysize = sizeof(RestoredRow),
+							.entrysize = sizeof(RestoredRow),
+							.hcxt = TopTransactionContext };
 
 		callback->func = ForgetRestored;
 		callback->arg = NULL;

@@ -13,14 +13,15 @@
 #include "relations.h"
 
 static OwnerQuery write_slot = {
-	.text = "INSERT INTO @schema@.integration_health_history AS h"
-			" (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error,"
-			"  checked_at)"
-			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-			" ON CONFLICT (org_id, integration_type, slot) DO UPDATE"
-			" SET check_no = EXCLUDED.check_no, status = EXCLUDED.status,"
-			"     latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,"
-			"     error = EXCLUDED.error, checked_at = EXCLUDED.checked_at",
+	.text =
+		"INSERT INTO @schema@.integration_health_history AS h"
+		" (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error,"
+		"  checked_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" ON CONFLICT (org_id, integration_type, slot) DO UPDATE"
+		" SET check_no = EXCLUDED.check_no, status = EXCLUDED.status,"
+		"     latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,"
+		"     error = EXCLUDED.error, checked_at = EXCLUDED.checked_at",
 	.nargs = 9,
 	.argtypes = { UUIDOID, TEXTOID, INT2OID, INT8OID, InvalidOid, INT4OID, INT4OID, TEXTOID,
 				  TIMESTAMPTZOID },
@@ -45,7 +46,7 @@ static OwnerQuery forget_all = {
 void
 RingWrite(Oid history, const RingEntry *entry)
 {
-	Datum		values[9] = {
+	Datum values[9] = {
 		entry->org_id,
 		entry->integration_type,
 		Int16GetDatum(HistorySlot(entry->check_no)),
@@ -56,7 +57,7 @@ RingWrite(Oid history, const RingEntry *entry)
 		entry->error.value,
 		TimestampTzGetDatum(entry->checked_at),
 	};
-	char		nulls[9] = "         ";
+	char nulls[9] = "         ";
 
 	nulls[5] = entry->latency_ms.isnull ? 'n' : ' ';
 	nulls[6] = entry->http_status.isnull ? 'n' : ' ';
@@ -66,9 +67,10 @@ RingWrite(Oid history, const RingEntry *entry)
 	{
 		/* A plan that a rule has emptied names no table, so nothing would ever invalidate it. */
 		write_slot.relid = InvalidOid;
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the check could not be copied to table \"%s\"", HISTORY_TABLE),
-						errhint("Look for a rule on the table, or a trigger that returns NULL.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the check could not be copied to table \"%s\"", HISTORY_TABLE),
+				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
 	}
 }
 
@@ -78,7 +80,7 @@ RingWrite(Oid history, const RingEntry *entry)
 void
 RingForgetPair(Oid history, Datum org_id, Datum integration_type)
 {
-	Datum		values[2] = { org_id, integration_type };
+	Datum values[2] = { org_id, integration_type };
 
 	RunOwnerCommand(&forget_pair, history, values, NULL);
 }

@@ -12,14 +12,14 @@
 /* A check as it goes into the ring.  Datums are the caller's. */
 typedef struct RingEntry
 {
-	Datum		org_id;
-	Datum		integration_type;
-	int64		check_no;
-	Oid			status;
+	Datum		  org_id;
+	Datum		  integration_type;
+	int64		  check_no;
+	Oid			  status;
 	NullableDatum latency_ms;
 	NullableDatum http_status;
 	NullableDatum error;
-	TimestampTz checked_at;
+	TimestampTz	  checked_at;
 } RingEntry;
 
 extern void RingWrite(Oid history, const RingEntry *entry);

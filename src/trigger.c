@@ -24,10 +24,10 @@ PG_FUNCTION_INFO_V1(ih_status_trigger);
 /* What one call of the trigger works on. */
 typedef struct Firing
 {
-	TriggerData *data;
-	Oid			schema;
-	Oid			history;
-	TupleDesc	desc;
+	TriggerData		   *data;
+	Oid					schema;
+	Oid					history;
+	TupleDesc			desc;
 	const StatusLayout *layout;
 } Firing;
 
@@ -54,9 +54,10 @@ RequireTrigger(FunctionCallInfo fcinfo, const char *function)
 void
 RefuseTriggerEvent(const char *function)
 {
-	ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-					errmsg("function \"%s\" was called for an event it does not serve", function),
-					errhint("It is attached by CREATE EXTENSION, and by nobody else.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("function \"%s\" was called for an event it does not serve", function),
+			 errhint("It is attached by CREATE EXTENSION, and by nobody else.")));
 	pg_unreachable();
 }
 
@@ -70,7 +71,7 @@ Stamp(void)
 {
 	static TimestampTz transaction_start = 0;
 	static TimestampTz last = 0;
-	TimestampTz stamp = GetCurrentTimestamp();
+	TimestampTz		   stamp = GetCurrentTimestamp();
 
 	if (transaction_start != GetCurrentTransactionStartTimestamp())
 	{
@@ -91,8 +92,8 @@ Column(const Firing *firing, HeapTuple tuple, StatusColumn column)
 {
 	NullableDatum result;
 
-	result.value = heap_getattr(tuple, firing->layout->attnum[column], firing->desc,
-								&result.isnull);
+	result.value =
+		heap_getattr(tuple, firing->layout->attnum[column], firing->desc, &result.isnull);
 	return result;
 }
 
@@ -103,15 +104,14 @@ static Datum
 RequiredColumn(const Firing *firing, HeapTuple tuple, StatusColumn column)
 {
 	NullableDatum result = Column(firing, tuple, column);
-	AttrNumber	attnum = firing->layout->attnum[column];
+	AttrNumber	  attnum = firing->layout->attnum[column];
 
 	if (result.isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("null value in column \"%s\" of table \"%s\"",
-						NameStr(TupleDescAttr(firing->desc, attnum - 1)->attname),
-						RelationGetRelationName(firing->data->tg_relation)),
-				 errtablecol(firing->data->tg_relation, attnum)));
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+						errmsg("null value in column \"%s\" of table \"%s\"",
+							   NameStr(TupleDescAttr(firing->desc, attnum - 1)->attname),
+							   RelationGetRelationName(firing->data->tg_relation)),
+						errtablecol(firing->data->tg_relation, attnum)));
 	return result.value;
 }
 
@@ -129,14 +129,13 @@ static PairState
 StateOf(const Firing *firing, HeapTuple tuple)
 {
 	NullableDatum last_healthy_at = Column(firing, tuple, COL_LAST_HEALTHY_AT);
-	PairState	state;
+	PairState	  state;
 
 	state.status = StatusOf(firing, tuple);
 	state.checked_at = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_CHECKED_AT));
 	state.status_since = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_STATUS_SINCE));
 	state.ever_healthy = !last_healthy_at.isnull;
-	state.last_healthy_at =
-		state.ever_healthy ? DatumGetTimestampTz(last_healthy_at.value) : 0;
+	state.last_healthy_at = state.ever_healthy ? DatumGetTimestampTz(last_healthy_at.value) : 0;
 	state.consecutive_failures =
 		DatumGetInt32(RequiredColumn(firing, tuple, COL_CONSECUTIVE_FAILURES));
 	state.check_no = DatumGetInt64(RequiredColumn(firing, tuple, COL_CHECK_NO));
@@ -149,23 +148,24 @@ StateOf(const Firing *firing, HeapTuple tuple)
 static HeapTuple
 StampedRow(const Firing *firing, HeapTuple tuple, const PairState *state)
 {
-	static const StatusColumn kept[] = { COL_CHECKED_AT,		   COL_STATUS_SINCE,
-										 COL_LAST_HEALTHY_AT,	   COL_CONSECUTIVE_FAILURES,
-										 COL_CHECK_NO,			   COL_RECORDED_AT };
-	Datum		values[lengthof(kept)] = {
-		TimestampTzGetDatum(state->checked_at),
-		TimestampTzGetDatum(state->status_since),
-		TimestampTzGetDatum(state->last_healthy_at),
-		Int32GetDatum(state->consecutive_failures),
-		Int64GetDatum(state->check_no),
-		TimestampTzGetDatum(Stamp()),
+	static const StatusColumn kept[] = { COL_CHECKED_AT,	  COL_STATUS_SINCE,
+										 COL_LAST_HEALTHY_AT, COL_CONSECUTIVE_FAILURES,
+										 COL_CHECK_NO,		  COL_RECORDED_AT };
+	Datum					  values[lengthof(kept)] = {
+							TimestampTzGetDatum(state->checked_at),
+							TimestampTzGetDatum(state->status_since),
+							TimestampTzGetDatum(state->last_healthy_at),
+							Int32GetDatum(state->consecutive_failures),
+							Int64GetDatum(state->check_no),
+							TimestampTzGetDatum(Stamp()),
 	};
-	bool		nulls[lengthof(kept)] = { false, false, !state->ever_healthy, false, false, false };
-	int			attnums[lengthof(kept)];
+	bool nulls[lengthof(kept)] = { false, false, !state->ever_healthy, false, false, false };
+	int	 attnums[lengthof(kept)];
 
 	for (size_t i = 0; i < lengthof(kept); i++)
 		attnums[i] = firing->layout->attnum[kept[i]];
-	return heap_modify_tuple_by_cols(tuple, firing->desc, lengthof(kept), attnums, values, nulls);
+	return heap_modify_tuple_by_cols(tuple, firing->desc, lengthof(kept), attnums, values,
+									 nulls);
 }
 
 /*
@@ -174,7 +174,7 @@ StampedRow(const Firing *firing, HeapTuple tuple, const PairState *state)
 static void
 CopyToHistory(const Firing *firing, HeapTuple tuple, int64 check_no, TimestampTz checked_at)
 {
-	RingEntry	entry;
+	RingEntry entry;
 
 	entry.org_id = RequiredColumn(firing, tuple, COL_ORG_ID);
 	entry.integration_type = RequiredColumn(firing, tuple, COL_INTEGRATION_TYPE);
@@ -204,12 +204,14 @@ RequireLastPlace(const Firing *firing, int16 event)
 			return;
 		if (TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event) &&
 			other->tgenabled != TRIGGER_DISABLED)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("trigger \"%s\" of table \"%s\" would run after the one that records checks",
-							other->tgname, RelationGetRelationName(firing->data->tg_relation)),
-					 errhint("Rename it so that it sorts before \"%s\".",
-							 firing->data->tg_trigger->tgname)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg(
+					 "trigger \"%s\" of table \"%s\" would run after the one that records checks",
+					 other->tgname, RelationGetRelationName(firing->data->tg_relation)),
+				 errhint("Rename it so that it sorts before \"%s\".",
+						 firing->data->tg_trigger->tgname)));
 	}
 }
 
@@ -220,16 +222,17 @@ RequireLastPlace(const Firing *firing, int16 event)
 static HeapTuple
 StampInsert(const Firing *firing)
 {
-	HeapTuple	row = firing->data->tg_trigtuple;
+	HeapTuple	  row = firing->data->tg_trigtuple;
 	NullableDatum check_no = Column(firing, row, COL_CHECK_NO);
 	NullableDatum recorded_at = Column(firing, row, COL_RECORDED_AT);
-	PairState	first;
+	PairState	  first;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_INSERT);
 	if (check_no.isnull != recorded_at.isnull)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("check_no and recorded_at go together"),
-						errdetail("A row with both is a restored one; a new check has neither.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check_no and recorded_at go together"),
+				 errdetail("A row with both is a restored one; a new check has neither.")));
 	if (!check_no.isnull)
 	{
 		if (DatumGetInt64(check_no.value) == 1)
@@ -281,10 +284,10 @@ RequireSameKey(const Firing *firing, HeapTuple old, HeapTuple new)
 
 		if (!datum_image_eq(RequiredColumn(firing, old, key[i]),
 							RequiredColumn(firing, new, key[i]), att->attbyval, att->attlen))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" of a status row cannot change", NameStr(att->attname)),
-					 errhint("Delete the row and insert another.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("column \"%s\" of a status row cannot change",
+								   NameStr(att->attname)),
+							errhint("Delete the row and insert another.")));
 	}
 }
 
@@ -296,8 +299,8 @@ RequireSameKey(const Firing *firing, HeapTuple old, HeapTuple new)
 static HeapTuple
 StampUpdate(const Firing *firing)
 {
-	HeapTuple	old = firing->data->tg_trigtuple;
-	HeapTuple	new = firing->data->tg_newtuple;
+	HeapTuple old = firing->data->tg_trigtuple;
+	HeapTuple new = firing->data->tg_newtuple;
 	PairState	current = StateOf(firing, old);
 	HealthState status = StatusOf(firing, new);
 	TimestampTz checked_at;
@@ -308,7 +311,8 @@ StampUpdate(const Firing *firing)
 	RequireSameKey(firing, old, new);
 
 	/* The default of checked_at holds for every check, not for the first of a pair alone. */
-	if (bms_is_member(firing->layout->attnum[COL_CHECKED_AT] - FirstLowInvalidHeapAttributeNumber,
+	if (bms_is_member(firing->layout->attnum[COL_CHECKED_AT] -
+						  FirstLowInvalidHeapAttributeNumber,
 					  firing->data->tg_updatedcols))
 		checked_at = DatumGetTimestampTz(RequiredColumn(firing, new, COL_CHECKED_AT));
 	else
@@ -329,8 +333,8 @@ StampUpdate(const Firing *firing)
 static void
 ForgetPair(const Firing *firing)
 {
-	HeapTuple	row = firing->data->tg_trigtuple;
-	Datum		integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
+	HeapTuple row = firing->data->tg_trigtuple;
+	Datum	  integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
 
 	RingForgetPair(firing->history, RequiredColumn(firing, row, COL_ORG_ID), integration_type);
 	CountChange(firing->schema, integration_type,
@@ -343,10 +347,10 @@ ForgetPair(const Firing *firing)
 Datum
 ih_status_trigger(PG_FUNCTION_ARGS)
 {
-	const char *name = "integration_health_status_trigger";
-	Firing		firing;
+	const char	*name = "integration_health_status_trigger";
+	Firing		 firing;
 	TriggerEvent event;
-	HeapTuple	result = NULL;
+	HeapTuple	 result = NULL;
 
 	firing.data = RequireTrigger(fcinfo, name);
 	firing.schema = SchemaOfFunction(fcinfo);

@@ -32,12 +32,12 @@ static OwnerQuery remove_seed = {
 static int
 ColumnNumber(Relation rel, const char *name)
 {
-	int			number = SPI_fnumber(RelationGetDescr(rel), name);
+	int number = SPI_fnumber(RelationGetDescr(rel), name);
 
 	if (number <= 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(rel),
-							   name),
+						errmsg("table \"%s\" has no column \"%s\"",
+							   RelationGetRelationName(rel), name),
 						errtable(rel)));
 	return number;
 }
@@ -48,26 +48,26 @@ ColumnNumber(Relation rel, const char *name)
 Datum
 ih_types_trigger(PG_FUNCTION_ARGS)
 {
-	const char *name = "integration_types_trigger";
+	const char	*name = "integration_types_trigger";
 	TriggerData *trigdata = RequireTrigger(fcinfo, name);
-	Relation	rel = trigdata->tg_relation;
-	TupleDesc	desc = RelationGetDescr(rel);
-	HeapTuple	row = trigdata->tg_trigtuple;
-	int			created_at;
-	Datum		values[2];
-	bool		nulls[2];
+	Relation	 rel = trigdata->tg_relation;
+	TupleDesc	 desc = RelationGetDescr(rel);
+	HeapTuple	 row = trigdata->tg_trigtuple;
+	int			 created_at;
+	Datum		 values[2];
+	bool		 nulls[2];
 
 	if (RelationGetRelid(rel) != ExtensionTable(SchemaOfFunction(fcinfo), TYPES_TABLE))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("table \"%s\" does not hold integration types",
 							   RelationGetRelationName(rel))));
-	if (!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+	if (!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
 		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		RefuseTriggerEvent(name);
 
 	created_at = ColumnNumber(rel, "created_at");
-	values[0] =
-		heap_getattr(row, ColumnNumber(rel, "integration_type"), desc, &nulls[0]);
+	values[0] = heap_getattr(row, ColumnNumber(rel, "integration_type"), desc, &nulls[0]);
 	values[1] = heap_getattr(row, created_at, desc, &nulls[1]);
 	if (nulls[1])
 	{
