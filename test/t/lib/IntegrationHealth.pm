@@ -1,0 +1,194 @@
+# What the TAP tests share: servers and databases with the extension, SQL as a role with claims,
+# SQLSTATEs, the invariants of the design, comparison of databases.
+package IntegrationHealth;
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(org new_cluster new_database as_role rows value sqlstate error_of
+  invariants_hold same_tables table_rows extension_acls record full_run TABLES);
+
+use constant TABLES => qw(integration_types integration_health_status integration_health_history
+  integration_health_counts);
+
+my $fixtures = abs_path(dirname(__FILE__) . '/../../fixtures');
+
+# full_run tells whether IH_FULL=1 asks for the long versions of the tests.
+sub full_run { return $ENV{IH_FULL} ? 1 : 0 }
+
+# org(N) is the id of the organisation number N.
+sub org { return sprintf('00000000-0000-0000-0000-%012d', $_[0]) }
+
+# new_cluster(NAME, SETTING...) starts a server that has Supabase's roles.
+sub new_cluster
+{
+	my ($name, @settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(extra => ['--encoding=UTF8', '--locale=C.UTF-8']);
+	$node->append_conf('postgresql.conf', join("\n", 'autovacuum = off', @settings, ''));
+	$node->start;
+	$node->safe_psql('postgres', slurp_file("$fixtures/supabase.sql"));
+	return $node;
+}
+
+# new_database(NODE, DB, SCHEMA) makes a database with the extension in SCHEMA (public if not
+# given; none if '').
+sub new_database
+{
+	my ($node, $db, $schema) = @_;
+	$schema = 'public' unless defined $schema;
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	$node->safe_psql($db, slurp_file("$fixtures/supabase.sql"));
+	return if $schema eq '';
+	$node->safe_psql($db, "CREATE SCHEMA IF NOT EXISTS $schema;
+		GRANT USAGE ON SCHEMA $schema TO anon, authenticated, service_role;
+		CREATE EXTENSION integration_health SCHEMA $schema;
+		ALTER DATABASE $db SET search_path = $schema, public");
+	return;
+}
+
+# as_role(ROLE, CLAIMS) is SQL that makes a session what PostgREST makes of a request.
+sub as_role
+{
+	my ($role, $claims) = @_;
+	my $sql = '';
+	if (defined $claims)
+	{
+		$claims =~ s/'/''/g;
+		$sql .= "SET request.jwt.claims = '$claims';\n";
+	}
+	return $sql . "SET ROLE $role;\n";
+}
+
+# rows(NODE, DB, SQL) runs SQL, which must succeed, and returns its rows.
+sub rows
+{
+	my ($node, $db, $sql) = @_;
+	return split(/\n/, $node->safe_psql($db, $sql));
+}
+
+# value(NODE, DB, SQL) is the single value of a query.
+sub value { return (rows(@_))[-1] // '' }
+
+# error_of(NODE, DB, SQL) returns what psql reports of SQL that stops at its first error, with
+# its SQLSTATE.
+sub error_of
+{
+	my ($node, $db, $sql) = @_;
+	my ($out, $err);
+	$node->psql($db, $sql, stdout => \$out, stderr => \$err, on_error_stop => 1,
+		extra_params => [ '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never' ]);
+	return $err;
+}
+
+# sqlstate(NODE, DB, SQL) is the SQLSTATE of the first error of SQL, 00000 when there is none; a
+# lost connection is 'LOST'.
+sub sqlstate
+{
+	my $err = error_of(@_);
+	return $1 if $err =~ /(?:ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}):/;
+	return 'LOST' if $err =~ /connection|could not|terminat/i;
+	return '00000';
+}
+
+# record(ORG, TYPE, STATUS, TIME) is SQL that records a check.
+sub record
+{
+	my ($org, $type, $status, $time) = @_;
+	$time = defined $time ? ", checked_at => '$time'" : '';
+	return "SELECT check_no FROM record_health_check('" . org($org) . "', '$type', '$status'$time);";
+}
+
+# invariants_hold(NODE, DB, NAME, %OPTIONS) is a test: guarantees 1 to 3 of section 2 of the design
+# and the invariant of section 3.  cleaned => 1 allows for history that the cleanup took.
+sub invariants_hold
+{
+	my ($node, $db, $name, %options) = @_;
+	my $schema = $options{schema} // 'public';
+	my $gaps = $options{cleaned} ? 'false' : 'true';
+	my @wrong = rows($node, $db, <<"SQL");
+WITH kept AS (
+  SELECT org_id, integration_type, count(*) AS n, min(check_no) AS oldest, max(check_no) AS newest
+    FROM $schema.integration_health_history GROUP BY org_id, integration_type
+), counted AS (
+  SELECT integration_type, status, sum(n) AS off FROM (
+    SELECT integration_type, status, count(*) AS n FROM $schema.integration_health_status
+     GROUP BY integration_type, status
+    UNION ALL
+    SELECT integration_type, status, -delta FROM $schema.integration_health_counts) AS c
+   GROUP BY integration_type, status
+)
+SELECT format('counts of %s %s are off by %s', integration_type, status, off) FROM counted WHERE off <> 0
+UNION ALL
+SELECT format('%s %s has history and no status', k.org_id, k.integration_type)
+  FROM kept k LEFT JOIN $schema.integration_health_status s USING (org_id, integration_type)
+ WHERE s.org_id IS NULL
+UNION ALL
+SELECT format('%s %s at check %s has %s checks in its history, %s to %s',
+              s.org_id, s.integration_type, s.check_no, k.n, k.oldest, k.newest)
+  FROM $schema.integration_health_status s LEFT JOIN kept k USING (org_id, integration_type)
+ WHERE $gaps AND (k.n IS DISTINCT FROM LEAST(s.check_no, 96)
+                  OR k.newest IS DISTINCT FROM s.check_no OR k.newest - k.oldest + 1 <> k.n)
+    OR k.newest > s.check_no OR k.oldest < s.check_no - 95
+UNION ALL
+SELECT format('%s %s: the current check is not the newest of the history', s.org_id, s.integration_type)
+  FROM $schema.integration_health_status s
+ WHERE $gaps AND s.check_no <= 96 AND NOT EXISTS (
+       SELECT FROM $schema.integration_health_history h
+        WHERE h.org_id = s.org_id AND h.integration_type = s.integration_type
+          AND h.checked_at = s.checked_at AND h.status = s.status)
+ LIMIT 10
+SQL
+	is(join("\n", @wrong), '', $name);
+	return;
+}
+
+# table_rows(NODE, DB, SCHEMA, TABLE) returns the rows of a table as text, in order.
+sub table_rows
+{
+	my ($node, $db, $schema, $table) = @_;
+	return rows($node, $db, "SELECT t::text FROM $schema.$table AS t ORDER BY t::text COLLATE \"C\"");
+}
+
+# same_tables(NODE, DB, NODE2, DB2, SCHEMA, NAME) is a test: all tables hold the same rows.
+sub same_tables
+{
+	my ($node, $db, $node2, $db2, $schema, $name) = @_;
+	my @differ = grep {
+		my $table = $_;
+		join("\n", table_rows($node, $db, $schema, $table)) ne
+		  join("\n", table_rows($node2, $db2, $schema, $table));
+	} TABLES;
+	is("@differ", '', $name);
+	return;
+}
+
+# extension_acls(NODE, DB) lists the rights on all members of the extension.
+sub extension_acls
+{
+	my ($node, $db) = @_;
+	return rows($node, $db, <<'SQL');
+WITH member AS (
+  SELECT classid, objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+   WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND extname = 'integration_health'
+), acl AS (
+  SELECT objid::regclass::text AS object, relacl AS acl FROM member JOIN pg_class c ON c.oid = objid
+   WHERE classid = 'pg_class'::regclass
+  UNION ALL
+  SELECT objid::regclass || '.' || attname, attacl FROM member JOIN pg_attribute ON attrelid = objid
+   WHERE classid = 'pg_class'::regclass AND attacl IS NOT NULL
+  UNION ALL
+  SELECT objid::regprocedure::text, proacl FROM member JOIN pg_proc p ON p.oid = objid
+   WHERE classid = 'pg_proc'::regclass
+)
+SELECT object || ' ' || COALESCE((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(acl) a), 'default')
+  FROM acl ORDER BY 1
+SQL
+}
+
+1;
