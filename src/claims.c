@@ -90,21 +90,22 @@ static bool
 LookUpClaim(void *document, const ClaimPath *path, ClaimValues *found)
 {
 	JsonbContainer *container = document;
-	JsonbValue	   *value = NULL;
+	JsonbValue	   *value;
+	int				depth = 0;
 
-	for (int i = 0; i < path->nkeys; i++)
+	do
 	{
 		if (!JsonContainerIsObject(container))
 			return false;
-		value =
-			getKeyJsonValueFromContainer(container, path->keys[i], strlen(path->keys[i]), NULL);
+		value = getKeyJsonValueFromContainer(container, path->keys[depth],
+											 strlen(path->keys[depth]), NULL);
 		if (value == NULL || value->type == jbvNull)
+			return false;
+		if (++depth < path->nkeys && value->type != jbvBinary)
 			return false;
 		if (value->type == jbvBinary)
 			container = value->val.binary.data;
-		else if (i < path->nkeys - 1)
-			return false;
-	}
+	} while (depth < path->nkeys);
 
 	if (value->type == jbvBinary && JsonContainerIsArray(container))
 	{

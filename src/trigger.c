@@ -58,7 +58,6 @@ RefuseTriggerEvent(const char *function)
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 			 errmsg("function \"%s\" was called for an event it does not serve", function),
 			 errhint("It is attached by CREATE EXTENSION, and by nobody else.")));
-	pg_unreachable();
 }
 
 /*

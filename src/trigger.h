@@ -10,6 +10,6 @@
 #include "commands/trigger.h"
 
 extern TriggerData *RequireTrigger(FunctionCallInfo fcinfo, const char *function);
-extern void			RefuseTriggerEvent(const char *function) pg_attribute_noreturn();
+extern void			RefuseTriggerEvent(const char *function);
 
 #endif /* IH_TRIGGER_H */

@@ -5,8 +5,10 @@
 \else
   \set schema public
 \endif
+\set ECHO none
 \i test/fixtures/supabase.sql
 \set QUIET off
+\set ECHO all
 SET client_min_messages = warning;
 CREATE SCHEMA IF NOT EXISTS :"schema";
 RESET client_min_messages;
