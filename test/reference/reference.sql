@@ -1,0 +1,234 @@
+-- The contract of section 2 of the design in PL/pgSQL, the obvious slow way: rows are appended to
+-- the history and the oldest deleted, the counts are made anew after every statement. It is what
+-- the extension is compared with (test/t/008_differential.pl), and shares no code with it.
+CREATE SCHEMA reference;
+SET search_path = reference;
+
+CREATE TYPE integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
+CREATE TYPE integration_monitoring_mode AS ENUM ('active', 'passive');
+
+CREATE TABLE integration_types (
+  integration_type text COLLATE "C" PRIMARY KEY CHECK (integration_type ~ '^[a-z][a-z0-9_]{0,62}$'),
+  display_name     text NOT NULL CHECK (display_name <> ''),
+  check_interval   interval NOT NULL DEFAULT '15 minutes' CHECK (check_interval >= '15 minutes'),
+  max_backoff      interval NOT NULL DEFAULT '24 hours' CHECK (max_backoff >= check_interval),
+  monitoring_mode  integration_monitoring_mode NOT NULL DEFAULT 'active',
+  passive_since    timestamptz,
+  passive_reason   text,
+  created_at       timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO integration_types (integration_type, display_name)
+VALUES ('xledger', 'Xledger'), ('dynamics', 'Microsoft Dynamics 365');
+
+CREATE TABLE integration_health_status (
+  org_id               uuid NOT NULL,
+  integration_type     text COLLATE "C" NOT NULL REFERENCES integration_types,
+  status               integration_health_state NOT NULL,
+  latency_ms           integer CHECK (latency_ms >= 0),
+  http_status          integer CHECK (http_status BETWEEN 100 AND 599),
+  error                text CHECK (length(error) <= 2000),
+  checked_at           timestamptz NOT NULL DEFAULT now() CHECK (isfinite(checked_at)),
+  status_since         timestamptz NOT NULL,
+  last_healthy_at      timestamptz,
+  consecutive_failures integer NOT NULL CHECK (consecutive_failures >= 0),
+  check_no             bigint NOT NULL CHECK (check_no >= 1),
+  recorded_at          timestamptz NOT NULL,
+  PRIMARY KEY (org_id, integration_type)
+);
+
+CREATE TABLE integration_health_history (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE "C" NOT NULL,
+  slot             smallint NOT NULL,
+  check_no         bigint NOT NULL,
+  status           integration_health_state NOT NULL,
+  latency_ms       integer CHECK (latency_ms >= 0),
+  http_status      integer CHECK (http_status BETWEEN 100 AND 599),
+  error            text CHECK (length(error) <= 2000),
+  checked_at       timestamptz NOT NULL CHECK (isfinite(checked_at)),
+  PRIMARY KEY (org_id, integration_type, check_no)
+);
+
+CREATE TABLE integration_health_counts (
+  integration_type text COLLATE "C" NOT NULL,
+  status           integration_health_state NOT NULL,
+  delta            bigint NOT NULL
+);
+
+-- Restored rows between their BEFORE and their AFTER trigger.
+CREATE TABLE restored (org_id uuid, integration_type text, recorded_at timestamptz);
+
+CREATE FUNCTION copy_check(s integration_health_status, check_no bigint, checked_at timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO integration_health_history
+  VALUES (s.org_id, s.integration_type, copy_check.check_no % 96, copy_check.check_no, s.status,
+          s.latency_ms, s.http_status, s.error, copy_check.checked_at);
+  DELETE FROM integration_health_history h
+   WHERE h.org_id = s.org_id AND h.integration_type = s.integration_type
+     AND h.check_no <= copy_check.check_no - 96;
+END $$;
+
+CREATE FUNCTION before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.check_no IS NULL) <> (NEW.recorded_at IS NULL) THEN
+    RAISE 'one of the pair' USING ERRCODE = '22023';
+  END IF;
+  IF NEW.check_no IS NOT NULL THEN
+    INSERT INTO restored VALUES (NEW.org_id, NEW.integration_type, NEW.recorded_at);
+    RETURN NEW;
+  END IF;
+  IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
+    RAISE 'null' USING ERRCODE = '23502';
+  END IF;
+  NEW.status_since := NEW.checked_at;
+  NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
+  NEW.consecutive_failures := (NEW.status = 'unhealthy')::integer;
+  NEW.check_no := 1;
+  NEW.recorded_at := clock_timestamp();
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION after_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM restored r
+   WHERE r.org_id = NEW.org_id AND r.integration_type = NEW.integration_type
+     AND r.recorded_at = NEW.recorded_at;
+  IF NOT FOUND THEN
+    PERFORM copy_check(NEW, 1, NEW.checked_at);
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Fires for updates that name checked_at only: the next function cannot see which do.
+CREATE FUNCTION sets_checked_at() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('reference.sets_checked_at', 'yes', true);
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION before_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('reference.sets_checked_at', true) = 'yes' THEN
+    PERFORM set_config('reference.sets_checked_at', '', true);
+  ELSE
+    NEW.checked_at := now();
+  END IF;
+  IF NEW.org_id <> OLD.org_id OR NEW.integration_type <> OLD.integration_type THEN
+    RAISE 'key' USING ERRCODE = '22023';
+  END IF;
+  IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
+    RAISE 'null' USING ERRCODE = '23502';
+  END IF;
+  PERFORM copy_check(NEW, OLD.check_no + 1, NEW.checked_at);
+
+  IF NEW.checked_at < OLD.checked_at THEN
+    NEW := OLD;
+  ELSE
+    NEW.status_since := CASE WHEN NEW.status = OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
+    NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
+    NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN OLD.consecutive_failures + 1
+                                                WHEN 'unknown' THEN OLD.consecutive_failures
+                                                ELSE 0 END;
+  END IF;
+  NEW.check_no := OLD.check_no + 1;
+  NEW.recorded_at := clock_timestamp();
+  RETURN NEW;
+END $$;
+
+CREATE FUNCTION after_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM integration_health_history h
+   WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION after_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM integration_health_history;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION count_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM integration_health_counts;
+  INSERT INTO integration_health_counts
+  SELECT integration_type, status, count(*) FROM integration_health_status GROUP BY 1, 2;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER a BEFORE INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION before_insert();
+CREATE TRIGGER b BEFORE UPDATE OF checked_at ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets_checked_at();
+CREATE TRIGGER c BEFORE UPDATE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION before_update();
+CREATE TRIGGER d AFTER INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_insert();
+CREATE TRIGGER e AFTER DELETE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_delete();
+CREATE TRIGGER f AFTER TRUNCATE ON integration_health_status EXECUTE FUNCTION after_truncate();
+CREATE TRIGGER g AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration_health_status EXECUTE FUNCTION count_again();
+
+CREATE FUNCTION record_health_check(
+  org_id uuid, integration_type text, status integration_health_state,
+  latency_ms integer DEFAULT NULL, http_status integer DEFAULT NULL, error text DEFAULT NULL,
+  checked_at timestamptz DEFAULT now())
+RETURNS integration_health_status LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  result integration_health_status;
+BEGIN
+  INSERT INTO integration_health_status AS s
+         (org_id, integration_type, status, latency_ms, http_status, error, checked_at)
+  VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, now()))
+  ON CONFLICT (org_id, integration_type) DO UPDATE
+     SET status = $3, latency_ms = $4, http_status = $5, error = $6, checked_at = COALESCE($7, now())
+  RETURNING s.* INTO result;
+  RETURN result;
+END $$;
+
+CREATE FUNCTION record_health_checks(checks jsonb) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  entry jsonb;
+  recorded integer := 0;
+BEGIN
+  FOR entry IN SELECT e FROM jsonb_array_elements(checks) WITH ORDINALITY AS a (e, place)
+                ORDER BY COALESCE((e ->> 'checked_at')::timestamptz, now()), place
+  LOOP
+    PERFORM record_health_check((entry ->> 'org_id')::uuid, entry ->> 'integration_type',
+      (entry ->> 'status')::integration_health_state, (entry ->> 'latency_ms')::integer,
+      (entry ->> 'http_status')::integer, entry ->> 'error', (entry ->> 'checked_at')::timestamptz);
+    recorded := recorded + 1;
+  END LOOP;
+  RETURN recorded;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+  RAISE '%', SQLERRM USING ERRCODE = '22023';
+END $$;
+
+CREATE FUNCTION integration_health_cleanup(retention interval DEFAULT '30 days') RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  deleted bigint;
+BEGIN
+  DELETE FROM integration_health_history WHERE checked_at < now() - retention;
+  GET DIAGNOSTICS deleted = ROW_COUNT;
+  RETURN deleted;
+END $$;
+
+CREATE FUNCTION mark_stale_health(max_rows integer DEFAULT 10000) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  s integration_health_status;
+  marked bigint := 0;
+BEGIN
+  FOR s IN SELECT st.* FROM integration_health_status st JOIN integration_types t USING (integration_type)
+            WHERE t.monitoring_mode = 'active' AND st.status <> 'unknown'
+              AND st.checked_at < now() - 2 * t.check_interval
+            ORDER BY st.org_id, st.integration_type LIMIT max_rows
+  LOOP
+    PERFORM record_health_check(s.org_id, s.integration_type, 'unknown', error => 'no check since '
+      || to_char(s.checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+    marked := marked + 1;
+  END LOOP;
+  RETURN marked;
+END $$;
+
+CREATE FUNCTION integration_health_compact() RETURNS bigint LANGUAGE sql RETURN 0;
+
+GRANT USAGE ON SCHEMA reference TO service_role;
+GRANT ALL ON ALL TABLES IN SCHEMA reference TO service_role;

@@ -1,0 +1,29 @@
+-- state() and digest(): what the two implementations are compared by, made in the database of
+-- each. Times that are this run's now() are shown as such; recorded_at is left out.
+CREATE FUNCTION shown(t timestamptz) RETURNS text LANGUAGE sql STABLE
+  RETURN CASE WHEN t BETWEEN now() - interval '1 hour' AND now() + interval '1 hour' THEN 'now'
+              ELSE extract(epoch FROM t)::bigint::text END;
+
+CREATE FUNCTION state() RETURNS TABLE (line text) LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT concat_ws(' ', 'type', integration_type, display_name, check_interval, monitoring_mode)
+    FROM integration_types
+  UNION ALL
+  SELECT concat_ws(' ', 'status', org_id, integration_type, status, COALESCE(latency_ms, -1),
+                   COALESCE(http_status, -1), COALESCE(md5(error), '-'), shown(checked_at),
+                   shown(status_since), COALESCE(shown(last_healthy_at), '-'), consecutive_failures,
+                   check_no)
+    FROM integration_health_status
+  UNION ALL
+  SELECT concat_ws(' ', 'history', org_id, integration_type, lpad(check_no::text, 5), slot, status,
+                   COALESCE(latency_ms, -1), COALESCE(http_status, -1), COALESCE(md5(error), '-'),
+                   shown(checked_at))
+    FROM integration_health_history
+  UNION ALL
+  SELECT concat_ws(' ', 'count', integration_type, status, sum(delta))
+    FROM integration_health_counts GROUP BY integration_type, status HAVING sum(delta) <> 0;
+END;
+
+CREATE FUNCTION digest() RETURNS text LANGUAGE sql STABLE
+  RETURN (SELECT md5(string_agg(s.line, chr(10) ORDER BY s.line COLLATE "C")) || ' ' || count(*)
+          || ' ' || (SELECT COALESCE(max(check_no), 0) FROM integration_health_status) FROM state() s);
