@@ -1,33 +1,36 @@
 // gateway.mjs: what stands before PostgREST on Supabase: takes /rest/v1/... and passes it on as
-// /... . A pass can be replaced, for tests of what happens when an answer never arrives.
+// /... . How it passes requests can be replaced, to test what happens when the network fails.
 import http from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import { close, listen } from './servers.mjs';
 
 const prefix = '/rest/v1';
 
-// forward(socketPath, request, response): passes a request on; resolves when the answer is through.
-export function forward(socketPath, request, response) {
-  return new Promise((resolve) => {
-    const path = request.url.slice(prefix.length) || '/';
-    const options = { socketPath, path, method: request.method, headers: request.headers };
-    const upstream = http.request(options, (answer) => {
+// startGateway(socketPath): a gateway before the PostgREST at that socket. Set .pass to do something
+// else with a request than gateway.forward, which is made of gateway.deliver.
+export async function startGateway(socketPath) {
+  const gateway = { deliver, forward };
+
+  // deliver(request, body): sends a request on; resolves to PostgREST's answer, a stream.
+  function deliver({ method, url, headers }, body) {
+    return new Promise((resolve, reject) => {
+      const path = url.slice(prefix.length) || '/';
+      http.request({ socketPath, path, method, headers }, resolve).on('error', reject).end(body);
+    });
+  }
+
+  // forward(request, response): the ordinary way of a request.
+  async function forward(request, response) {
+    try {
+      const answer = await deliver(request, await buffer(request));
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
-      answer.on('end', resolve);
-    });
-    upstream.on('error', () => {
-      if (!response.headersSent) response.writeHead(502);
-      response.end();
-      resolve();
-    });
-    request.pipe(upstream);
-  });
-}
+    } catch {
+      response.writeHead(502).end();
+    }
+  }
 
-// startGateway(socketPath): a gateway before the PostgREST at that socket. Set .pass to do
-// something else with each request than to forward it.
-export async function startGateway(socketPath) {
-  const gateway = { pass: (request, response) => forward(socketPath, request, response) };
+  gateway.pass = forward;
   const server = http.createServer((request, response) => {
     if (request.url.startsWith(prefix)) gateway.pass(request, response);
     else response.writeHead(404).end();

@@ -122,7 +122,7 @@ export async function startStack({ database, schema = 'public' }) {
     throw error;
   }
   return {
-    database, schema, secret, anonKey, url: gateway.url, restUrl, gateway, postgrestSocket: server.socket,
+    database, schema, secret, anonKey, url: gateway.url, restUrl, gateway,
     token, clientWith, client: (claims) => clientWith(token(claims)), request,
     sql: (commands) => psql(database, commands), stop,
   };

@@ -1,0 +1,28 @@
+// main.mjs: the Node entry. One run: node main.mjs config.json, from cron or a systemd timer. Needs
+// SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY; SUPABASE_DB_SCHEMA where the extension is not in
+// public. ${NAME} in a header of the config is taken from the environment.
+import { readFile } from 'node:fs/promises';
+import { createClient } from '@supabase/supabase-js';
+import { createMonitor } from './monitor.mjs';
+
+function setting(name) {
+  if (!process.env[name]) throw new Error(`${name} is not set`);
+  return process.env[name];
+}
+
+try {
+  const config = JSON.parse(await readFile(process.argv[2] ?? 'config.json', 'utf8'));
+  for (const { headers = {} } of config.targets ?? []) {
+    for (const [name, value] of Object.entries(headers)) {
+      headers[name] = value.replace(/\$\{(\w+)\}/g, (_, variable) => setting(variable));
+    }
+  }
+  const supabase = createClient(setting('SUPABASE_URL'), setting('SUPABASE_SERVICE_ROLE_KEY'), {
+    auth: { persistSession: false },
+    db: { schema: process.env.SUPABASE_DB_SCHEMA ?? 'public' },
+  });
+  await createMonitor({ supabase, config }).run();
+} catch (error) {
+  console.error(`health-monitor: ${error.message}`);
+  process.exitCode = 1;
+}

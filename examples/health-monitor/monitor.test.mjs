@@ -1,0 +1,175 @@
+// The probes, against real servers on loopback: what each kind of answer, or none, is recorded as.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { after, before, describe, test } from 'node:test';
+import { close, listen } from '../../test/rest/servers.mjs';
+import { createMonitor, probe, readConfig } from './monitor.mjs';
+
+const org_id = '11111111-1111-4111-8111-111111111111';
+const settings = readConfig({ timeout_ms: 400, slow_ms: 100, targets: [{ org_id, integration_type: 'xledger', url: 'http://localhost/' }] });
+
+describe('probe', () => {
+  const requests = [];
+  const servers = [];
+  let url;
+  let tlsUrl;
+  let closedUrl;
+  let hangUrl;
+
+  // Answers as the path says: /STATUS, /slow/MILLISECONDS, or 429 with a Retry-After.
+  function answer(request, response) {
+    requests.push(request);
+    const [, what, detail] = request.url.split('/');
+    if (what === 'slow') setTimeout(() => response.end('late'), Number(detail));
+    else if (what === 'limited') response.writeHead(429, { 'Retry-After': decodeURIComponent(detail) }).end();
+    else if (what === 'moved') response.writeHead(302, { Location: '/500' }).end();
+    else if (what === 'cut') response.writeHead(200, { 'Content-Length': '1000' }).write('a', () => response.destroy());
+    else response.writeHead(Number(what)).end('body');
+  }
+
+  before(async () => {
+    const dir = mkdtempSync(`${tmpdir()}/tls.`);
+    const [key, cert] = [`${dir}/key.pem`, `${dir}/cert.pem`];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '1', '-subj', '/CN=localhost'], { stdio: 'ignore' });
+    const plain = http.createServer(answer);
+    const tls = https.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, answer);
+    rmSync(dir, { recursive: true });
+    // Takes connections and never says a word.
+    const sockets = new Set();
+    const hang = net.createServer((socket) => {
+      sockets.add(socket.on('error', () => {}));
+    });
+    hang.closeAllConnections = () => sockets.forEach((socket) => socket.destroy());
+    const gone = http.createServer();
+    closedUrl = `http://127.0.0.1:${await listen(gone)}/`;
+    await close(gone);
+    url = `http://127.0.0.1:${await listen(plain)}`;
+    tlsUrl = `https://127.0.0.1:${await listen(tls)}/200`;
+    hangUrl = `http://127.0.0.1:${await listen(hang)}/`;
+    servers.push(plain, tls, hang);
+  });
+  after(() => Promise.all(servers.map(close)));
+
+  const look = async (target, changed) => {
+    const { check, retryAfterMs } = await probe({ org_id, integration_type: 'xledger', ...target }, { ...settings, ...changed });
+    assert.ok(check.latency_ms === null || (Number.isInteger(check.latency_ms) && check.latency_ms >= 0), 'latency is a whole number');
+    assert.ok(check.checked_at.endsWith('Z') && Math.abs(Date.parse(check.checked_at) - Date.now()) < 10_000);
+    return { ...check, retryAfterMs };
+  };
+
+  test('200: healthy, with a latency', async () => {
+    const check = await look({ url: `${url}/200` });
+    assert.equal(check.status, 'healthy');
+    assert.equal(check.http_status, 200);
+    assert.equal(check.error, null);
+    assert.equal(check.org_id, org_id);
+    assert.equal(check.integration_type, 'xledger');
+  });
+
+  test('the request is a HEAD, or a GET where the target says so, with the target\'s headers', async () => {
+    for (const [method, sent] of [[undefined, 'HEAD'], ['HEAD', 'HEAD'], ['GET', 'GET']]) {
+      requests.length = 0;
+      assert.equal((await look({ url: `${url}/200`, method, headers: { 'X-Key': 'k' } })).status, 'healthy');
+      assert.deepEqual(requests.map((request) => [request.method, request.headers['x-key']]), [[sent, 'k']]);
+    }
+  });
+
+  test('a late answer: degraded, with what it took', async () => {
+    const check = await look({ url: `${url}/slow/150` });
+    assert.equal(check.status, 'degraded');
+    assert.equal(check.http_status, 200);
+    assert.ok(check.latency_ms >= 100);
+    assert.match(check.error, /^slow: \d+ ms$/);
+  });
+
+  test('4xx and 5xx: unhealthy', async () => {
+    for (const status of [400, 401, 404, 500, 502, 503]) {
+      const check = await look({ url: `${url}/${status}` });
+      assert.equal(check.status, 'unhealthy');
+      assert.equal(check.http_status, status);
+      assert.equal(check.error, `HTTP ${status}`);
+    }
+  });
+
+  test('a redirect is an answer, and is not followed', async () => {
+    const check = await look({ url: `${url}/moved` });
+    assert.equal(check.status, 'healthy');
+    assert.equal(check.http_status, 302);
+  });
+
+  test('a status that the database does not know is told in words', async () => {
+    const check = await look({ url: `${url}/999` });
+    assert.equal(check.status, 'unhealthy');
+    assert.equal(check.http_status, null);
+    assert.equal(check.error, 'HTTP 999');
+  });
+
+  test('429 with Retry-After in seconds or as a date: degraded, and how long to keep away', async () => {
+    const inSeconds = await look({ url: `${url}/limited/120` });
+    assert.equal(inSeconds.status, 'degraded');
+    assert.equal(inSeconds.http_status, 429);
+    assert.equal(inSeconds.error, 'HTTP 429: rate limited, retry after 120 s');
+    assert.equal(inSeconds.retryAfterMs, 120_000);
+    const asDate = await look({ url: `${url}/limited/${encodeURIComponent(new Date(Date.now() + 60_000).toUTCString())}` });
+    assert.ok(asDate.retryAfterMs > 50_000 && asDate.retryAfterMs <= 60_000);
+    for (const [header, ms] of [['soon', 0], ['-5', 0], ['99999999', 86_400_000]]) {
+      assert.equal((await look({ url: `${url}/limited/${header}` })).retryAfterMs, ms, header);
+    }
+    assert.equal((await look({ url: `${url}/429` })).error, 'HTTP 429: rate limited');
+  });
+
+  test('a closed port: unhealthy, refused', async () => {
+    const check = await look({ url: closedUrl });
+    assert.equal(check.status, 'unhealthy');
+    assert.equal(check.http_status, null);
+    assert.equal(check.latency_ms, null);
+    assert.match(check.error, /^ECONNREFUSED: /);
+  });
+
+  test('a server that hangs: unhealthy when the time is up, not later', async () => {
+    const start = performance.now();
+    const check = await look({ url: hangUrl });
+    assert.ok(performance.now() - start < 2000);
+    assert.equal(check.status, 'unhealthy');
+    assert.equal(check.error, 'no answer within 400 ms');
+  });
+
+  test('a certificate that nobody trusts: unhealthy, and says why', async () => {
+    const check = await look({ url: tlsUrl });
+    assert.equal(check.status, 'unhealthy');
+    assert.match(check.error, /SELF_SIGNED/);
+  });
+
+  test('a name that does not exist: unhealthy', async () => {
+    const check = await look({ url: 'http://nowhere.invalid/' }, { timeout_ms: 3000 });
+    assert.equal(check.status, 'unhealthy');
+    assert.match(check.error, /ENOTFOUND|EAI_AGAIN|no answer/);
+  });
+
+  test('a body that breaks off does not matter to a GET', async () => {
+    const check = await look({ url: `${url}/cut`, method: 'GET' });
+    assert.equal(check.http_status, 200);
+  });
+});
+
+describe('config', () => {
+  const target = { org_id, integration_type: 'xledger', url: 'https://example.com/' };
+  for (const [what, config, message] of [
+    ['no targets', {}, /targets/],
+    ['a misspelt setting', { timeout: 5, targets: [target] }, /unknown setting "timeout"/],
+    ['a setting that is no number', { timeout_ms: '5 s', targets: [target] }, /timeout_ms/],
+    ['a target without an organisation', { targets: [{ ...target, org_id: undefined }] }, /targets\[0\] has no org_id/],
+    ['a method that changes things', { targets: [{ ...target, method: 'POST' }] }, /targets\[0\]\.method/],
+    ['a URL of another kind', { targets: [{ ...target, url: 'ftp://example.com/' }] }, /targets\[0\]\.url/],
+    ['a pair twice', { targets: [target, target] }, /targets\[1\] is a second target/],
+  ]) {
+    test(`${what} is refused before anything is probed`, () => {
+      assert.throws(() => createMonitor({ config }), message);
+    });
+  }
+});
