@@ -73,6 +73,13 @@ async function startPostgrest(database, schema, secret) {
   return { socket, stop, check: () => { if (!running) throw new Error(`PostgREST ended:\n${log}`); } };
 }
 
+// connect({ url, anonKey, key, schema }): supabase-js with a ready-made token.
+export const connect = ({ url, anonKey, key, schema = 'public' }) => createClient(url, anonKey, {
+  accessToken: async () => key,
+  db: { schema },
+  realtime: { transport: class {} },      // nothing here uses Realtime; Node before 22 has no WebSocket
+});
+
 // startStack({ database, schema }): the whole of it. Returns its address, tokens and clients for
 // whatever claims, the database's psql, and stop.
 export async function startStack({ database, schema = 'public' }) {
@@ -84,12 +91,7 @@ export async function startStack({ database, schema = 'public' }) {
   const token = (claims, seconds) => mint(secret, claims, seconds);
   const anonKey = token(anon);
 
-  // clientWith(key): supabase-js with a ready-made token.
-  const clientWith = (key) => createClient(gateway.url, anonKey, {
-    accessToken: async () => key,
-    db: { schema },
-    realtime: { transport: class {} },
-  });
+  const clientWith = (key) => connect({ url: gateway.url, anonKey, key, schema });
 
   // request(path, options): one plain HTTP request, with the token for options.claims if there are any.
   async function request(path, { claims, key, headers, body, ...options } = {}) {
