@@ -176,14 +176,18 @@ my %operations = (
 		return "INSERT INTO integration_types (integration_type, display_name) VALUES ('" . type() . "', 'Name "
 		  . int(rand(9)) . "') ON CONFLICT (integration_type) DO UPDATE SET display_name = EXCLUDED.display_name;";
 	},
-	# A pair is taken away and put back by hand, as a restore puts it back.
+	# A pair is taken away and put back by hand, as a restore puts it back; at times one that this
+	# very transaction has made.
 	restore => sub {
-		my $where = "WHERE org_id = '" . org() . "'" . (chance(0.7) ? " AND integration_type = '" . type() . "'" : '');
-		$serial++;
+		my $fresh = chance(0.4);
+		my ($org, $type) = ($fresh ? mortal_org() : org(), type());
+		my $where = "WHERE org_id = '$org'" . ($fresh || chance(0.7) ? " AND integration_type = '$type'" : '');
+		my $made = $fresh ? "DELETE FROM integration_health_status $where;\n" . insert_of([ $org, $type ]) . ";\n" : '';
 		my $conflict = pick('', 'ON CONFLICT DO NOTHING', $take_all);
+		$serial++;
 		return <<"SQL";
 RESET ROLE;
-CREATE TEMP TABLE status_$serial ON COMMIT DROP AS SELECT * FROM integration_health_status $where;
+${made}CREATE TEMP TABLE status_$serial ON COMMIT DROP AS SELECT * FROM integration_health_status $where;
 CREATE TEMP TABLE history_$serial ON COMMIT DROP AS SELECT * FROM integration_health_history $where;
 DELETE FROM integration_health_status $where;
 INSERT INTO integration_health_history SELECT * FROM history_$serial;
