@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -51,6 +52,30 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 #define IsRelationOwner(relid, roleid) pg_class_ownercheck(relid, roleid)
 #else
 #define IsRelationOwner(relid, roleid) object_ownercheck(RelationRelationId, relid, roleid)
+#endif
+
+/* 16 tells which indexes an update touches: all, none, or the summarizing ones. */
+#if PG_VERSION_NUM < 160000
+typedef bool UpdatedIndexes;
+#define ALL_INDEXES true
+#define InsertIndexTuples(rel, slot, estate, which) \
+	((void) (which), ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL))
+#else
+typedef TU_UpdateIndexes UpdatedIndexes;
+#define ALL_INDEXES TU_All
+#define InsertIndexTuples(rel, slot, estate, which) \
+	ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, (which) == TU_Summarizing)
+#endif
+
+/* 18 counts index searches, and knows deferrable primary keys. */
+#if PG_VERSION_NUM < 180000
+#define BeginIndexScan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#define PrimaryKeyIndex(rel) RelationGetPrimaryKeyIndex(rel)
+#else
+#define BeginIndexScan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#define PrimaryKeyIndex(rel) RelationGetPrimaryKeyIndex(rel, false)
 #endif
 
 #endif /* IH_COMPAT_H */

@@ -46,16 +46,25 @@ static const char *const state_labels[HEALTH_STATES] = {
 static StatusLayout cached_layout;
 
 /*
- * SchemaOfFunction returns the schema of the running SQL function, which is the extension's.
+ * SchemaOf returns the schema of a function of the extension, which is the extension's.
+ */
+static Oid
+SchemaOf(Oid function)
+{
+	Oid schema = get_func_namespace(function);
+
+	if (!OidIsValid(schema))
+		elog(ERROR, "function %u has no schema", function);
+	return schema;
+}
+
+/*
+ * SchemaOfFunction returns the schema of the running SQL function.
  */
 Oid
 SchemaOfFunction(FunctionCallInfo fcinfo)
 {
-	Oid schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-
-	if (!OidIsValid(schema))
-		elog(ERROR, "function %u has no schema", fcinfo->flinfo->fn_oid);
-	return schema;
+	return SchemaOf(fcinfo->flinfo->fn_oid);
 }
 
 /*
@@ -93,7 +102,7 @@ StateType(Oid schema)
  * HistoryOf returns the relation that keeps the history of the relation whose trigger fired.  This
  * is the one place that decides it.  42809 for a table that is not the extension's own.
  */
-Oid
+static Oid
 HistoryOf(Relation fired, Oid schema)
 {
 	if (RelationGetRelid(fired) != get_relname_relid(STATUS_TABLE, schema))
@@ -112,7 +121,7 @@ static void
 ForgetLayout(Datum arg, Oid relid)
 {
 	(void) arg;
-	if (relid == InvalidOid || relid == cached_layout.relid)
+	if (relid == InvalidOid || relid == cached_layout.relid || relid == cached_layout.history)
 		cached_layout.relid = InvalidOid;
 }
 
@@ -149,17 +158,17 @@ FindColumn(Relation status, const char *name, Oid type)
 }
 
 /*
- * StatusLayoutOf returns the layout of the status table, from the cache when nothing has changed.
- * It is good until the next call.
+ * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache when
+ * nothing has changed.  It is good until the next call.  Errors as HistoryOf and FindColumn.
  */
 const StatusLayout *
-StatusLayoutOf(Relation status, Oid schema)
+StatusLayoutOf(Relation fired, Oid function)
 {
 	static bool	 registered = false;
 	StatusLayout layout;
 	Oid			 state_type;
 
-	if (cached_layout.relid == RelationGetRelid(status))
+	if (cached_layout.relid == RelationGetRelid(fired) && cached_layout.function == function)
 		return &cached_layout;
 	if (!registered)
 	{
@@ -167,10 +176,14 @@ StatusLayoutOf(Relation status, Oid schema)
 		registered = true;
 	}
 
-	state_type = StateType(schema);
+	layout.relid = RelationGetRelid(fired);
+	layout.function = function;
+	layout.schema = SchemaOf(function);
+	layout.history = HistoryOf(fired, layout.schema);
+	state_type = StateType(layout.schema);
 	for (int i = 0; i < STATUS_COLUMNS; i++)
 		layout.attnum[i] = FindColumn(
-			status, status_columns[i].name,
+			fired, status_columns[i].name,
 			OidIsValid(status_columns[i].type) ? status_columns[i].type : state_type);
 	for (int i = 0; i < HEALTH_STATES; i++)
 	{
@@ -182,7 +195,6 @@ StatusLayoutOf(Relation status, Oid schema)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE, state_labels[i])));
 	}
-	layout.relid = RelationGetRelid(status);
 	cached_layout = layout;
 	return &cached_layout;
 }

@@ -37,9 +37,15 @@ typedef enum StatusColumn
 
 #define STATUS_COLUMNS (COL_RECORDED_AT + 1)
 
-/* Where a status table has its columns, and the OIDs of the labels of its status. */
+/*
+ * What the trigger function of OID function needs to know of the status table relid: its history,
+ * where it has its columns, and the OIDs of the labels of its status.
+ */
 typedef struct StatusLayout
 {
+	Oid		   function;
+	Oid		   schema;
+	Oid		   history;
 	Oid		   relid;
 	AttrNumber attnum[STATUS_COLUMNS];
 	Oid		   label[HEALTH_STATES];
@@ -48,8 +54,7 @@ typedef struct StatusLayout
 extern Oid				   SchemaOfFunction(FunctionCallInfo fcinfo);
 extern Oid				   ExtensionTable(Oid schema, const char *name);
 extern Oid				   StateType(Oid schema);
-extern Oid				   HistoryOf(Relation fired, Oid schema);
-extern const StatusLayout *StatusLayoutOf(Relation status, Oid schema);
+extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);
 extern HealthState		   StateOfLabel(const StatusLayout *layout, Oid label);
 
 #endif /* IH_RELATIONS_H */

@@ -11,6 +11,7 @@
 #include "check_rules.h"
 #include "owner_query.h"
 #include "relations.h"
+#include "ring_direct.h"
 
 static OwnerQuery write_slot = {
 	.text =
@@ -40,11 +41,11 @@ static OwnerQuery forget_all = {
 };
 
 /*
- * RingWrite puts a check into its slot of the history table, over the one that was there.  55000
- * when something a site has attached to the table kept the row away.
+ * WriteByQuery is RingWrite for a table that a site has changed: its triggers, defaults and rules
+ * count.  55000 when one of them kept the row away.
  */
-void
-RingWrite(Oid history, const RingEntry *entry)
+static void
+WriteByQuery(Oid history, const RingEntry *entry)
 {
 	Datum values[9] = {
 		entry->org_id,
@@ -72,6 +73,17 @@ RingWrite(Oid history, const RingEntry *entry)
 				 errmsg("the check could not be copied to table \"%s\"", HISTORY_TABLE),
 				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
 	}
+}
+
+/*
+ * RingWrite puts a check into its slot of the history table, over the one that was there.  The
+ * caller holds the row lock on the pair's status row.
+ */
+void
+RingWrite(Oid history, const RingEntry *entry)
+{
+	if (!RingWriteDirect(history, entry))
+		WriteByQuery(history, entry);
 }
 
 /*

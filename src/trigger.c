@@ -25,11 +25,17 @@ PG_FUNCTION_INFO_V1(ih_status_trigger);
 typedef struct Firing
 {
 	TriggerData		   *data;
-	Oid					schema;
-	Oid					history;
 	TupleDesc			desc;
 	const StatusLayout *layout;
 } Firing;
+
+/* A status row, taken apart. */
+typedef struct Row
+{
+	HeapTuple tuple;
+	Datum	 *values;
+	bool	 *nulls;
+} Row;
 
 /*
  * RequireTrigger returns the trigger data of a call; 39P01 when it is no trigger call or has
@@ -84,15 +90,31 @@ Stamp(void)
 }
 
 /*
- * Column returns the value of a column of a status row.
+ * TakeApart returns the row in a tuple.
+ */
+static Row
+TakeApart(const Firing *firing, HeapTuple tuple)
+{
+	Row row;
+
+	row.tuple = tuple;
+	row.values = palloc(sizeof(Datum) * firing->desc->natts);
+	row.nulls = palloc(sizeof(bool) * firing->desc->natts);
+	heap_deform_tuple(tuple, firing->desc, row.values, row.nulls);
+	return row;
+}
+
+/*
+ * Column returns the value of a column of a row.
  */
 static NullableDatum
-Column(const Firing *firing, HeapTuple tuple, StatusColumn column)
+Column(const Firing *firing, const Row *row, StatusColumn column)
 {
+	int			  i = firing->layout->attnum[column] - 1;
 	NullableDatum result;
 
-	result.value =
-		heap_getattr(tuple, firing->layout->attnum[column], firing->desc, &result.isnull);
+	result.value = row->values[i];
+	result.isnull = row->nulls[i];
 	return result;
 }
 
@@ -100,90 +122,92 @@ Column(const Firing *firing, HeapTuple tuple, StatusColumn column)
  * RequiredColumn is Column for one that may not be null; 23502 names it.
  */
 static Datum
-RequiredColumn(const Firing *firing, HeapTuple tuple, StatusColumn column)
+RequiredColumn(const Firing *firing, const Row *row, StatusColumn column)
 {
-	NullableDatum result = Column(firing, tuple, column);
-	AttrNumber	  attnum = firing->layout->attnum[column];
+	AttrNumber attnum = firing->layout->attnum[column];
 
-	if (result.isnull)
+	if (row->nulls[attnum - 1])
 		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
 						errmsg("null value in column \"%s\" of table \"%s\"",
 							   NameStr(TupleDescAttr(firing->desc, attnum - 1)->attname),
 							   RelationGetRelationName(firing->data->tg_relation)),
 						errtablecol(firing->data->tg_relation, attnum)));
-	return result.value;
+	return row->values[attnum - 1];
+}
+
+/*
+ * SetColumn changes a column of a row that is taken apart.
+ */
+static void
+SetColumn(const Firing *firing, Row *row, StatusColumn column, Datum value, bool isnull)
+{
+	int i = firing->layout->attnum[column] - 1;
+
+	row->values[i] = value;
+	row->nulls[i] = isnull;
 }
 
 static HealthState
-StatusOf(const Firing *firing, HeapTuple tuple)
+StatusOf(const Firing *firing, const Row *row)
 {
 	return StateOfLabel(firing->layout,
-						DatumGetObjectId(RequiredColumn(firing, tuple, COL_STATUS)));
+						DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS)));
 }
 
 /*
  * StateOf returns the state of a pair as a stored status row has it.
  */
 static PairState
-StateOf(const Firing *firing, HeapTuple tuple)
+StateOf(const Firing *firing, const Row *row)
 {
-	NullableDatum last_healthy_at = Column(firing, tuple, COL_LAST_HEALTHY_AT);
+	NullableDatum last_healthy_at = Column(firing, row, COL_LAST_HEALTHY_AT);
 	PairState	  state;
 
-	state.status = StatusOf(firing, tuple);
-	state.checked_at = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_CHECKED_AT));
-	state.status_since = DatumGetTimestampTz(RequiredColumn(firing, tuple, COL_STATUS_SINCE));
+	state.status = StatusOf(firing, row);
+	state.checked_at = DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT));
+	state.status_since = DatumGetTimestampTz(RequiredColumn(firing, row, COL_STATUS_SINCE));
 	state.ever_healthy = !last_healthy_at.isnull;
 	state.last_healthy_at = state.ever_healthy ? DatumGetTimestampTz(last_healthy_at.value) : 0;
 	state.consecutive_failures =
-		DatumGetInt32(RequiredColumn(firing, tuple, COL_CONSECUTIVE_FAILURES));
-	state.check_no = DatumGetInt64(RequiredColumn(firing, tuple, COL_CHECK_NO));
+		DatumGetInt32(RequiredColumn(firing, row, COL_CONSECUTIVE_FAILURES));
+	state.check_no = DatumGetInt64(RequiredColumn(firing, row, COL_CHECK_NO));
 	return state;
 }
 
 /*
- * StampedRow returns a copy of tuple with the columns that the extension keeps set to state.
+ * StampedRow returns a row as a tuple, with the columns that the extension keeps set to state.
  */
 static HeapTuple
-StampedRow(const Firing *firing, HeapTuple tuple, const PairState *state)
+StampedRow(const Firing *firing, Row *row, const PairState *state)
 {
-	static const StatusColumn kept[] = { COL_CHECKED_AT,	  COL_STATUS_SINCE,
-										 COL_LAST_HEALTHY_AT, COL_CONSECUTIVE_FAILURES,
-										 COL_CHECK_NO,		  COL_RECORDED_AT };
-	Datum					  values[lengthof(kept)] = {
-							TimestampTzGetDatum(state->checked_at),
-							TimestampTzGetDatum(state->status_since),
-							TimestampTzGetDatum(state->last_healthy_at),
-							Int32GetDatum(state->consecutive_failures),
-							Int64GetDatum(state->check_no),
-							TimestampTzGetDatum(Stamp()),
-	};
-	bool nulls[lengthof(kept)] = { false, false, !state->ever_healthy, false, false, false };
-	int	 attnums[lengthof(kept)];
-
-	for (size_t i = 0; i < lengthof(kept); i++)
-		attnums[i] = firing->layout->attnum[kept[i]];
-	return heap_modify_tuple_by_cols(tuple, firing->desc, lengthof(kept), attnums, values,
-									 nulls);
+	SetColumn(firing, row, COL_CHECKED_AT, TimestampTzGetDatum(state->checked_at), false);
+	SetColumn(firing, row, COL_STATUS_SINCE, TimestampTzGetDatum(state->status_since), false);
+	SetColumn(firing, row, COL_LAST_HEALTHY_AT, TimestampTzGetDatum(state->last_healthy_at),
+			  !state->ever_healthy);
+	SetColumn(firing, row, COL_CONSECUTIVE_FAILURES, Int32GetDatum(state->consecutive_failures),
+			  false);
+	SetColumn(firing, row, COL_CHECK_NO, Int64GetDatum(state->check_no), false);
+	SetColumn(firing, row, COL_RECORDED_AT, TimestampTzGetDatum(Stamp()), false);
+	return heap_form_tuple(firing->desc, row->values, row->nulls);
 }
 
 /*
- * CopyToHistory writes a check, the application's columns of tuple, into the ring.
+ * CopyToHistory writes a check, the application's columns of row, into the ring.
  */
 static void
-CopyToHistory(const Firing *firing, HeapTuple tuple, int64 check_no, TimestampTz checked_at)
+CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz checked_at)
 {
 	RingEntry entry;
 
-	entry.org_id = RequiredColumn(firing, tuple, COL_ORG_ID);
-	entry.integration_type = RequiredColumn(firing, tuple, COL_INTEGRATION_TYPE);
+	entry.org_id = RequiredColumn(firing, row, COL_ORG_ID);
+	entry.integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
 	entry.check_no = check_no;
-	entry.status = DatumGetObjectId(RequiredColumn(firing, tuple, COL_STATUS));
-	entry.latency_ms = Column(firing, tuple, COL_LATENCY_MS);
-	entry.http_status = Column(firing, tuple, COL_HTTP_STATUS);
-	entry.error = Column(firing, tuple, COL_ERROR);
+	entry.status = DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS));
+	entry.latency_ms = Column(firing, row, COL_LATENCY_MS);
+	entry.http_status = Column(firing, row, COL_HTTP_STATUS);
+	entry.error = Column(firing, row, COL_ERROR);
 	entry.checked_at = checked_at;
-	RingWrite(firing->history, &entry);
+	RingWrite(firing->layout->history, &entry);
 }
 
 /*
@@ -221,9 +245,9 @@ RequireLastPlace(const Firing *firing, int16 event)
 static HeapTuple
 StampInsert(const Firing *firing)
 {
-	HeapTuple	  row = firing->data->tg_trigtuple;
-	NullableDatum check_no = Column(firing, row, COL_CHECK_NO);
-	NullableDatum recorded_at = Column(firing, row, COL_RECORDED_AT);
+	Row			  row = TakeApart(firing, firing->data->tg_trigtuple);
+	NullableDatum check_no = Column(firing, &row, COL_CHECK_NO);
+	NullableDatum recorded_at = Column(firing, &row, COL_RECORDED_AT);
 	PairState	  first;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_INSERT);
@@ -235,15 +259,15 @@ StampInsert(const Firing *firing)
 	if (!check_no.isnull)
 	{
 		if (DatumGetInt64(check_no.value) == 1)
-			RememberRestored(RequiredColumn(firing, row, COL_ORG_ID),
-							 RequiredColumn(firing, row, COL_INTEGRATION_TYPE),
+			RememberRestored(RequiredColumn(firing, &row, COL_ORG_ID),
+							 RequiredColumn(firing, &row, COL_INTEGRATION_TYPE),
 							 DatumGetTimestampTz(recorded_at.value));
-		return row;
+		return row.tuple;
 	}
 
-	first = FirstCheck(StatusOf(firing, row),
-					   DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT)));
-	return StampedRow(firing, row, &first);
+	first = FirstCheck(StatusOf(firing, &row),
+					   DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT)));
+	return StampedRow(firing, &row, &first);
 }
 
 /*
@@ -253,27 +277,28 @@ StampInsert(const Firing *firing)
 static void
 CopyInsert(const Firing *firing)
 {
-	HeapTuple	row = firing->data->tg_trigtuple;
-	Datum		org_id = RequiredColumn(firing, row, COL_ORG_ID);
-	Datum		integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
-	TimestampTz recorded_at = DatumGetTimestampTz(RequiredColumn(firing, row, COL_RECORDED_AT));
+	Row			row = TakeApart(firing, firing->data->tg_trigtuple);
+	Datum		org_id = RequiredColumn(firing, &row, COL_ORG_ID);
+	Datum		integration_type = RequiredColumn(firing, &row, COL_INTEGRATION_TYPE);
+	TimestampTz recorded_at =
+		DatumGetTimestampTz(RequiredColumn(firing, &row, COL_RECORDED_AT));
 
-	if (DatumGetInt64(RequiredColumn(firing, row, COL_CHECK_NO)) != 1 ||
+	if (DatumGetInt64(RequiredColumn(firing, &row, COL_CHECK_NO)) != 1 ||
 		recorded_at < GetCurrentTransactionStartTimestamp() ||
 		WasRestored(org_id, integration_type, recorded_at))
 		return;
 
-	CopyToHistory(firing, row, 1,
-				  DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT)));
-	CountChange(firing->schema, integration_type, InvalidOid,
-				DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS)));
+	CopyToHistory(firing, &row, 1,
+				  DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT)));
+	CountChange(firing->layout->schema, integration_type, InvalidOid,
+				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
 }
 
 /*
  * RequireSameKey raises 22023 when an update changes the key of a row.
  */
 static void
-RequireSameKey(const Firing *firing, HeapTuple old, HeapTuple new)
+RequireSameKey(const Firing *firing, const Row *old, const Row *new)
 {
 	static const StatusColumn key[] = { COL_ORG_ID, COL_INTEGRATION_TYPE };
 
@@ -298,32 +323,30 @@ RequireSameKey(const Firing *firing, HeapTuple old, HeapTuple new)
 static HeapTuple
 StampUpdate(const Firing *firing)
 {
-	HeapTuple old = firing->data->tg_trigtuple;
-	HeapTuple new = firing->data->tg_newtuple;
-	PairState	current = StateOf(firing, old);
-	HealthState status = StatusOf(firing, new);
+	Row old = TakeApart(firing, firing->data->tg_trigtuple);
+	Row new = TakeApart(firing, firing->data->tg_newtuple);
+	PairState	current = StateOf(firing, &old);
+	HealthState status = StatusOf(firing, &new);
 	TimestampTz checked_at;
 	PairState	next;
-	bool		is_late;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_UPDATE);
-	RequireSameKey(firing, old, new);
+	RequireSameKey(firing, &old, &new);
 
 	/* The default of checked_at holds for every check, not for the first of a pair alone. */
 	if (bms_is_member(firing->layout->attnum[COL_CHECKED_AT] -
 						  FirstLowInvalidHeapAttributeNumber,
 					  firing->data->tg_updatedcols))
-		checked_at = DatumGetTimestampTz(RequiredColumn(firing, new, COL_CHECKED_AT));
+		checked_at = DatumGetTimestampTz(RequiredColumn(firing, &new, COL_CHECKED_AT));
 	else
 		checked_at = GetCurrentTransactionStartTimestamp();
 
-	is_late = CheckIsLate(&current, checked_at);
 	next = NextCheck(&current, status, checked_at);
-	CopyToHistory(firing, new, next.check_no, checked_at);
+	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
-		CountChange(firing->schema, RequiredColumn(firing, new, COL_INTEGRATION_TYPE),
+		CountChange(firing->layout->schema, RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
 					firing->layout->label[current.status], firing->layout->label[next.status]);
-	return StampedRow(firing, is_late ? old : new, &next);
+	return StampedRow(firing, CheckIsLate(&current, checked_at) ? &old : &new, &next);
 }
 
 /*
@@ -332,12 +355,13 @@ StampUpdate(const Firing *firing)
 static void
 ForgetPair(const Firing *firing)
 {
-	HeapTuple row = firing->data->tg_trigtuple;
-	Datum	  integration_type = RequiredColumn(firing, row, COL_INTEGRATION_TYPE);
+	Row	  row = TakeApart(firing, firing->data->tg_trigtuple);
+	Datum integration_type = RequiredColumn(firing, &row, COL_INTEGRATION_TYPE);
 
-	RingForgetPair(firing->history, RequiredColumn(firing, row, COL_ORG_ID), integration_type);
-	CountChange(firing->schema, integration_type,
-				DatumGetObjectId(RequiredColumn(firing, row, COL_STATUS)), InvalidOid);
+	RingForgetPair(firing->layout->history, RequiredColumn(firing, &row, COL_ORG_ID),
+				   integration_type);
+	CountChange(firing->layout->schema, integration_type,
+				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)), InvalidOid);
 }
 
 /*
@@ -352,10 +376,8 @@ ih_status_trigger(PG_FUNCTION_ARGS)
 	HeapTuple	 result = NULL;
 
 	firing.data = RequireTrigger(fcinfo, name);
-	firing.schema = SchemaOfFunction(fcinfo);
-	firing.history = HistoryOf(firing.data->tg_relation, firing.schema);
 	firing.desc = RelationGetDescr(firing.data->tg_relation);
-	firing.layout = StatusLayoutOf(firing.data->tg_relation, firing.schema);
+	firing.layout = StatusLayoutOf(firing.data->tg_relation, fcinfo->flinfo->fn_oid);
 	event = firing.data->tg_event;
 
 	if (TRIGGER_FIRED_FOR_ROW(event) && TRIGGER_FIRED_BEFORE(event))
@@ -378,8 +400,8 @@ ih_status_trigger(PG_FUNCTION_ARGS)
 	}
 	else if (TRIGGER_FIRED_AFTER(event) && TRIGGER_FIRED_BY_TRUNCATE(event))
 	{
-		RingForgetAll(firing.history);
-		CountForgetAll(firing.schema);
+		RingForgetAll(firing.layout->history);
+		CountForgetAll(firing.layout->schema);
 	}
 	else
 		RefuseTriggerEvent(name);

@@ -1,0 +1,336 @@
+/*
+ * ring_direct.c
+ *	  Writes a check into its slot by the table and index access methods.  Constraints and indexes
+ *	  of the history table are honoured; a table that a site has given triggers, rules or columns is
+ *	  left to the query in ring.c.
+ */
+#include "ring_direct.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "check_rules.h"
+#include "relations.h"
+
+/* The columns of the history table. */
+typedef enum RingColumn
+{
+	RING_ORG_ID,
+	RING_INTEGRATION_TYPE,
+	RING_SLOT,
+	RING_CHECK_NO,
+	RING_STATUS,
+	RING_LATENCY_MS,
+	RING_HTTP_STATUS,
+	RING_ERROR,
+	RING_CHECKED_AT
+} RingColumn;
+
+#define RING_COLUMNS (RING_CHECKED_AT + 1)
+#define RING_KEY_COLUMNS (RING_SLOT + 1)
+
+/* InvalidOid: the type integration_health_state. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+} ring_columns[RING_COLUMNS] = {
+	[RING_ORG_ID] = { "org_id", UUIDOID },
+	[RING_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
+	[RING_SLOT] = { "slot", INT2OID },
+	[RING_CHECK_NO] = { "check_no", INT8OID },
+	[RING_STATUS] = { "status", InvalidOid },
+	[RING_LATENCY_MS] = { "latency_ms", INT4OID },
+	[RING_HTTP_STATUS] = { "http_status", INT4OID },
+	[RING_ERROR] = { "error", TEXTOID },
+	[RING_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
+};
+
+static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
+
+/*
+ * What the session keeps for the table that it wrote to last.  relid is invalid when there is none,
+ * or when the table has changed since.  It owns context, and everything else lives there.
+ */
+typedef struct RingTarget
+{
+	Oid				relid;
+	bool			is_plain;
+	Oid				primary_key;
+	AttrNumber		attnum[RING_COLUMNS];
+	ScanKeyData		key[RING_KEY_COLUMNS];
+	EState		   *estate;
+	ResultRelInfo  *result_rel;
+	TupleTableSlot *stored;
+	TupleTableSlot *fresh;
+	MemoryContext	context;
+} RingTarget;
+
+static RingTarget target;
+
+/*
+ * ForgetTarget is the relcache callback.  It frees nothing: a write may be under way.
+ */
+static void
+ForgetTarget(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (relid == InvalidOid || relid == target.relid)
+		target.relid = InvalidOid;
+}
+
+/*
+ * FindColumns looks up the columns by name; false unless they are there with the types that they
+ * were created with, and no others are.
+ */
+static bool
+FindColumns(TupleDesc desc, Oid state_type, AttrNumber *attnum)
+{
+	int nfound = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int				  column = 0;
+
+		if (att->attisdropped)
+			continue;
+		while (column < RING_COLUMNS &&
+			   strcmp(NameStr(att->attname), ring_columns[column].name) != 0)
+			column++;
+		if (column == RING_COLUMNS || att->attgenerated != '\0' ||
+			att->atttypid != (OidIsValid(ring_columns[column].type) ? ring_columns[column].type
+																	: state_type))
+			return false;
+		attnum[column] = att->attnum;
+		nfound++;
+	}
+	return nfound == RING_COLUMNS;
+}
+
+/*
+ * PrepareKey makes the scan keys for the primary key; false unless it is a btree on the three key
+ * columns in their order.
+ */
+static bool
+PrepareKey(Relation rel, RingTarget *made)
+{
+	Relation index;
+	bool	 is_ours;
+
+	made->primary_key = PrimaryKeyIndex(rel);
+	if (!OidIsValid(made->primary_key))
+		return false;
+
+	index = index_open(made->primary_key, AccessShareLock);
+	is_ours = index->rd_rel->relam == BTREE_AM_OID &&
+			  IndexRelationGetNumberOfKeyAttributes(index) == RING_KEY_COLUMNS;
+	for (int i = 0; is_ours && i < RING_KEY_COLUMNS; i++)
+	{
+		is_ours = index->rd_index->indkey.values[i] == made->attnum[i];
+		ScanKeyEntryInitialize(&made->key[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   index->rd_indcollation[i], key_equals[i], (Datum) 0);
+	}
+	index_close(index, AccessShareLock);
+	return is_ours;
+}
+
+/*
+ * PrepareTarget fills in target for a table that is open.
+ */
+static void
+PrepareTarget(Relation rel)
+{
+	static bool	  registered = false;
+	RingTarget	  made = { 0 };
+	MemoryContext caller;
+	TupleDesc	  desc;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(ForgetTarget, (Datum) 0);
+		registered = true;
+	}
+	if (target.context != NULL)
+		MemoryContextDelete(target.context);
+	memset(&target, 0, sizeof(target));
+
+	made.context = AllocSetContextCreate(CurrentMemoryContext, "integration_health ring",
+										 ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(made.context);
+	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	made.is_plain = rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
+					rel->trigdesc == NULL && !rel->rd_rel->relispartition &&
+					FindColumns(desc, StateType(RelationGetNamespace(rel)), made.attnum) &&
+					PrepareKey(rel, &made);
+	if (made.is_plain)
+	{
+		CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+		made.estate = CreateExecutorState();
+		made.result_rel = makeNode(ResultRelInfo);
+		InitResultRelInfo(made.result_rel, rel, 0, NULL, 0);
+		made.stored = MakeSingleTupleTableSlot(desc, table_slot_callbacks(rel));
+		made.fresh = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	}
+	MemoryContextSwitchTo(caller);
+
+	/* From here on nothing fails: the context lives as long as the session wants it. */
+	MemoryContextSetParent(made.context, CacheMemoryContext);
+	made.relid = RelationGetRelid(rel);
+	target = made;
+}
+
+/*
+ * SetFresh puts a check into the slot that is to be written.
+ */
+static void
+SetFresh(const RingEntry *entry)
+{
+	Datum *values = target.fresh->tts_values;
+	bool  *nulls = target.fresh->tts_isnull;
+
+	ExecClearTuple(target.fresh);
+	memset(nulls, true, sizeof(bool) * target.fresh->tts_tupleDescriptor->natts);
+#define SET(column, datum, isnull) \
+	(values[target.attnum[column] - 1] = (datum), nulls[target.attnum[column] - 1] = (isnull))
+	SET(RING_ORG_ID, entry->org_id, false);
+	SET(RING_INTEGRATION_TYPE, entry->integration_type, false);
+	SET(RING_SLOT, Int16GetDatum(HistorySlot(entry->check_no)), false);
+	SET(RING_CHECK_NO, Int64GetDatum(entry->check_no), false);
+	SET(RING_STATUS, ObjectIdGetDatum(entry->status), false);
+	SET(RING_LATENCY_MS, entry->latency_ms.value, entry->latency_ms.isnull);
+	SET(RING_HTTP_STATUS, entry->http_status.value, entry->http_status.isnull);
+	SET(RING_ERROR, entry->error.value, entry->error.isnull);
+	SET(RING_CHECKED_AT, TimestampTzGetDatum(entry->checked_at), false);
+#undef SET
+	ExecStoreVirtualTuple(target.fresh);
+}
+
+/*
+ * FindStored returns the place of the row that is in the slot of the check now; false when there is
+ * none.
+ *
+ * The row lock on the status row is held, so the only other writer can be the cleanup.  SnapshotSelf
+ * shows what is committed by now, whatever the isolation level, and what this transaction wrote; a
+ * row that the cleanup is just deleting is still shown, and the update waits for it.
+ */
+static bool
+FindStored(Relation rel, ItemPointer place)
+{
+	Relation	  index = index_open(target.primary_key, AccessShareLock);
+	IndexScanDesc scan = BeginIndexScan(rel, index, SnapshotSelf, RING_KEY_COLUMNS);
+	bool		  found;
+
+	for (int i = 0; i < RING_KEY_COLUMNS; i++)
+		target.key[i].sk_argument = target.fresh->tts_values[target.attnum[i] - 1];
+	index_rescan(scan, target.key, RING_KEY_COLUMNS, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, target.stored);
+	if (found)
+		*place = target.stored->tts_tid;
+
+	/* The slot outlives an error, so it must not hold a buffer across anything that can raise one. */
+	ExecClearTuple(target.stored);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return found;
+}
+
+/*
+ * InsertIndexEntries makes the index entries of the row just written.
+ */
+static void
+InsertIndexEntries(UpdatedIndexes which)
+{
+	ExecOpenIndices(target.result_rel, false);
+	InsertIndexTuples(target.result_rel, target.fresh, target.estate, which);
+	ExecCloseIndices(target.result_rel);
+}
+
+/*
+ * Overwrite updates the row at place to target.fresh; false when that is not the latest version any
+ * more, or gone.
+ */
+static bool
+Overwrite(Relation rel, ItemPointer place)
+{
+	TM_FailureData failure;
+	LockTupleMode  lockmode;
+	UpdatedIndexes updated;
+
+	switch (table_tuple_update(rel, place, target.fresh, GetCurrentCommandId(true),
+							   InvalidSnapshot, InvalidSnapshot, true, &failure, &lockmode,
+							   &updated))
+	{
+		case TM_Ok:
+			if (updated)
+				InsertIndexEntries(updated);
+			return true;
+		case TM_Updated:
+		case TM_Deleted:
+			return false;
+		default:
+			elog(ERROR, "unexpected result of an update of table \"%s\"",
+				 RelationGetRelationName(rel));
+	}
+	return false;
+}
+
+/*
+ * RingWriteDirect puts a check into its slot of the history table, over the one that was there.  It
+ * does nothing and returns false when a site has changed the table so that this takes a query.
+ */
+bool
+RingWriteDirect(Oid history, const RingEntry *entry)
+{
+	Relation		rel = table_open(history, RowExclusiveLock);
+	MemoryContext	caller;
+	ItemPointerData place;
+
+	if (target.relid != history)
+		PrepareTarget(rel);
+	if (!target.is_plain)
+	{
+		table_close(rel, NoLock);
+		return false;
+	}
+
+	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(target.estate));
+	target.result_rel->ri_RelationDesc = rel;
+	SetFresh(entry);
+	ExecConstraints(target.result_rel, target.fresh, target.estate);
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!FindStored(rel, &place))
+		{
+			table_tuple_insert(rel, target.fresh, GetCurrentCommandId(true), 0, NULL);
+			InsertIndexEntries(ALL_INDEXES);
+			break;
+		}
+		if (Overwrite(rel, &place))
+			break;
+	}
+
+	ExecClearTuple(target.fresh);
+	MemoryContextSwitchTo(caller);
+	ResetPerTupleExprContext(target.estate);
+	table_close(rel, NoLock);
+
+	/* A later write of the same command, to the same slot, must find this one older than itself. */
+	CommandCounterIncrement();
+	return true;
+}
