@@ -20,7 +20,8 @@ COMMENT ON TYPE @extschema@.integration_sync_outcome IS
   'State of one run of a scheduled sync.';
 
 -- ---------------------------------------------------------------------------------------------
--- Tables
+-- Tables. In those written at every check, the columns that most checks change stand together at
+-- the end: WAL holds the stretch from the first changed byte to the last.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.integration_types (
@@ -61,13 +62,13 @@ CREATE TABLE @extschema@.integration_health_status (
   org_id               uuid NOT NULL,
   integration_type     text COLLATE pg_catalog."C" NOT NULL,
   status               @extschema@.integration_health_state NOT NULL,
-  latency_ms           integer,
   http_status          integer,
   error                text,
-  checked_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
   status_since         timestamptz NOT NULL,
-  last_healthy_at      timestamptz,
   consecutive_failures integer NOT NULL,
+  latency_ms           integer,
+  checked_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  last_healthy_at      timestamptz,
   check_no             bigint NOT NULL,
   recorded_at          timestamptz NOT NULL,
   PRIMARY KEY (org_id, integration_type),
@@ -109,11 +110,11 @@ CREATE TABLE @extschema@.integration_health_history (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
   slot             smallint NOT NULL,
-  check_no         bigint NOT NULL,
   status           @extschema@.integration_health_state NOT NULL,
-  latency_ms       integer,
   http_status      integer,
   error            text,
+  latency_ms       integer,
+  check_no         bigint NOT NULL,
   checked_at       timestamptz NOT NULL,
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint),

@@ -7,7 +7,7 @@ SELECT c.relname::text AS object, coalesce(r.rolname, 'PUBLIC') AS grantee, stri
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND a.grantee <> c.relowner
  GROUP BY 1, 2
 UNION ALL
-SELECT c.relname || '.' || string_agg(att.attname, ',' ORDER BY att.attnum), coalesce(r.rolname, 'PUBLIC'), a.privilege_type
+SELECT c.relname || '.' || string_agg(att.attname, ',' ORDER BY att.attname COLLATE "C"), coalesce(r.rolname, 'PUBLIC'), a.privilege_type
   FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_attribute att ON att.attrelid = c.oid, aclexplode(att.attacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass
  GROUP BY c.relname, r.rolname, a.privilege_type
