@@ -1,0 +1,173 @@
+// types.mjs: writes the TypeScript types of the extension, in the form of `supabase gen types`, from
+// the catalog of a database that has it. Comments are the database's own. The catalog does not say
+// which columns of a function's result can be null: those are that are null when the function is
+// called on the least that can be recorded.
+import { psql } from './stack.mjs';
+
+// One query gives all of it as JSON. Only what authenticated or service_role may use is listed.
+const catalog = `
+WITH extension AS (
+  SELECT e.oid, e.extnamespace FROM pg_extension e WHERE extname = 'integration_health'
+), member AS (
+  SELECT d.classid, d.objid FROM pg_depend d, extension e
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+), usable AS (
+  SELECT c.oid, c.relname FROM pg_class c, member m
+   WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND c.relkind IN ('r', 'p')
+     AND has_table_privilege('authenticated', c.oid, 'SELECT')
+), callable AS (
+  SELECT p.* FROM pg_proc p, member m
+   WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND p.prorettype <> 'trigger'::regtype
+     AND has_function_privilege('service_role', p.oid, 'EXECUTE')
+)
+SELECT json_build_object(
+  'enums', (SELECT json_agg(json_build_object(
+      'name', t.typname, 'comment', obj_description(t.oid, 'pg_type'),
+      'values', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid)) ORDER BY t.typname)
+    FROM pg_type t, member m WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND t.typtype = 'e'),
+  'tables', (SELECT json_agg(json_build_object(
+      'name', u.relname, 'comment', obj_description(u.oid, 'pg_class'),
+      'columns', (SELECT json_agg(json_build_object(
+          'name', a.attname, 'type', t.typname, 'nullable', NOT a.attnotnull, 'comment', col_description(u.oid, a.attnum),
+          'default', a.atthasdef,
+          'insert', has_column_privilege('service_role', u.oid, a.attnum, 'INSERT'),
+          'update', has_column_privilege('service_role', u.oid, a.attnum, 'UPDATE')) ORDER BY a.attnum)
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+       WHERE a.attrelid = u.oid AND a.attnum > 0 AND NOT a.attisdropped),
+      'relationships', (SELECT coalesce(json_agg(json_build_object(
+          'name', k.conname, 'to', r.relname,
+          'columns', (SELECT json_agg(attname) FROM pg_attribute WHERE attrelid = k.conrelid AND attnum = ANY (k.conkey)),
+          'toColumns', (SELECT json_agg(attname) FROM pg_attribute WHERE attrelid = k.confrelid AND attnum = ANY (k.confkey)))
+          ORDER BY k.conname), '[]')
+        FROM pg_constraint k JOIN pg_class r ON r.oid = k.confrelid WHERE k.conrelid = u.oid AND k.contype = 'f')) ORDER BY u.relname)
+    FROM usable u),
+  'functions', (SELECT json_agg(json_build_object(
+      'name', p.proname, 'comment', obj_description(p.oid, 'pg_proc'),
+      'reader', has_function_privilege('authenticated', p.oid, 'EXECUTE'),
+      'set', p.proretset, 'returns', r.typname, 'table', r.typtype = 'c',
+      'args', (SELECT coalesce(json_agg(json_build_object(
+          'name', p.proargnames[i], 'mode', coalesce(p.proargmodes[i], 'i'), 'default', pg_get_function_arg_default(p.oid, i),
+          'type', (SELECT typname FROM pg_type WHERE oid = coalesce(p.proallargtypes[i], p.proargtypes[i - 1]))) ORDER BY i), '[]')
+        FROM generate_series(1, coalesce(cardinality(p.proallargtypes), p.pronargs)) AS i)) ORDER BY p.proname)
+    FROM callable p JOIN pg_type r ON r.oid = p.prorettype)
+)`;
+
+// On the least that can be recorded: a type never checked, a check of nothing but its result.
+const nullable = (schema) => `
+SET search_path = "${schema}";
+BEGIN;
+SET LOCAL request.jwt.claims = '{"app_metadata": {"role": "global_admin"}}';
+CREATE TEMPORARY TABLE org AS SELECT '11111111-1111-4111-8111-111111111111'::uuid AS id;
+CREATE TEMPORARY TABLE recorded AS
+  SELECT record_health_check(id, 'xledger', 'unhealthy') FROM org;
+SELECT json_object_agg(name, columns) FROM (
+  SELECT name, json_agg(DISTINCT key) AS columns FROM (
+    SELECT 'get_org_health_status' AS name, to_json(r) AS row FROM org, get_org_health_status(id) AS r
+    UNION ALL SELECT 'get_health_trend', to_json(r) FROM org, get_health_trend(id, 'xledger') AS r
+    UNION ALL SELECT 'get_global_health_summary', to_json(r) FROM get_global_health_summary() AS r
+    UNION ALL SELECT 'get_global_health_problems', to_json(r) FROM get_global_health_problems() AS r
+  ) AS result, json_each(row) WHERE json_typeof(value) = 'null' GROUP BY name
+) AS nulls;
+ROLLBACK;`;
+
+const scalars = {
+  text: 'string', uuid: 'string', timestamptz: 'string', interval: 'string', regrole: 'string', bool: 'boolean',
+  int2: 'number', int4: 'number', int8: 'number', numeric: 'number', jsonb: 'Json', void: 'undefined',
+};
+
+// generateTypes(database, schema): the text of the TypeScript file.
+export async function generateTypes(database, schema = 'public') {
+  const { enums, tables, functions } = JSON.parse(await psql(database, catalog));
+  const nulls = JSON.parse(await psql(database, nullable(schema)));
+
+  // typeOf(name): the TypeScript type of a type of the database, as PostgREST sends it in JSON.
+  function typeOf(name) {
+    if (name.startsWith('_')) return `${typeOf(name.slice(1))}[]`;
+    if (enums.some((each) => each.name === name)) return `Database["public"]["Enums"]["${name}"]`;
+    if (tables.some((each) => each.name === name)) return `Database["public"]["Tables"]["${name}"]["Row"]`;
+    if (!scalars[name]) throw new Error(`no TypeScript type for ${name}`);
+    return scalars[name];
+  }
+
+  const lines = [];
+  const put = (depth, text) => lines.push(`${'  '.repeat(depth)}${text}`);
+  const comment = (depth, text) => text && put(depth, `/** ${text.replaceAll('*/', '* /')} */`);
+
+  function putTable({ name, comment: about, columns, relationships }) {
+    comment(3, about);
+    put(3, `${name}: {`);
+    put(4, 'Row: {');
+    for (const column of columns) {
+      comment(5, column.comment);
+      put(5, `${column.name}: ${typeOf(column.type)}${column.nullable ? ' | null' : ''}`);
+    }
+    put(4, '}');
+    for (const [kind, allowed] of [['Insert', 'insert'], ['Update', 'update']]) {
+      put(4, `${kind}: {`);
+      for (const column of columns) {
+        const optional = kind === 'Update' || column.nullable || column.default;
+        // never: the database fills it.
+        if (!column[allowed] || column.comment.includes('by a trigger')) put(5, `${column.name}?: never`);
+        else put(5, `${column.name}${optional ? '?' : ''}: ${typeOf(column.type)}${column.nullable ? ' | null' : ''}`);
+      }
+      put(4, '}');
+    }
+    put(4, 'Relationships: [');
+    for (const { name: foreignKey, columns: from, to, toColumns } of relationships) {
+      put(5, `{ foreignKeyName: "${foreignKey}"; columns: ${JSON.stringify(from)}; isOneToOne: false; `
+        + `referencedRelation: "${to}"; referencedColumns: ${JSON.stringify(toColumns)} },`);
+    }
+    put(4, ']');
+    put(3, '}');
+  }
+
+  function putFunction({ name, comment: about, reader, set, returns, table, args }) {
+    comment(3, `${about}${reader ? '' : ' For service_role.'}`);
+    put(3, `${name}: {`);
+    const given = args.filter((arg) => arg.mode === 'i');
+    if (given.length === 0) put(4, 'Args: Record<PropertyKey, never>');
+    else {
+      put(4, 'Args: {');
+      for (const arg of given) {
+        const orNull = arg.default?.startsWith('NULL') ? ' | null' : '';
+        put(5, `${arg.name}${arg.default ? '?' : ''}: ${typeOf(arg.type)}${orNull}`);
+      }
+      put(4, '}');
+    }
+    const columns = args.filter((arg) => arg.mode === 't');
+    if (columns.length > 0) {
+      put(4, 'Returns: {');
+      for (const column of columns) {
+        put(5, `${column.name}: ${typeOf(column.type)}${nulls[name]?.includes(column.name) ? ' | null' : ''}`);
+      }
+      put(4, `}${set ? '[]' : ''}`);
+    } else put(4, `Returns: ${typeOf(returns)}${set ? '[]' : ''}`);
+    if (table) put(4, `SetofOptions: { from: "*"; to: "${returns}"; isOneToOne: true; isSetofReturn: false }`);
+    put(3, '}');
+  }
+
+  put(0, '// Made by scripts/generate-types from the catalog of a database with the extension: do not edit. For');
+  put(0, '// createClient<Database>(...). With the extension in another schema, rename "public".');
+  put(0, '');
+  put(0, 'export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[]');
+  put(0, '');
+  put(0, 'export type Database = {');
+  put(1, 'public: {');
+  put(2, 'Tables: {');
+  tables.forEach(putTable);
+  put(2, '}');
+  put(2, 'Views: Record<never, never>');
+  put(2, 'Functions: {');
+  functions.forEach(putFunction);
+  put(2, '}');
+  put(2, 'Enums: {');
+  for (const { name, comment: about, values } of enums) {
+    comment(3, about);
+    put(3, `${name}: ${values.map((value) => JSON.stringify(value)).join(' | ')}`);
+  }
+  put(2, '}');
+  put(2, 'CompositeTypes: Record<never, never>');
+  put(1, '}');
+  put(0, '}');
+  return `${lines.join('\n')}\n`;
+}
