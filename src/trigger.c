@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
+#include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
@@ -316,6 +317,24 @@ RequireSameKey(const Firing *firing, const Row *old, const Row *new)
 }
 
 /*
+ * RequireConstraints holds a late result, which the executor will not see as a row of the status
+ * table, against the constraints of that table; 23514 or 23502 names the one that it violates.
+ */
+static void
+RequireConstraints(const Firing *firing, HeapTuple late)
+{
+	EState		   *estate = CreateExecutorState();
+	ResultRelInfo  *result_rel = makeNode(ResultRelInfo);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(firing->desc, &TTSOpsHeapTuple);
+
+	InitResultRelInfo(result_rel, firing->data->tg_relation, 0, NULL, 0);
+	ExecStoreHeapTuple(late, slot, false);
+	ExecConstraints(result_rel, slot, estate);
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExecutorState(estate);
+}
+
+/*
  * StampUpdate records one more check of a pair.  The row is locked by now and OLD is its latest
  * version, so the check gets its number, and goes into the ring, here: a late one leaves no other
  * trace.
@@ -329,6 +348,7 @@ StampUpdate(const Firing *firing)
 	HealthState status = StatusOf(firing, &new);
 	TimestampTz checked_at;
 	PairState	next;
+	bool		is_late;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_UPDATE);
 	RequireSameKey(firing, &old, &new);
@@ -341,12 +361,15 @@ StampUpdate(const Firing *firing)
 	else
 		checked_at = GetCurrentTransactionStartTimestamp();
 
+	is_late = CheckIsLate(&current, checked_at);
+	if (is_late)
+		RequireConstraints(firing, new.tuple);
 	next = NextCheck(&current, status, checked_at);
 	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
 		CountChange(firing->layout->schema, RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
 					firing->layout->label[current.status], firing->layout->label[next.status]);
-	return StampedRow(firing, CheckIsLate(&current, checked_at) ? &old : &new, &next);
+	return StampedRow(firing, is_late ? &old : &new, &next);
 }
 
 /*
