@@ -9,46 +9,46 @@ export type Database = {
       /** The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of integration_health_status and by the cleanup alone. */
       integration_health_history: {
         Row: {
-          /** Organisation. */
-          org_id: string
-          /** External system. */
-          integration_type: string
-          /** Place in the ring, check_no modulo 96. */
-          slot: number
-          /** Result of the check. */
-          status: Database["public"]["Enums"]["integration_health_state"]
-          /** HTTP status code; null when there was no HTTP response. */
-          http_status: number | null
-          /** What went wrong. */
-          error: string | null
-          /** Response time in milliseconds; null when there was no response. */
-          latency_ms: number | null
           /** Running number of the check, as in integration_health_status when it was recorded. */
           check_no: number
           /** When the check was made. */
           checked_at: string
+          /** What went wrong. */
+          error: string | null
+          /** HTTP status code; null when there was no HTTP response. */
+          http_status: number | null
+          /** External system. */
+          integration_type: string
+          /** Response time in milliseconds; null when there was no response. */
+          latency_ms: number | null
+          /** Organisation. */
+          org_id: string
+          /** Place in the ring, check_no modulo 96. */
+          slot: number
+          /** Result of the check. */
+          status: Database["public"]["Enums"]["integration_health_state"]
         }
         Insert: {
-          org_id?: never
-          integration_type?: never
-          slot?: never
-          status?: never
-          http_status?: never
-          error?: never
-          latency_ms?: never
           check_no?: never
           checked_at?: never
+          error?: never
+          http_status?: never
+          integration_type?: never
+          latency_ms?: never
+          org_id?: never
+          slot?: never
+          status?: never
         }
         Update: {
-          org_id?: never
-          integration_type?: never
-          slot?: never
-          status?: never
-          http_status?: never
-          error?: never
-          latency_ms?: never
           check_no?: never
           checked_at?: never
+          error?: never
+          http_status?: never
+          integration_type?: never
+          latency_ms?: never
+          org_id?: never
+          slot?: never
+          status?: never
         }
         Relationships: [
         ]
@@ -56,58 +56,58 @@ export type Database = {
       /** The latest status of each (org_id, integration_type). Writing a row records a check. */
       integration_health_status: {
         Row: {
-          /** Organisation. Never changes. */
-          org_id: string
-          /** External system, a row of integration_types. Never changes. */
-          integration_type: string
-          /** Result of the check. */
-          status: Database["public"]["Enums"]["integration_health_state"]
-          /** HTTP status code, 100 to 599; null when there was no HTTP response. */
-          http_status: number | null
-          /** What went wrong, at most 2000 characters; null when nothing did. */
-          error: string | null
-          /** checked_at of the first check of the present run of equal statuses. Kept by the trigger. */
-          status_since: string
-          /** unhealthy adds one, healthy and degraded reset to 0, unknown leaves it. Kept by the trigger. */
-          consecutive_failures: number
-          /** Response time in milliseconds, 0 or more; null when there was no response. */
-          latency_ms: number | null
-          /** When the check was made. Defaults to now(), also in an UPDATE that does not set it. */
-          checked_at: string
-          /** checked_at of the last healthy check; null when there was none. Kept by the trigger. */
-          last_healthy_at: string | null
           /** Running number of the recorded checks of the pair, from 1, without a gap. Kept by the trigger. */
           check_no: number
+          /** When the check was made. Defaults to now(), also in an UPDATE that does not set it. */
+          checked_at: string
+          /** unhealthy adds one, healthy and degraded reset to 0, unknown leaves it. Kept by the trigger. */
+          consecutive_failures: number
+          /** What went wrong, at most 2000 characters; null when nothing did. */
+          error: string | null
+          /** HTTP status code, 100 to 599; null when there was no HTTP response. */
+          http_status: number | null
+          /** External system, a row of integration_types. Never changes. */
+          integration_type: string
+          /** checked_at of the last healthy check; null when there was none. Kept by the trigger. */
+          last_healthy_at: string | null
+          /** Response time in milliseconds, 0 or more; null when there was no response. */
+          latency_ms: number | null
+          /** Organisation. Never changes. */
+          org_id: string
           /** When the check was recorded. Kept by the trigger. */
           recorded_at: string
+          /** Result of the check. */
+          status: Database["public"]["Enums"]["integration_health_state"]
+          /** checked_at of the first check of the present run of equal statuses. Kept by the trigger. */
+          status_since: string
         }
         Insert: {
-          org_id: string
-          integration_type: string
-          status: Database["public"]["Enums"]["integration_health_state"]
-          http_status?: number | null
-          error?: string | null
-          status_since?: never
-          consecutive_failures?: never
-          latency_ms?: number | null
-          checked_at?: string
-          last_healthy_at?: never
           check_no?: never
+          checked_at?: string
+          consecutive_failures?: never
+          error?: string | null
+          http_status?: number | null
+          integration_type: string
+          last_healthy_at?: never
+          latency_ms?: number | null
+          org_id: string
           recorded_at?: never
+          status: Database["public"]["Enums"]["integration_health_state"]
+          status_since?: never
         }
         Update: {
-          org_id?: string
-          integration_type?: string
-          status?: Database["public"]["Enums"]["integration_health_state"]
-          http_status?: number | null
-          error?: string | null
-          status_since?: never
-          consecutive_failures?: never
-          latency_ms?: number | null
-          checked_at?: string
-          last_healthy_at?: never
           check_no?: never
+          checked_at?: string
+          consecutive_failures?: never
+          error?: string | null
+          http_status?: number | null
+          integration_type?: string
+          last_healthy_at?: never
+          latency_ms?: number | null
+          org_id?: string
           recorded_at?: never
+          status?: Database["public"]["Enums"]["integration_health_state"]
+          status_since?: never
         }
         Relationships: [
           { foreignKeyName: "integration_health_status_integration_type_fkey"; columns: ["integration_type"]; isOneToOne: false; referencedRelation: "integration_types"; referencedColumns: ["integration_type"] },
@@ -116,42 +116,42 @@ export type Database = {
       /** The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows. */
       integration_types: {
         Row: {
-          /** Key: a lower-case identifier of at most 63 characters. */
-          integration_type: string
-          /** Name to show to people. */
-          display_name: string
           /** Time between two active checks of a pair; 15 minutes or more. */
           check_interval: string
+          /** When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key. */
+          created_at: string
+          /** Name to show to people. */
+          display_name: string
+          /** Key: a lower-case identifier of at most 63 characters. */
+          integration_type: string
           /** Longest wait between two active checks of a failing pair; not below check_interval. */
           max_backoff: string
           /** active: probed every check_interval; passive: never probed. */
           monitoring_mode: Database["public"]["Enums"]["integration_monitoring_mode"]
-          /** When the type went passive; null in active mode. */
-          passive_since: string | null
           /** Why the type went passive; null in active mode. */
           passive_reason: string | null
-          /** When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key. */
-          created_at: string
+          /** When the type went passive; null in active mode. */
+          passive_since: string | null
         }
         Insert: {
-          integration_type: string
-          display_name: string
           check_interval?: string
+          created_at?: never
+          display_name: string
+          integration_type: string
           max_backoff?: string
           monitoring_mode?: Database["public"]["Enums"]["integration_monitoring_mode"]
-          passive_since?: string | null
           passive_reason?: string | null
-          created_at?: never
+          passive_since?: string | null
         }
         Update: {
-          integration_type?: string
-          display_name?: string
           check_interval?: string
+          created_at?: never
+          display_name?: string
+          integration_type?: string
           max_backoff?: string
           monitoring_mode?: Database["public"]["Enums"]["integration_monitoring_mode"]
-          passive_since?: string | null
           passive_reason?: string | null
-          created_at?: never
+          passive_since?: string | null
         }
         Relationships: [
         ]

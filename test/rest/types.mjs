@@ -1,5 +1,5 @@
 // types.mjs: writes the TypeScript types of the extension, in the form of `supabase gen types`, from
-// the catalog of a database that has it. Comments are the database's own. The catalog does not say
+// the catalog of a database that has it: columns of tables by name, comments the database's own. The catalog does not say
 // which columns of a function's result can be null: those are that are null when the function is
 // called on the least that can be recorded.
 import { psql } from './stack.mjs';
@@ -31,7 +31,7 @@ SELECT json_build_object(
           'name', a.attname, 'type', t.typname, 'nullable', NOT a.attnotnull, 'comment', col_description(u.oid, a.attnum),
           'default', a.atthasdef,
           'insert', has_column_privilege('service_role', u.oid, a.attnum, 'INSERT'),
-          'update', has_column_privilege('service_role', u.oid, a.attnum, 'UPDATE')) ORDER BY a.attnum)
+          'update', has_column_privilege('service_role', u.oid, a.attnum, 'UPDATE')) ORDER BY a.attname)
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
        WHERE a.attrelid = u.oid AND a.attnum > 0 AND NOT a.attisdropped),
       'relationships', (SELECT coalesce(json_agg(json_build_object(
