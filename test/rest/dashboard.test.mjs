@@ -130,6 +130,15 @@ eachSchema('dashboard', (stack) => {
     refused(await stack.as.anon.from('integration_types').select('*'), 401, '42501');
   });
 
+  test('the functions that the others are made of tell a member about himself alone', async () => {
+    const member = stack.as.memberOfBoth;
+    assert.deepEqual(granted(await member.rpc('integration_health_org_ids')), [orgA, orgB]);
+    assert.equal(granted(await member.rpc('integration_health_can_read', { org_id: orgB })), true);
+    assert.equal(granted(await stack.as.memberOfA.rpc('integration_health_can_read', { org_id: orgB })), false);
+    const start = Date.parse(granted(await member.rpc('integration_health_trend_start', { hours: 2 })));
+    assert.ok(Math.abs(Date.now() - 2 * 3_600_000 - start) < 60_000);
+  });
+
   test('the counts are internal: 403', async () => {
     refused(await stack.as.memberOfA.from('integration_health_counts').select('*'), 403, '42501');
     refused(await stack.as.globalAdmin.from('integration_health_counts').select('*'), 403, '42501');

@@ -1,7 +1,7 @@
 // types.mjs: writes the TypeScript types of the extension, in the form of `supabase gen types`, from
-// the catalog of a database that has it: columns of tables by name, comments the database's own. The catalog does not say
-// which columns of a function's result can be null: those are that are null when the function is
-// called on the least that can be recorded.
+// the catalog of a database that has it: columns of tables by name, comments the database's own.
+// The catalog does not say which columns of a function's result can be null: those are that are
+// null when the function is called on the least that can be recorded.
 import { psql } from './stack.mjs';
 
 // One query gives all of it as JSON. Only what authenticated or service_role may use is listed.
