@@ -83,7 +83,7 @@ sub document
 		my $how = int(rand(3));
 		substr($text, $at) = '' if $how == 0;
 		substr($text, $at, 1) = '' if $how == 1 && $at < length $text;
-		substr($text, $at, 0) = pick(qw({ } [ ] " : , \\ null 0 \u0000), "\n") if $how == 2;
+		substr($text, $at, 0) = pick('{', '}', '[', ']', '"', ':', ',', '\\', 'null', '0', '\u0000', "\n") if $how == 2;
 		last if $text eq '';
 	}
 	return $text;
@@ -146,7 +146,6 @@ my $questions = join(', ', map { "'" . s/'/''/gr . "'" } @foreign, @global, @own
 my ($stdout, $err);
 $node->psql($db, <<"SQL", stdout => \$stdout, stderr => \$err, on_error_stop => 1, timeout => 600);
 SET ROLE authenticated;
-SET max_stack_depth = '1MB';
 DO \$\$
 DECLARE
   d record;
