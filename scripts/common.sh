@@ -45,7 +45,7 @@ build() {
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
   say "building and installing into PostgreSQL $pg_major"
-  make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; die "the build failed"; }
+  make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"
 }
 

@@ -223,14 +223,29 @@ CREATE POLICY integration_types_read ON @extschema@.integration_types
 COMMENT ON POLICY integration_types_read ON @extschema@.integration_types IS
   'Types are no secret between organisations.';
 
+CREATE FUNCTION @extschema@.integration_health_uncounted_support(internal)
+RETURNS internal
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_uncounted_support';
+COMMENT ON FUNCTION @extschema@.integration_health_uncounted_support(internal) IS
+  'Planner support of integration_health_uncounted.';
+
+CREATE FUNCTION @extschema@.integration_health_uncounted(org_id uuid)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 0.01 SUPPORT @extschema@.integration_health_uncounted_support
+AS 'MODULE_PATHNAME', 'ih_uncounted';
+COMMENT ON FUNCTION @extschema@.integration_health_uncounted(uuid) IS
+  'True. Stands in the policies, so that the planner''s estimates tell nothing of rows that the caller may not see.';
+
 -- The sub-select makes the planner evaluate the claims once a query, not once a row.
 CREATE POLICY integration_health_status_read ON @extschema@.integration_health_status
-  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[]));
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_status_read ON @extschema@.integration_health_status IS
   'A caller sees the organisations that its claims name.';
 
 CREATE POLICY integration_health_history_read ON @extschema@.integration_health_history
-  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[]));
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_history_read ON @extschema@.integration_health_history IS
   'A caller sees the organisations that its claims name.';
 

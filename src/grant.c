@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(ih_grant);
 #define READER_FUNCTIONS                                     \
 	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids()," \
 	" %1$s.integration_health_can_read(uuid),"               \
+	" %1$s.integration_health_uncounted(uuid),"              \
 	" %1$s.integration_health_trend_start(integer),"         \
 	" %1$s.get_org_health_status(uuid),"                     \
 	" %1$s.get_health_trend(uuid, text, integer),"           \

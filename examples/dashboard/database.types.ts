@@ -261,6 +261,13 @@ export type Database = {
         }
         Returns: string
       }
+      /** True. Stands in the policies, so that the planner's estimates tell nothing of rows that the caller may not see. */
+      integration_health_uncounted: {
+        Args: {
+          org_id: string
+        }
+        Returns: boolean
+      }
       /** Records status unknown for at most max_rows pairs of active types that were not checked for twice their check_interval, and returns how many. Errors: 22023 max_rows is null or below 1. For service_role. */
       mark_stale_health: {
         Args: {
