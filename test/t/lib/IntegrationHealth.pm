@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(org new_cluster new_database as_role rows value sqlstate error_of
-  invariants_hold same_tables table_rows extension_acls record full_run TABLES);
+  crash_and_restart invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
   integration_health_counts);
@@ -146,6 +146,21 @@ SELECT format('%s %s: the current check is not the newest of the history', s.org
 SQL
 	is(join("\n", @wrong), '', $name);
 	return;
+}
+
+# crash_and_restart(NODE) kills the postmaster and starts it again.
+sub crash_and_restart
+{
+	my ($node) = @_;
+	$node->kill9;
+
+	# Its children hold the shared memory until they notice.
+	for (1 .. 300)
+	{
+		return if $node->start(fail_ok => 1);
+		select(undef, undef, undef, 0.1);
+	}
+	BAIL_OUT('the server does not start after a crash');
 }
 
 # table_rows(NODE, DB, SCHEMA, TABLE) returns the rows of a table as text, in order.
