@@ -323,7 +323,8 @@ SQL
 note('Every function, called by every role');
 {
 	my @reader = qw(get_global_health_problems get_global_health_summary get_health_trend get_org_health_status
-	  integration_health_can_read integration_health_org_ids integration_health_trend_start);
+	  integration_health_can_read integration_health_org_ids integration_health_trend_start
+	  integration_health_uncounted);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs);
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },

@@ -171,7 +171,10 @@ my %operations = (
 	},
 	stale => sub { return 'SELECT mark_stale_health(' . pick(1, 3, 10000) . ');' },
 	compact => sub { return 'SELECT FROM integration_health_compact();' },
-	truncate => sub { return "RESET ROLE;\nTRUNCATE integration_health_status;\nSET ROLE service_role;" },
+	truncate => sub {
+		return "RESET ROLE;\nTRUNCATE integration_health_status"
+		  . pick('', ', integration_health_history, integration_health_counts') . ";\nSET ROLE service_role;";
+	},
 	touch_type => sub {
 		return "INSERT INTO integration_types (integration_type, display_name) VALUES ('" . type() . "', 'Name "
 		  . int(rand(9)) . "') ON CONFLICT (integration_type) DO UPDATE SET display_name = EXCLUDED.display_name;";
