@@ -5,7 +5,9 @@
  */
 #include "counts.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/timestamp.h"
 
 #include "owner_query.h"
 #include "relations.h"
@@ -57,6 +59,40 @@ AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 }
 
 /*
+ * Fold makes one row of the changes of each type and status, and returns how many rows went.
+ */
+static int64
+Fold(Oid counts)
+{
+	bool  isnull;
+	int64 folded;
+
+	SPI_connect();
+	RunOwnerQuery(&fold, counts, NULL, NULL, false);
+	folded =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return folded;
+}
+
+/*
+ * MaybeFold folds after one change in about a thousand, so that the table stays small where no job
+ * ever runs.  Once a transaction at the most: rows that a transaction has deleted itself still cost
+ * it a look.  Not where a row that another fold took would be a serialization failure.
+ */
+static void
+MaybeFold(Oid counts)
+{
+	static TimestampTz last_transaction = 0;
+
+	if ((GetCurrentTimestamp() & 1023) != 0 || IsolationUsesXactSnapshot() ||
+		last_transaction == GetCurrentTransactionStartTimestamp())
+		return;
+	last_transaction = GetCurrentTransactionStartTimestamp();
+	Fold(counts);
+}
+
+/*
  * CountChange counts a pair that went from one status to another; InvalidOid for a pair that
  * appears (from) or goes (to).
  */
@@ -69,6 +105,7 @@ CountChange(Oid schema, Datum integration_type, Oid from, Oid to)
 		AppendDelta(counts, integration_type, from, -1);
 	if (OidIsValid(to))
 		AppendDelta(counts, integration_type, to, 1);
+	MaybeFold(counts);
 }
 
 /*
@@ -87,14 +124,5 @@ CountForgetAll(Oid schema)
 Datum
 ih_compact(PG_FUNCTION_ARGS)
 {
-	Oid	  counts = ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE);
-	bool  isnull;
-	int64 folded;
-
-	SPI_connect();
-	RunOwnerQuery(&fold, counts, NULL, NULL, false);
-	folded =
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	PG_RETURN_INT64(folded);
+	PG_RETURN_INT64(Fold(ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE)));
 }
