@@ -28,7 +28,7 @@ while ($killed < $kills || $acknowledged < $checks)
 		my ($pid) = rows($node, $db, "SELECT pid FROM pg_stat_activity WHERE query LIKE 'INSERT INTO integration%' AND pid <> pg_backend_pid()");
 		kill 'KILL', $pid if defined $pid;
 		$load->finish;
-		$node->poll_query_until($db, 'SELECT true') or BAIL_OUT('the server does not come back');
+		wait_until_up($node);
 	}
 	$killed++;
 	$load->finish;

@@ -65,14 +65,14 @@ sub outcome
 }
 
 # shrunk(TRANSACTIONS) takes away what is not needed for the difference at the end, as far as a
-# hundred runs go.
+# minute goes.
 sub shrunk
 {
 	my @needed = @_;
-	my $runs = 100;
-	for (my $size = int(@needed / 2) || 1; $size >= 1 && $runs > 0; $size = int($size / 2))
+	my $until = time() + 60;
+	for (my $size = int(@needed / 2) || 1; $size >= 1 && time() < $until; $size = int($size / 2))
 	{
-		for (my $at = 0; $at + $size < @needed && $runs-- > 0;)
+		for (my $at = 0; $at + $size < @needed && time() < $until;)
 		{
 			my @fewer = @needed;
 			splice(@fewer, $at, $size);

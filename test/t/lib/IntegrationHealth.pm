@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(org new_cluster new_database as_role rows value sqlstate error_of
-  crash_and_restart invariants_hold same_tables table_rows extension_acls record full_run TABLES);
+  crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
   integration_health_counts);
@@ -161,6 +161,19 @@ sub crash_and_restart
 		select(undef, undef, undef, 0.1);
 	}
 	BAIL_OUT('the server does not start after a crash');
+}
+
+# wait_until_up(NODE) waits until a server that recovers by itself takes connections.
+sub wait_until_up
+{
+	my ($node) = @_;
+	for (1 .. 300)
+	{
+		my ($out, $err);
+		return if IPC::Run::run([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', 'SELECT true' ], '>', \$out, '2>', \$err);
+		select(undef, undef, undef, 0.1);
+	}
+	BAIL_OUT('the server does not come back');
 }
 
 # table_rows(NODE, DB, SCHEMA, TABLE) returns the rows of a table as text, in order.
