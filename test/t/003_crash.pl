@@ -38,6 +38,7 @@ while ($killed < $kills || $acknowledged < $checks)
 		last if @$missing;
 	}
 }
+diag("$killed kills, $acknowledged acknowledged checks, ", scalar @$missing, ' lost or doubled') if full_run();
 cmp_ok($acknowledged, '>=', $checks, "$killed kills, $acknowledged acknowledged checks");
 is(join("\n", @$missing[ 0 .. ($#$missing < 9 ? $#$missing : 9) ]), '', 'every acknowledged check is there, once');
 invariants_hold($node, $db, 'every invariant is true');
