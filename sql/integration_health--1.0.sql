@@ -141,6 +141,8 @@ CREATE TABLE @extschema@.integration_health_counts (
   status           @extschema@.integration_health_state NOT NULL,
   delta            bigint NOT NULL
 );
+-- It has no key; where all tables are published, its folding must be, too.
+ALTER TABLE @extschema@.integration_health_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE @extschema@.integration_health_counts IS
   'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of integration_health_status.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.integration_type IS 'External system.';

@@ -55,7 +55,8 @@ AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 {
 	Datum values[3] = { integration_type, ObjectIdGetDatum(status), Int64GetDatum(delta) };
 
-	RunOwnerCommand(&append_delta, counts, values, NULL);
+	if (RunOwnerCommand(&append_delta, counts, values, NULL) != 1)
+		RefuseIntrusion(&append_delta, COUNTS_TABLE);
 }
 
 /*

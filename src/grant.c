@@ -18,15 +18,15 @@
 
 PG_FUNCTION_INFO_V1(ih_grant);
 
-#define READER_FUNCTIONS                                     \
-	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids()," \
-	" %1$s.integration_health_can_read(uuid),"               \
-	" %1$s.integration_health_uncounted(uuid),"              \
-	" %1$s.integration_health_trend_start(integer),"         \
-	" %1$s.get_org_health_status(uuid),"                     \
-	" %1$s.get_health_trend(uuid, text, integer),"           \
-	" %1$s.get_global_health_summary(),"                     \
-	" %1$s.get_global_health_problems(integer)"
+#define READER_FUNCTIONS                                                         \
+	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids(),"                     \
+	" %1$s.integration_health_can_read(pg_catalog.uuid),"                        \
+	" %1$s.integration_health_uncounted(pg_catalog.uuid),"                       \
+	" %1$s.integration_health_trend_start(pg_catalog.int4),"                     \
+	" %1$s.get_org_health_status(pg_catalog.uuid),"                              \
+	" %1$s.get_health_trend(pg_catalog.uuid, pg_catalog.text, pg_catalog.int4)," \
+	" %1$s.get_global_health_summary(),"                                         \
+	" %1$s.get_global_health_problems(pg_catalog.int4)"
 
 /* What authenticated may do. */
 static const char *const reader_rights[] = {
@@ -48,13 +48,15 @@ static const char *const writer_rights[] = {
 	"SELECT ON %1$s.integration_health_history, %1$s.integration_health_counts",
 	READER_FUNCTIONS,
 	"EXECUTE ON FUNCTION"
-	" %1$s.record_health_check(uuid, text, %1$s.integration_health_state, integer, integer, text,"
-	"   timestamptz),"
-	" %1$s.record_health_checks(jsonb),"
-	" %1$s.integration_health_cleanup(interval, integer),"
-	" %1$s.mark_stale_health(integer),"
+	" %1$s.record_health_check(pg_catalog.uuid, pg_catalog.text,"
+	"   %1$s.integration_health_state, pg_catalog.int4, pg_catalog.int4, pg_catalog.text,"
+	"   pg_catalog.timestamptz),"
+	" %1$s.record_health_checks(pg_catalog.jsonb),"
+	" %1$s.integration_health_cleanup(pg_catalog.\"interval\", pg_catalog.int4),"
+	" %1$s.mark_stale_health(pg_catalog.int4),"
 	" %1$s.integration_health_compact(),"
-	" %1$s.schedule_integration_health_jobs(text, text, text),"
+	" %1$s.schedule_integration_health_jobs(pg_catalog.text, pg_catalog.text,"
+	"   pg_catalog.text),"
 	" %1$s.unschedule_integration_health_jobs()",
 	NULL
 };

@@ -7,6 +7,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -54,7 +55,13 @@ Prepare(OwnerQuery *query, Oid relid)
 		query->plan = NULL;
 	}
 	for (int i = 0; i < query->nargs; i++)
-		argtypes[i] = OidIsValid(query->argtypes[i]) ? query->argtypes[i] : StateType(schema);
+	{
+		argtypes[i] = query->argtypes[i];
+		if (argtypes[i] == InvalidOid)
+			argtypes[i] = StateType(schema);
+		else if (argtypes[i] == RECORDOID)
+			argtypes[i] = get_rel_type_id(relid);
+	}
 
 	query->plan = SPI_prepare(text, query->nargs, argtypes);
 	if (query->plan == NULL)
@@ -123,6 +130,20 @@ RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls)
 	written = RunOwnerQuery(query, relid, values, nulls, false);
 	SPI_finish();
 	return (int64) written;
+}
+
+/*
+ * RefuseIntrusion raises 55000: something that a site has attached to a table kept a query from
+ * doing its work.  The plan is dropped, for one that a rule has emptied names no table, and nothing
+ * would ever invalidate it.
+ */
+void
+RefuseIntrusion(OwnerQuery *query, const char *table)
+{
+	query->relid = InvalidOid;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("table \"%s\" did not take what a check brings", table),
+					errhint("Look for a rule on the table, or a trigger that returns NULL.")));
 }
 
 /*

@@ -13,7 +13,8 @@
 
 /*
  * A query, and the plan that the session keeps for it.  In the text @schema@ stands for the schema
- * of the table; in argtypes InvalidOid stands for integration_health_state.
+ * of the table; in argtypes InvalidOid stands for integration_health_state and RECORDOID for a row of
+ * the table.
  */
 typedef struct OwnerQuery
 {
@@ -29,5 +30,7 @@ extern uint64 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const c
 extern int64  RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls);
 
 extern void TruncateAsOwner(OwnerQuery *truncate, Oid relid);
+
+extern void RefuseIntrusion(OwnerQuery *query, const char *table);
 
 #endif /* IH_OWNER_QUERY_H */

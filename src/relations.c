@@ -126,13 +126,13 @@ ForgetLayout(Datum arg, Oid relid)
 }
 
 /*
- * FindColumn returns the number of a column of status; 42703 when it is not there, 42804 when it is
+ * FindColumn returns the number of a column of a table; 42703 when it is not there, 42804 when it is
  * not of the type that it was created with.
  */
-static AttrNumber
-FindColumn(Relation status, const char *name, Oid type)
+AttrNumber
+FindColumn(Relation table, const char *name, Oid type)
 {
-	TupleDesc desc = RelationGetDescr(status);
+	TupleDesc desc = RelationGetDescr(table);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -144,16 +144,23 @@ FindColumn(Relation status, const char *name, Oid type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of table \"%s\" is of type %s", name,
-							RelationGetRelationName(status), format_type_be(att->atttypid)),
+							RelationGetRelationName(table), format_type_be(att->atttypid)),
 					 errdetail("Recording of checks needs type %s.", format_type_be(type)),
-					 errtablecol(status, att->attnum)));
+					 errtablecol(table, att->attnum)));
+		if (att->attgenerated != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" is generated", name,
+							RelationGetRelationName(table)),
+					 errdetail("Its value is made after the check was copied to the history."),
+					 errtablecol(table, att->attnum)));
 		return att->attnum;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(status), name),
+			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name),
 			 errhint("Recording of checks needs the column as the extension created it."),
-			 errtable(status)));
+			 errtable(table)));
 	return InvalidAttrNumber; /* not reached */
 }
 

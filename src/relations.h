@@ -54,6 +54,7 @@ typedef struct StatusLayout
 extern Oid				   SchemaOfFunction(FunctionCallInfo fcinfo);
 extern Oid				   ExtensionTable(Oid schema, const char *name);
 extern Oid				   StateType(Oid schema);
+extern AttrNumber		   FindColumn(Relation table, const char *name, Oid type);
 extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);
 extern HealthState		   StateOfLabel(const StatusLayout *layout, Oid label);
 

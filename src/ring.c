@@ -36,6 +36,14 @@ static OwnerQuery forget_pair = {
 	.argtypes = { UUIDOID, TEXTOID },
 };
 
+static OwnerQuery look_for_pair = {
+	.text = "SELECT 1 FROM @schema@.integration_health_history AS h"
+			" WHERE h.org_id OPERATOR(pg_catalog.=) $1"
+			" AND h.integration_type OPERATOR(pg_catalog.=) $2 LIMIT 1",
+	.nargs = 2,
+	.argtypes = { UUIDOID, TEXTOID },
+};
+
 static OwnerQuery forget_all = {
 	.text = "TRUNCATE ONLY @schema@.integration_health_history",
 };
@@ -65,14 +73,7 @@ WriteByQuery(Oid history, const RingEntry *entry)
 	nulls[7] = entry->error.isnull ? 'n' : ' ';
 
 	if (RunOwnerCommand(&write_slot, history, values, nulls) != 1)
-	{
-		/* A plan that a rule has emptied names no table, so nothing would ever invalidate it. */
-		write_slot.relid = InvalidOid;
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the check could not be copied to table \"%s\"", HISTORY_TABLE),
-				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
-	}
+		RefuseIntrusion(&write_slot, HISTORY_TABLE);
 }
 
 /*
@@ -87,7 +88,8 @@ RingWrite(Oid history, const RingEntry *entry)
 }
 
 /*
- * RingForgetPair removes the history of a pair that is gone.
+ * RingForgetPair removes the history of a pair that is gone; 55000 when a trigger of the site's
+ * keeps some of it, which a pair of the same key would find later.
  */
 void
 RingForgetPair(Oid history, Datum org_id, Datum integration_type)
@@ -95,6 +97,8 @@ RingForgetPair(Oid history, Datum org_id, Datum integration_type)
 	Datum values[2] = { org_id, integration_type };
 
 	RunOwnerCommand(&forget_pair, history, values, NULL);
+	if (RunOwnerCommand(&look_for_pair, history, values, NULL) != 0)
+		RefuseIntrusion(&forget_pair, HISTORY_TABLE);
 }
 
 /*

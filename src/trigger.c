@@ -19,6 +19,7 @@
 #include "relations.h"
 #include "restored.h"
 #include "ring.h"
+#include "types.h"
 
 PG_FUNCTION_INFO_V1(ih_status_trigger);
 
@@ -259,6 +260,8 @@ StampInsert(const Firing *firing)
 				 errdetail("A row with both is a restored one; a new check has neither.")));
 	if (!check_no.isnull)
 	{
+		HoldPlaceForType(firing->layout->schema,
+						 RequiredColumn(firing, &row, COL_INTEGRATION_TYPE));
 		if (DatumGetInt64(check_no.value) == 1)
 			RememberRestored(RequiredColumn(firing, &row, COL_ORG_ID),
 							 RequiredColumn(firing, &row, COL_INTEGRATION_TYPE),

@@ -1,45 +1,129 @@
 /*
  * types.c
- *	  The trigger of integration_types.  CREATE EXTENSION seeds the table before a restore fills
- *	  it: a restored row, known by its created_at, replaces the seed of its key.
+ *	  Restoring of integration_types.  CREATE EXTENSION has seeded the table before a restore fills
+ *	  it, and a parallel one fills it at any time: a restored row, known by its created_at, replaces
+ *	  what holds its key, and a restored status row whose type is still to come holds a place for it.
  */
-#include "trigger.h"
+#include "types.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "owner_query.h"
 #include "relations.h"
+#include "trigger.h"
 
 PG_FUNCTION_INFO_V1(ih_types_trigger);
 
-/* A row of the same created_at is no seed but the row itself, read and written back. */
-static OwnerQuery remove_seed = {
-	.text = "DELETE FROM @schema@.integration_types AS t"
+/* A row of the same created_at is the row itself, read and written back. */
+static OwnerQuery is_itself = {
+	.text = "SELECT 1 FROM @schema@.integration_types AS t"
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
-			" AND t.created_at OPERATOR(pg_catalog.<>) $2",
+			" AND t.created_at OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID },
 };
 
-/*
- * ColumnNumber returns the number of a column of the table; 42703 when it is gone.
- */
-static int
-ColumnNumber(Relation rel, const char *name)
-{
-	int number = SPI_fnumber(RelationGetDescr(rel), name);
+static OwnerQuery replace_type = {
+	.text =
+		"INSERT INTO @schema@.integration_types AS t SELECT ($1).*"
+		" ON CONFLICT (integration_type) DO UPDATE"
+		" SET display_name = EXCLUDED.display_name, check_interval = EXCLUDED.check_interval,"
+		"     max_backoff = EXCLUDED.max_backoff, monitoring_mode = EXCLUDED.monitoring_mode,"
+		"     passive_since = EXCLUDED.passive_since, passive_reason = EXCLUDED.passive_reason,"
+		"     created_at = EXCLUDED.created_at",
+	.nargs = 1,
+	.argtypes = { RECORDOID },
+};
 
-	if (number <= 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("table \"%s\" has no column \"%s\"",
-							   RelationGetRelationName(rel), name),
-						errtable(rel)));
-	return number;
+static OwnerQuery look_for_type = {
+	.text = "SELECT 1 FROM @schema@.integration_types AS t"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { TEXTOID },
+};
+
+static OwnerQuery hold_place = {
+	.text =
+		"INSERT INTO @schema@.integration_types (integration_type, display_name, created_at)"
+		" VALUES ($1, $1, '-infinity') ON CONFLICT DO NOTHING",
+	.nargs = 1,
+	.argtypes = { TEXTOID },
+};
+
+/* True while this file writes to the table itself: its trigger lets those rows pass. */
+static bool is_writing = false;
+
+/*
+ * Write runs a query that inserts into the table, past the trigger.
+ */
+static void
+Write(OwnerQuery *query, Oid types, Datum *values)
+{
+	is_writing = true;
+	PG_TRY();
+	{
+		RunOwnerCommand(query, types, values, NULL);
+	}
+	PG_FINALLY();
+	{
+		is_writing = false;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * IsKnown tells whether this subtransaction has seen a type before, and from now on it has.
+ */
+static bool
+IsKnown(const char *name)
+{
+	static TimestampTz		transaction = 0;
+	static SubTransactionId subtransaction = InvalidSubTransactionId;
+	static char				known[16][NAMEDATALEN];
+	static int				nknown = 0;
+
+	if (transaction != GetCurrentTransactionStartTimestamp() ||
+		subtransaction != GetCurrentSubTransactionId())
+		nknown = 0;
+	transaction = GetCurrentTransactionStartTimestamp();
+	subtransaction = GetCurrentSubTransactionId();
+
+	for (int i = 0; i < nknown; i++)
+	{
+		if (strcmp(known[i], name) == 0)
+			return true;
+	}
+	if (nknown == lengthof(known))
+		nknown = 0;
+	strlcpy(known[nknown++], name, NAMEDATALEN);
+	return false;
+}
+
+/*
+ * HoldPlaceForType makes sure that the type of a restored status row is there: the foreign key asks
+ * for it, and pg_restore with several jobs may bring it later.  To make the place it locks the table
+ * against other writers, so that it does not wait for one that waits for it.
+ */
+void
+HoldPlaceForType(Oid schema, Datum integration_type)
+{
+	Oid types;
+
+	if (IsKnown(TextDatumGetCString(integration_type)))
+		return;
+	types = ExtensionTable(schema, TYPES_TABLE);
+	if (RunOwnerCommand(&look_for_type, types, &integration_type, NULL) == 0)
+	{
+		LockRelationOid(types, ShareRowExclusiveLock);
+		Write(&hold_place, types, &integration_type);
+	}
 }
 
 /*
@@ -51,7 +135,6 @@ ih_types_trigger(PG_FUNCTION_ARGS)
 	const char	*name = "integration_types_trigger";
 	TriggerData *trigdata = RequireTrigger(fcinfo, name);
 	Relation	 rel = trigdata->tg_relation;
-	TupleDesc	 desc = RelationGetDescr(rel);
 	HeapTuple	 row = trigdata->tg_trigtuple;
 	int			 created_at;
 	Datum		 values[2];
@@ -66,17 +149,22 @@ ih_types_trigger(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		RefuseTriggerEvent(name);
 
-	created_at = ColumnNumber(rel, "created_at");
-	values[0] = heap_getattr(row, ColumnNumber(rel, "integration_type"), desc, &nulls[0]);
-	values[1] = heap_getattr(row, created_at, desc, &nulls[1]);
+	created_at = FindColumn(rel, "created_at", TIMESTAMPTZOID);
+	values[0] = heap_getattr(row, FindColumn(rel, "integration_type", TEXTOID),
+							 RelationGetDescr(rel), &nulls[0]);
+	values[1] = heap_getattr(row, created_at, RelationGetDescr(rel), &nulls[1]);
 	if (nulls[1])
 	{
 		values[1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 		nulls[1] = false;
-		row = heap_modify_tuple_by_cols(row, desc, 1, &created_at, &values[1], &nulls[1]);
+		return PointerGetDatum(heap_modify_tuple_by_cols(row, RelationGetDescr(rel), 1,
+														 &created_at, &values[1], &nulls[1]));
 	}
-	else if (!nulls[0])
-		RunOwnerCommand(&remove_seed, RelationGetRelid(rel), values, NULL);
+	if (is_writing || nulls[0] ||
+		RunOwnerCommand(&is_itself, RelationGetRelid(rel), values, NULL) != 0)
+		return PointerGetDatum(row);
 
-	return PointerGetDatum(row);
+	values[0] = heap_copy_tuple_as_datum(row, RelationGetDescr(rel));
+	Write(&replace_type, RelationGetRelid(rel), values);
+	return PointerGetDatum(NULL);
 }

@@ -40,3 +40,23 @@ SELECT count(record_health_check(:'org_a', 'xledger', 'unhealthy')) AS recorded;
 SELECT * FROM t.violations();
 COMMIT;
 SELECT * FROM t.violations();
+
+-- a restored type, known by its created_at, replaces the seed of its key, whether rows refer to it
+-- or not; read and written back whole, as a client does, it is an ordinary upsert
+TRUNCATE integration_health_status;
+BEGIN;
+SELECT count(record_health_check(:'org_a', 'xledger', 'healthy')) AS recorded;
+INSERT INTO integration_types (integration_type, display_name, check_interval, created_at)
+VALUES ('xledger', 'Xledger of ours', '1 hour', '2026-01-01'), ('fortnox', 'Fortnox', '20 minutes', '2026-01-01');
+SELECT integration_type, display_name, check_interval, created_at = '2026-01-01' AS restored FROM integration_types ORDER BY 1;
+INSERT INTO integration_types SELECT * FROM integration_types WHERE integration_type = 'xledger'
+ON CONFLICT (integration_type) DO UPDATE SET display_name = 'Renamed' RETURNING display_name, check_interval;
+SELECT t.error($$INSERT INTO integration_types (integration_type, display_name) VALUES ('fortnox', 'Again')$$);
+-- a restored status row whose type is still to come holds a place for it; a new check does not
+INSERT INTO integration_health_status (org_id, integration_type, status, checked_at, status_since, consecutive_failures, check_no, recorded_at)
+VALUES (:'org_b', 'visma', 'healthy', '2026-01-01', '2026-01-01', 0, 7, '2026-01-01'), (:'org_a', 'visma', 'healthy', '2026-01-01', '2026-01-01', 0, 9, '2026-01-01');
+SELECT integration_type, display_name FROM integration_types WHERE integration_type = 'visma';
+INSERT INTO integration_types (integration_type, display_name, created_at) VALUES ('visma', 'Visma', '2026-01-01');
+SELECT integration_type, display_name FROM integration_types WHERE integration_type = 'visma';
+SELECT t.error($$SELECT record_health_check('00000000-0000-0000-0000-00000000000a', 'unheard_of', 'healthy')$$);
+ROLLBACK;
