@@ -218,7 +218,7 @@ ih_record_health_checks(PG_FUNCTION_ARGS)
 	char	  *query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
 	Jsonb	  *checks;
 	ErrorData *error;
-	int64	   recorded;
+	int64	   recorded = 0;
 
 	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 	if (checks == NULL || !JB_ROOT_IS_ARRAY(checks) || JB_ROOT_IS_SCALAR(checks))
