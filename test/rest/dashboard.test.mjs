@@ -1,20 +1,23 @@
 // What an organisation's dashboard reads as authenticated: functions and tables, filters, embeds.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { eachSchema, granted, minutesAgo, orgA, orgB, refused } from './suite.mjs';
+import { eachSchema, granted, orgA, orgB, refused } from './suite.mjs';
 
 eachSchema('dashboard', (stack) => {
   const orgStatus = (who, org_id = orgA) => stack.as[who].rpc('get_org_health_status', { org_id });
   const trend = (who, args) => stack.as[who].rpc('get_health_trend', { org_id: orgA, integration_type: 'xledger', ...args });
 
   before(async () => {
+    // one clock for all of them: the differences are compared to the millisecond
+    const now = Date.now();
+    const ago = (minutes) => new Date(now - minutes * 60_000).toISOString();
     const xledger = { org_id: orgA, integration_type: 'xledger', http_status: 200 };
     granted(await stack.as.service.rpc('record_health_checks', {
       checks: [
-        { ...xledger, status: 'healthy', latency_ms: 100, checked_at: minutesAgo(30 * 60) },
-        { ...xledger, status: 'healthy', latency_ms: 110, checked_at: minutesAgo(90) },
-        { ...xledger, status: 'unhealthy', latency_ms: 120, http_status: 500, error: 'HTTP 500', checked_at: minutesAgo(45) },
-        { ...xledger, status: 'unhealthy', latency_ms: 130, http_status: 502, error: 'HTTP 502', checked_at: minutesAgo(40) },
+        { ...xledger, status: 'healthy', latency_ms: 100, checked_at: ago(30 * 60) },
+        { ...xledger, status: 'healthy', latency_ms: 110, checked_at: ago(90) },
+        { ...xledger, status: 'unhealthy', latency_ms: 120, http_status: 500, error: 'HTTP 500', checked_at: ago(45) },
+        { ...xledger, status: 'unhealthy', latency_ms: 130, http_status: 502, error: 'HTTP 502', checked_at: ago(40) },
         { org_id: orgB, integration_type: 'dynamics', status: 'healthy' },
       ],
     }));
