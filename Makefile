@@ -16,7 +16,8 @@ REGRESS = setup \
 	$(filter-out setup drop_and_create_again,$(sort $(notdir $(basename $(wildcard test/sql/*.sql))))) \
 	drop_and_create_again
 REGRESS_OPTS = --inputdir=test --outputdir=. $(if $(filter 14 15,$(MAJORVERSION)),,--expecteddir=.)
-EXTRA_CLEAN = test/unit/test_rules
+UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
+EXTRA_CLEAN = $(UNIT_TESTS)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -24,11 +25,11 @@ include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
 
-# The pure rules are linked into the test as they stand: they need no server, nor its headers.
+# The pure rules are linked into the tests as they stand: they need no server, nor its headers.
 RULES = $(wildcard src/*_rules.c)
-test/unit/test_rules: test/unit/test_rules.c $(RULES) $(wildcard src/*_rules.h)
+$(UNIT_TESTS): %: %.c $(RULES) $(wildcard src/*_rules.h)
 	$(CC) -std=gnu99 -g -Wall -Wextra -Werror -Isrc $(UNIT_CFLAGS) -o $@ $< $(RULES) -lcmocka
 
 .PHONY: unit
-unit: test/unit/test_rules
-	./test/unit/test_rules
+unit: $(UNIT_TESTS)
+	set -e; for test in $(UNIT_TESTS); do ./$$test; done

@@ -9,6 +9,8 @@
 
 #include "access/tableam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -22,6 +24,7 @@
 /* 15 gave set-returning functions one way to set up their tuplestore, and settings a prefix. */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#define MAT_SRF_USE_EXPECTED_DESC 1
 
 static inline void
 InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
@@ -30,7 +33,6 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 	MemoryContext  caller;
 	TupleDesc	   tupdesc;
 
-	Assert(flags == 0);
 	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
 		!(rsinfo->allowedModes & SFRM_Materialize))
 		ereport(ERROR,
@@ -38,7 +40,9 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 				 errmsg("set-valued function called in context that cannot accept a set")));
 
 	caller = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+	if (flags & MAT_SRF_USE_EXPECTED_DESC)
+		tupdesc = CreateTupleDescCopy(rsinfo->expectedDesc);
+	else if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	rsinfo->returnMode = SFRM_Materialize;
 	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
@@ -52,6 +56,17 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 #define IsRelationOwner(relid, roleid) pg_class_ownercheck(relid, roleid)
 #else
 #define IsRelationOwner(relid, roleid) object_ownercheck(RelationRelationId, relid, roleid)
+#endif
+
+/* 16 made one function of the checks of rights on all kinds of object. */
+#if PG_VERSION_NUM < 160000
+#define MaySee(schema) (pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#define MayCall(function) (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
+#else
+#define MaySee(schema) \
+	(object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#define MayCall(function) \
+	(object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
 /* 16 tells which indexes an update touches: all, none, or the summarizing ones. */

@@ -23,7 +23,11 @@ static const struct
 	{ "integration_health_cleanup", "integration_health_cleanup" },
 	{ "integration_health_counts", "integration_health_compact" },
 	{ "integration_health_stale", "mark_stale_health" },
+	{ "integration_health_warm_up", "dispatch_sync_warm_ups" },
 };
+
+/* The job whose schedule depends on what pg_cron can do. */
+#define WARM_UP_JOB 3
 
 /*
  * RequireCron raises 0A000 where pg_cron is not in this database.
@@ -41,22 +45,55 @@ RequireCron(void)
 }
 
 /*
- * ih_schedule_jobs is schedule_integration_health_jobs(cleanup, counts, stale).
+ * KnowsSeconds tells whether pg_cron runs jobs every so many seconds: 1.5 and later do.
+ */
+static bool
+KnowsSeconds(void)
+{
+	bool result;
+
+	SPI_connect();
+	if (SPI_execute("SELECT 1 FROM pg_catalog.pg_extension AS e"
+					" WHERE e.extname OPERATOR(pg_catalog.=) 'pg_cron'"
+					"   AND pg_catalog.string_to_array(pg_catalog.substring(e.extversion"
+					"         FROM '^[0-9]+[.][0-9]+'), '.')::pg_catalog.int4[]"
+					"       OPERATOR(pg_catalog.>=) '{1,5}'::pg_catalog.int4[]",
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "the version of pg_cron could not be read");
+	result = SPI_processed == 1;
+	SPI_finish();
+	return result;
+}
+
+/*
+ * Schedule returns the schedule of a job, argument argno.  22023 when it is null, but for the job
+ * that has one of its own then.
+ */
+static Datum
+Schedule(FunctionCallInfo fcinfo, int argno)
+{
+	if (!PG_ARGISNULL(argno))
+		return PG_GETARG_DATUM(argno);
+	if (argno != WARM_UP_JOB)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a schedule must not be null"),
+						errhint("Leave the argument out for its default.")));
+	return CStringGetTextDatum(KnowsSeconds() ? "30 seconds" : "* * * * *");
+}
+
+/*
+ * ih_schedule_jobs is schedule_integration_health_jobs(cleanup, counts, stale, warm_up).
  */
 Datum
 ih_schedule_jobs(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char		  *schema = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+	Datum		   schedules[lengthof(jobs)];
 
 	RequireCron();
 	for (size_t i = 0; i < lengthof(jobs); i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("a schedule must not be null"),
-							errhint("Leave the argument out for its default.")));
-	}
+		schedules[i] = Schedule(fcinfo, i);
 
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
@@ -70,7 +107,7 @@ ih_schedule_jobs(PG_FUNCTION_ARGS)
 		Datum job[3];
 
 		job[0] = CStringGetTextDatum(jobs[i].name);
-		job[1] = PG_GETARG_DATUM(i);
+		job[1] = schedules[i];
 		job[2] = CStringGetTextDatum(command);
 		if (SPI_execute_with_args("SELECT cron.schedule($1, $2, $3)", 3, argtypes, job, NULL,
 								  false, 1) != SPI_OK_SELECT)

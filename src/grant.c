@@ -26,12 +26,27 @@ PG_FUNCTION_INFO_V1(ih_grant);
 	" %1$s.get_org_health_status(pg_catalog.uuid),"                              \
 	" %1$s.get_health_trend(pg_catalog.uuid, pg_catalog.text, pg_catalog.int4)," \
 	" %1$s.get_global_health_summary(),"                                         \
-	" %1$s.get_global_health_problems(pg_catalog.int4)"
+	" %1$s.get_global_health_problems(pg_catalog.int4),"                         \
+	" %1$s.integration_sync_is_late(pg_catalog.\"interval\"),"                   \
+	" %1$s.integration_sync_key(pg_catalog.uuid, pg_catalog.text,"               \
+	"   pg_catalog.timestamptz),"                                                \
+	" %1$s.integration_sync_periods(pg_catalog.\"interval\","                    \
+	"   pg_catalog.timestamptz, pg_catalog.text, pg_catalog.timestamptz,"        \
+	"   pg_catalog.timestamptz),"                                                \
+	" %1$s.integration_sync_last_period(pg_catalog.\"interval\","                \
+	"   pg_catalog.timestamptz, pg_catalog.text, pg_catalog.timestamptz),"       \
+	" %1$s.integration_sync_next_period(pg_catalog.\"interval\","                \
+	"   pg_catalog.timestamptz, pg_catalog.text, pg_catalog.timestamptz),"       \
+	" %1$s.get_sync_drift(pg_catalog.uuid, pg_catalog.int4),"                    \
+	" %1$s.get_missed_syncs(pg_catalog.uuid, pg_catalog.int4),"                  \
+	" %1$s.get_cold_starts(pg_catalog.uuid, pg_catalog.int4),"                   \
+	" %1$s.get_global_sync_summary(pg_catalog.int4)"
 
 /* What authenticated may do. */
 static const char *const reader_rights[] = {
 	"SELECT ON %1$s.integration_types, %1$s.integration_health_status,"
-	" %1$s.integration_health_history",
+	" %1$s.integration_health_history, %1$s.integration_monitors,"
+	" %1$s.integration_sync_schedules, %1$s.integration_sync_runs",
 	READER_FUNCTIONS, NULL
 };
 
@@ -45,7 +60,14 @@ static const char *const writer_rights[] = {
 	"INSERT (org_id, integration_type, status, latency_ms, http_status, error, checked_at),"
 	" UPDATE (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"
 	" ON %1$s.integration_health_status",
-	"SELECT ON %1$s.integration_health_history, %1$s.integration_health_counts",
+	"SELECT ON %1$s.integration_health_history, %1$s.integration_health_counts,"
+	" %1$s.integration_sync_runs",
+	"SELECT, DELETE ON %1$s.integration_monitors, %1$s.integration_sync_schedules",
+	"INSERT (org_id, integration_type, enabled), UPDATE (org_id, integration_type, enabled)"
+	" ON %1$s.integration_monitors",
+	"INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url),"
+	" UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url)"
+	" ON %1$s.integration_sync_schedules",
 	READER_FUNCTIONS,
 	"EXECUTE ON FUNCTION"
 	" %1$s.record_health_check(pg_catalog.uuid, pg_catalog.text,"
@@ -56,8 +78,21 @@ static const char *const writer_rights[] = {
 	" %1$s.mark_stale_health(pg_catalog.int4),"
 	" %1$s.integration_health_compact(),"
 	" %1$s.schedule_integration_health_jobs(pg_catalog.text, pg_catalog.text,"
-	"   pg_catalog.text),"
-	" %1$s.unschedule_integration_health_jobs()",
+	"   pg_catalog.text, pg_catalog.text),"
+	" %1$s.unschedule_integration_health_jobs(),"
+	" %1$s.set_monitor(pg_catalog.uuid, pg_catalog.text, pg_catalog.bool),"
+	" %1$s.claim_due_health_checks(pg_catalog.int4),"
+	" %1$s.resume_active_monitoring(pg_catalog.text),"
+	" %1$s.integration_sync_every_is_valid(pg_catalog.\"interval\"),"
+	" %1$s.integration_sync_time_zone_is_valid(pg_catalog.text),"
+	" %1$s.set_sync_schedule(pg_catalog.uuid, pg_catalog.text, pg_catalog.\"interval\","
+	"   pg_catalog.timestamptz, pg_catalog.text, pg_catalog.bool, pg_catalog.text),"
+	" %1$s.get_due_syncs(),"
+	" %1$s.claim_sync_run(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz,"
+	"   pg_catalog.bool, pg_catalog.\"interval\"),"
+	" %1$s.finish_sync_run(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz,"
+	"   pg_catalog.int4, %1$s.integration_sync_outcome, pg_catalog.text),"
+	" %1$s.dispatch_sync_warm_ups(pg_catalog.\"interval\")",
 	NULL
 };
 

@@ -13,6 +13,8 @@ extern PGDLLEXPORT void _PG_init(void);
 char *ih_org_claims;
 char *ih_role_claims;
 char *ih_admin_role;
+bool  ih_notify;
+int	  ih_max_drift;
 
 /*
  * CheckClaimPaths is the check hook of the settings that hold claim paths.
@@ -44,7 +46,7 @@ CheckAdminRole(char **newval, void **extra, GucSource source)
 }
 
 /*
- * _PG_init defines the settings.  They decide who sees what, so only a superuser sets them.
+ * _PG_init defines the settings.  Those that decide who sees what, only a superuser sets.
  */
 void
 _PG_init(void)
@@ -63,6 +65,14 @@ _PG_init(void)
 							   "Application role that may see all organisations together.",
 							   NULL, &ih_admin_role, "global_admin", PGC_SUSET, 0,
 							   CheckAdminRole, NULL, NULL);
+	DefineCustomBoolVariable(
+		"integration_health.notify", "Whether events are sent with NOTIFY.",
+		"Off where transactions are prepared: PREPARE TRANSACTION refuses those with a NOTIFY.",
+		&ih_notify, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"integration_health.max_drift",
+		"How long after its time a sync may start before it counts as late.", NULL,
+		&ih_max_drift, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("integration_health");
 }
 

@@ -13,6 +13,8 @@
 extern char *ih_org_claims;
 extern char *ih_role_claims;
 extern char *ih_admin_role;
+extern bool	 ih_notify;
+extern int	 ih_max_drift; /* seconds */
 
 extern int32 MaxRowsArgument(FunctionCallInfo fcinfo, int argno);
 

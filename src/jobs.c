@@ -27,6 +27,37 @@ static OwnerQuery delete_old = {
 	.argtypes = { INTERVALOID, INT4OID },
 };
 
+/*
+ * Runs that have ended, or that nobody will end.  What is deleted is remembered: the ledger could not
+ * tell any more that such a period has been run.
+ */
+static OwnerQuery delete_old_runs = {
+	.text =
+		"WITH gone AS ("
+		"  DELETE FROM @schema@.integration_sync_runs AS r"
+		"   WHERE r.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+		"     SELECT o.ctid FROM @schema@.integration_sync_runs AS o"
+		"      WHERE o.scheduled_for OPERATOR(pg_catalog.<)"
+		"            (pg_catalog.now() OPERATOR(pg_catalog.-) $1)"
+		"        AND COALESCE(o.finished_at, o.lease_until) OPERATOR(pg_catalog.<)"
+		"            (pg_catalog.now() OPERATOR(pg_catalog.-) $1)"
+		"      LIMIT $2 FOR UPDATE SKIP LOCKED))"
+		"  RETURNING r.org_id, r.integration_type, r.scheduled_for"
+		" ), last AS MATERIALIZED ("
+		"  SELECT g.org_id, g.integration_type, pg_catalog.max(g.scheduled_for) AS scheduled_for"
+		"    FROM gone AS g GROUP BY g.org_id, g.integration_type"
+		"   ORDER BY g.org_id, g.integration_type"
+		" ), remembered AS ("
+		"  UPDATE @schema@.integration_sync_schedules AS s"
+		"     SET pruned_until = GREATEST(s.pruned_until, l.scheduled_for)"
+		"    FROM last AS l"
+		"   WHERE s.org_id OPERATOR(pg_catalog.=) l.org_id"
+		"     AND s.integration_type OPERATOR(pg_catalog.=) l.integration_type"
+		" ) SELECT pg_catalog.count(*) FROM gone",
+	.nargs = 2,
+	.argtypes = { INTERVALOID, INT4OID },
+};
+
 /* The order of the keys, and SKIP LOCKED, keep it out of the way of the monitors. */
 static OwnerQuery mark_stale = {
 	.text =
@@ -54,12 +85,33 @@ static OwnerQuery mark_stale = {
 };
 
 /*
+ * DeleteOldRuns deletes at most max_rows sync runs and returns how many.
+ */
+static int64
+DeleteOldRuns(Oid runs, Datum retention, int32 max_rows)
+{
+	Datum values[2] = { retention, Int32GetDatum(max_rows) };
+	bool  isnull;
+	int64 deleted;
+
+	SPI_connect();
+	RunOwnerQuery(&delete_old_runs, runs, values, NULL, false);
+	deleted =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return deleted;
+}
+
+/*
  * ih_cleanup is integration_health_cleanup(retention, max_rows).
  */
 Datum
 ih_cleanup(PG_FUNCTION_ARGS)
 {
 	static const Interval none = { 0 };
+	Oid					  schema = SchemaOfFunction(fcinfo);
+	int32				  max_rows;
+	int64				  deleted;
 	Datum				  values[2];
 
 	if (PG_ARGISNULL(0) || DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(0),
@@ -68,9 +120,13 @@ ih_cleanup(PG_FUNCTION_ARGS)
 						errmsg("retention must be longer than zero"),
 						errhint("Leave the argument out for 30 days.")));
 	values[0] = PG_GETARG_DATUM(0);
-	values[1] = Int32GetDatum(MaxRowsArgument(fcinfo, 1));
-	PG_RETURN_INT64(RunOwnerCommand(
-		&delete_old, ExtensionTable(SchemaOfFunction(fcinfo), HISTORY_TABLE), values, NULL));
+	max_rows = MaxRowsArgument(fcinfo, 1);
+	values[1] = Int32GetDatum(max_rows);
+	deleted = RunOwnerCommand(&delete_old, ExtensionTable(schema, HISTORY_TABLE), values, NULL);
+	if (deleted < max_rows)
+		deleted += DeleteOldRuns(ExtensionTable(schema, RUNS_TABLE), values[0],
+								 (int32) (max_rows - deleted));
+	PG_RETURN_INT64(deleted);
 }
 
 /*

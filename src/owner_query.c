@@ -7,11 +7,13 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "relations.h"
@@ -109,7 +111,11 @@ RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bo
 	/* An invalid plan is made anew, not only analysed anew: the schema may have a new name. */
 	if (query->plan == NULL || query->relid != relid || !SPI_plan_is_valid(query->plan))
 		Prepare(query, relid);
-	result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
+	if (query->sees_latest && IsolationUsesXactSnapshot())
+		result = SPI_execute_snapshot(query->plan, values, nulls, GetLatestSnapshot(),
+									  InvalidSnapshot, read_only, true, 0);
+	else
+		result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 
 	if (result < 0)

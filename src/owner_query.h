@@ -14,13 +14,15 @@
 /*
  * A query, and the plan that the session keeps for it.  In the text @schema@ stands for the schema
  * of the table; in argtypes InvalidOid stands for integration_health_state and RECORDOID for a row of
- * the table.
+ * the table.  A query that sees_latest looks at what is committed now, also in a transaction that
+ * otherwise keeps the snapshot it began with.
  */
 typedef struct OwnerQuery
 {
 	const char *text;
 	int			nargs;
 	Oid			argtypes[OWNER_QUERY_MAX_ARGS];
+	bool		sees_latest;
 	Oid			relid;
 	SPIPlanPtr	plan;
 } OwnerQuery;

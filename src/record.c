@@ -13,13 +13,20 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "passive.h"
 
 PG_FUNCTION_INFO_V1(ih_record_health_checks);
 
 static const char *const check_keys[] = { "org_id",		"integration_type", "status",
 										  "latency_ms", "http_status",		"error",
-										  "checked_at" };
+										  "checked_at", "retry_after" };
+
+/* A year: no system asks for more, and a time in it can be told. */
+#define MAX_RETRY_AFTER 31536000
 
 /*
  * One statement records the checks that are number $2 of their pair by time, in the order of the
@@ -50,6 +57,17 @@ static const char record_round[] =
 	"         checked_at = EXCLUDED.checked_at"
 	"  RETURNING s.org_id"
 	") SELECT (SELECT pg_catalog.count(*) FROM recorded), (SELECT pg_catalog.max(round) FROM entry)";
+
+/* Until when each type of the rate limited checks asked to be left alone. */
+static const char ask_for_retry[] =
+	"SELECT e.integration_type, pg_catalog.max(LEAST(e.checked_at, pg_catalog.now())"
+	"         OPERATOR(pg_catalog.+)"
+	"         pg_catalog.make_interval(secs => e.retry_after::pg_catalog.float8))"
+	"  FROM pg_catalog.jsonb_to_recordset($1) AS e (integration_type pg_catalog.text,"
+	"         http_status pg_catalog.int4, checked_at pg_catalog.timestamptz,"
+	"         retry_after pg_catalog.int4)"
+	" WHERE e.http_status OPERATOR(pg_catalog.=) 429 AND e.retry_after IS NOT NULL"
+	" GROUP BY e.integration_type";
 
 /*
  * Record records an array of checks and returns how many.
@@ -147,17 +165,46 @@ ReportBadEntry(int place, const char *problem, const char *detail)
 }
 
 /*
- * RequireKnownKeys raises 22023 for an entry that is no object or has a key that means nothing: a
- * misspelt one would otherwise be lost in silence.
+ * IsRetryAfter tells whether a JSON value is a number of seconds, or null.
  */
-static void
+static bool
+IsRetryAfter(const JsonbValue *value)
+{
+	int64 seconds;
+
+	if (value->type == jbvNull)
+		return true;
+	if (value->type != jbvNumeric ||
+		!DatumGetBool(DirectFunctionCall2(
+			numeric_eq, NumericGetDatum(value->val.numeric),
+			DirectFunctionCall2(numeric_trunc, NumericGetDatum(value->val.numeric),
+								Int32GetDatum(0)))))
+		return false;
+	if (DatumGetBool(DirectFunctionCall2(
+			numeric_gt, NumericGetDatum(value->val.numeric),
+			DirectFunctionCall1(int4_numeric, Int32GetDatum(MAX_RETRY_AFTER)))))
+		return false;
+	seconds =
+		DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+	return seconds >= 0;
+}
+
+/*
+ * RequireKnownKeys raises 22023 for an entry that is no object or has a key that means nothing: a
+ * misspelt one would otherwise be lost in silence.  It tells whether one has retry_after, which no
+ * table has and is checked here.
+ */
+static bool
 RequireKnownKeys(JsonbContainer *array)
 {
+	bool has_retry_after = false;
+
 	for (int place = 0; place < (int) JsonContainerSize(array); place++)
 	{
 		JsonbValue		  *entry = getIthJsonbValueFromContainer(array, place);
 		JsonbIterator	  *it;
 		JsonbValue		   key;
+		JsonbValue		  *retry_after;
 		JsonbIteratorToken token;
 
 		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
@@ -178,7 +225,42 @@ RequireKnownKeys(JsonbContainer *array)
 										pnstrdup(key.val.string.val, key.val.string.len)),
 							   NULL);
 		}
+		retry_after = getKeyJsonValueFromContainer(entry->val.binary.data, "retry_after",
+												   strlen("retry_after"), NULL);
+		if (retry_after == NULL)
+			continue;
+		if (!IsRetryAfter(retry_after))
+			ReportBadEntry(place,
+						   psprintf("retry_after is not a whole number of seconds from 0 to %d",
+									MAX_RETRY_AFTER),
+						   NULL);
+		has_retry_after = true;
 	}
+	return has_retry_after;
+}
+
+/*
+ * KeepRetryAfter notes, for each type that the checks found rate limited, until when to leave it
+ * alone.
+ */
+static void
+KeepRetryAfter(Datum checks)
+{
+	Oid argtypes[1] = { JSONBOID };
+
+	SPI_connect();
+	if (SPI_execute_with_args(ask_for_retry, 1, argtypes, &checks, NULL, true, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "the times of retry could not be read");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool  isnull;
+		Datum type = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		Datum until = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+
+		NoteRetryAfter(type, DatumGetTimestampTz(until));
+	}
+	SPI_finish();
 }
 
 /*
@@ -219,17 +301,20 @@ ih_record_health_checks(PG_FUNCTION_ARGS)
 	Jsonb	  *checks;
 	ErrorData *error;
 	int64	   recorded = 0;
+	bool	   has_retry_after;
 
 	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 	if (checks == NULL || !JB_ROOT_IS_ARRAY(checks) || JB_ROOT_IS_SCALAR(checks))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("checks must be a JSON array of objects")));
-	RequireKnownKeys(&checks->root);
+	has_retry_after = RequireKnownKeys(&checks->root);
 
 	error = TryRecord(query, JsonbPGetDatum(checks), true, &recorded);
 	if (error != NULL && IsBadData(error))
 		BlameEntry(query, &checks->root);
 	if (error != NULL)
 		ReThrowError(error);
+	if (has_retry_after)
+		KeepRetryAfter(JsonbPGetDatum(checks));
 	PG_RETURN_INT32((int32) recorded);
 }

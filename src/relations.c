@@ -207,6 +207,15 @@ StatusLayoutOf(Relation fired, Oid function)
 }
 
 /*
+ * StateName returns the label of a state.
+ */
+const char *
+StateName(HealthState state)
+{
+	return state_labels[state];
+}
+
+/*
  * StateOfLabel returns the state that an enum label stands for; 22023 for one that a site added.
  */
 HealthState

@@ -16,6 +16,9 @@
 #define STATUS_TABLE "integration_health_status"
 #define HISTORY_TABLE "integration_health_history"
 #define COUNTS_TABLE "integration_health_counts"
+#define MONITORS_TABLE "integration_monitors"
+#define SCHEDULES_TABLE "integration_sync_schedules"
+#define RUNS_TABLE "integration_sync_runs"
 #define STATE_TYPE "integration_health_state"
 
 /* The columns of the status table that the trigger reads or writes. */
@@ -56,6 +59,7 @@ extern Oid				   ExtensionTable(Oid schema, const char *name);
 extern Oid				   StateType(Oid schema);
 extern AttrNumber		   FindColumn(Relation table, const char *name, Oid type);
 extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);
+extern const char		  *StateName(HealthState state);
 extern HealthState		   StateOfLabel(const StatusLayout *layout, Oid label);
 
 #endif /* IH_RELATIONS_H */

@@ -16,6 +16,8 @@
 
 #include "check_rules.h"
 #include "counts.h"
+#include "notify.h"
+#include "passive.h"
 #include "relations.h"
 #include "restored.h"
 #include "ring.h"
@@ -213,6 +215,19 @@ CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz 
 }
 
 /*
+ * NoteHttpStatus notes that the type is rate limited, where the current check of a pair says so.
+ */
+static void
+NoteHttpStatus(const Firing *firing, const Row *row)
+{
+	NullableDatum http_status = Column(firing, row, COL_HTTP_STATUS);
+
+	if (!http_status.isnull && DatumGetInt32(http_status.value) == HTTP_TOO_MANY_REQUESTS)
+		NoteRateLimit(firing->layout->schema,
+					  RequiredColumn(firing, row, COL_INTEGRATION_TYPE));
+}
+
+/*
  * RequireLastPlace raises 55000 when a site's trigger would run after ours: it could change or
  * drop a row that the history has already.
  */
@@ -296,6 +311,7 @@ CopyInsert(const Firing *firing)
 				  DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT)));
 	CountChange(firing->layout->schema, integration_type, InvalidOid,
 				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
+	NoteHttpStatus(firing, &row);
 }
 
 /*
@@ -370,8 +386,16 @@ StampUpdate(const Firing *firing)
 	next = NextCheck(&current, status, checked_at);
 	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
+	{
 		CountChange(firing->layout->schema, RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
 					firing->layout->label[current.status], firing->layout->label[next.status]);
+		NotifyTransition(RequiredColumn(firing, &new, COL_ORG_ID),
+						 RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
+						 StateName(current.status), StateName(next.status), checked_at,
+						 next.check_no);
+	}
+	if (!is_late)
+		NoteHttpStatus(firing, &new);
 	return StampedRow(firing, is_late ? &old : &new, &next);
 }
 

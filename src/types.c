@@ -37,6 +37,7 @@ static OwnerQuery replace_type = {
 		" SET display_name = EXCLUDED.display_name, check_interval = EXCLUDED.check_interval,"
 		"     max_backoff = EXCLUDED.max_backoff, monitoring_mode = EXCLUDED.monitoring_mode,"
 		"     passive_since = EXCLUDED.passive_since, passive_reason = EXCLUDED.passive_reason,"
+		"     passive_until = EXCLUDED.passive_until,"
 		"     created_at = EXCLUDED.created_at",
 	.nargs = 1,
 	.argtypes = { RECORDOID },

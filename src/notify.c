@@ -1,0 +1,102 @@
+/*
+ * notify.c
+ *	  Events as small JSON objects on the channel integration_health.  PostgreSQL sends them at
+ *	  commit, and not at all for what is rolled back.  Whoever can log in may listen: there are no
+ *	  error texts in them, and nothing that is longer than a URL.
+ */
+#include "notify.h"
+
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/uuid.h"
+
+#include "schedule_rules.h"
+
+#define CHANNEL "integration_health"
+
+/*
+ * UtcText returns a time as ISO 8601 in UTC.
+ */
+char *
+UtcText(TimestampTz at)
+{
+	char *text = palloc(UTC_TEXT_BYTES);
+
+	FormatUtc(text, at);
+	return text;
+}
+
+/*
+ * BeginEvent starts the JSON object of an event.
+ */
+void
+BeginEvent(StringInfo json, const char *event)
+{
+	initStringInfo(json);
+	appendStringInfo(json, "{\"event\": \"%s\"", event);
+}
+
+/*
+ * AddEventText adds a key with a string, or null.
+ */
+void
+AddEventText(StringInfo json, const char *key, const char *value)
+{
+	appendStringInfo(json, ", \"%s\": ", key);
+	if (value == NULL)
+		appendStringInfoString(json, "null");
+	else
+		escape_json(json, value);
+}
+
+/*
+ * AddEventPair adds the keys org_id and integration_type.
+ */
+void
+AddEventPair(StringInfo json, Datum org_id, Datum integration_type)
+{
+	AddEventText(json, "org_id", DatumGetCString(DirectFunctionCall1(uuid_out, org_id)));
+	AddEventText(json, "integration_type", TextDatumGetCString(integration_type));
+}
+
+/*
+ * AddEventNumber adds a key with a number.
+ */
+void
+AddEventNumber(StringInfo json, const char *key, int64 value)
+{
+	appendStringInfo(json, ", \"%s\": " INT64_FORMAT, key, value);
+}
+
+/*
+ * SendEvent ends the object and sends it, unless integration_health.notify is off.
+ */
+void
+SendEvent(StringInfo json)
+{
+	appendStringInfoChar(json, '}');
+	if (ih_notify)
+		Async_Notify(CHANNEL, json->data);
+}
+
+/*
+ * NotifyTransition tells that a pair went from one status to another.  The caller holds the lock on
+ * its status row.
+ */
+void
+NotifyTransition(Datum org_id, Datum integration_type, const char *from, const char *to,
+				 TimestampTz checked_at, int64 check_no)
+{
+	StringInfoData json;
+
+	if (!ih_notify)
+		return;
+	BeginEvent(&json, "status");
+	AddEventPair(&json, org_id, integration_type);
+	AddEventText(&json, "from", from);
+	AddEventText(&json, "to", to);
+	AddEventText(&json, "checked_at", UtcText(checked_at));
+	AddEventNumber(&json, "check_no", check_no);
+	SendEvent(&json);
+}

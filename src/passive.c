@@ -1,0 +1,311 @@
+/*
+ * passive.c
+ *	  The switch of an integration type to passive mode, and back.  The checks of a transaction note
+ *	  what they saw; the types are switched just before it commits, in one order for all, so that
+ *	  writers of many checks, who hold the locks of their pairs by then, cannot deadlock.
+ */
+#include "passive.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "notify.h"
+#include "owner_query.h"
+#include "relations.h"
+
+PG_FUNCTION_INFO_V1(ih_resume_monitoring);
+
+/* A type that a subtransaction saw rate limited.  until is DT_NOBEGIN where no time was given. */
+typedef struct RateLimit
+{
+	SubTransactionId subid;
+	Oid				 types;
+	char			 name[NAMEDATALEN];
+	TimestampTz		 until;
+} RateLimit;
+
+/* Lives in the context of the top transaction; NIL in most. */
+static List *rate_limits = NIL;
+
+static OwnerQuery needs_change = {
+	.text = "SELECT 1 FROM @schema@.integration_types AS t"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
+			"   AND (t.monitoring_mode OPERATOR(pg_catalog.=)"
+			"        'active'::@schema@.integration_monitoring_mode"
+			"        OR COALESCE(t.passive_until, '-infinity') OPERATOR(pg_catalog.<) $2)",
+	.nargs = 2,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+	.sees_latest = true,
+};
+
+/* Readers of all organisations see the reason: it names none. */
+static OwnerQuery switch_to_passive = {
+	.text =
+		"UPDATE @schema@.integration_types AS t"
+		"   SET monitoring_mode = 'passive', passive_since = $3, passive_reason = 'HTTP 429',"
+		"       passive_until = GREATEST($2, CASE WHEN t.passive_until OPERATOR(pg_catalog.>) $3"
+		"                                         THEN t.passive_until END)"
+		" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
+		"   AND t.monitoring_mode OPERATOR(pg_catalog.=)"
+		"       'active'::@schema@.integration_monitoring_mode",
+	.nargs = 3,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID },
+	.sees_latest = true,
+};
+
+static OwnerQuery prolong = {
+	.text = "UPDATE @schema@.integration_types AS t SET passive_until = $2"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
+			"   AND COALESCE(t.passive_until, '-infinity') OPERATOR(pg_catalog.<) $2",
+	.nargs = 2,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+	.sees_latest = true,
+};
+
+static OwnerQuery resume = {
+	.text = "UPDATE @schema@.integration_types AS t"
+			"   SET monitoring_mode = 'active', passive_since = NULL, passive_reason = NULL,"
+			"       passive_until = CASE WHEN t.passive_until OPERATOR(pg_catalog.>) $2"
+			"                            THEN t.passive_until END"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
+			" RETURNING t",
+	.nargs = 2,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+	.sees_latest = true,
+};
+
+static OwnerQuery mode_of = {
+	.text = "SELECT t.monitoring_mode OPERATOR(pg_catalog.=)"
+			"       'passive'::@schema@.integration_monitoring_mode, t.passive_until"
+			"  FROM @schema@.integration_types AS t"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1",
+	.nargs = 1,
+	.argtypes = { TEXTOID },
+	.sees_latest = true,
+};
+
+/* All of them are overdue: they would be checked at once. */
+static OwnerQuery spread_anew = {
+	.text = "UPDATE @schema@.integration_monitors AS m"
+			"   SET due_at = @schema@.integration_monitor_first_due("
+			"         m.org_id, m.integration_type, t.check_interval,"
+			"         GREATEST($2, t.passive_until))"
+			"  FROM @schema@.integration_types AS t"
+			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
+			"   AND m.integration_type OPERATOR(pg_catalog.=) $1"
+			"   AND m.due_at OPERATOR(pg_catalog.<=) GREATEST($2, t.passive_until)",
+	.nargs = 2,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+};
+
+/*
+ * LockMode lets one transaction at a time change the mode of a type.  The lock comes before the row
+ * is looked at, so that two switches do not meet as writers of one row: at higher isolation levels
+ * that would be a serialization failure.
+ */
+static void
+LockMode(Oid types, const char *name)
+{
+	LockDatabaseObject(types, hash_bytes((const unsigned char *) name, strlen(name)), 0,
+					   ExclusiveLock);
+}
+
+/*
+ * Switch puts a type into passive mode; where it is in it, a later until replaces the present one.
+ */
+static void
+Switch(const RateLimit *limit)
+{
+	Datum		   values[3];
+	char		   nulls[3] = "   ";
+	StringInfoData json;
+
+	/* The transaction may have dropped the extension meanwhile. */
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(limit->types)))
+		return;
+	values[0] = CStringGetTextDatum(limit->name);
+	values[1] = TimestampTzGetDatum(limit->until);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[1] = limit->until == DT_NOBEGIN ? 'n' : ' ';
+	if (RunOwnerCommand(&needs_change, limit->types, values, nulls) == 0)
+		return;
+
+	LockMode(limit->types, limit->name);
+	if (RunOwnerCommand(&switch_to_passive, limit->types, values, nulls) == 0)
+	{
+		RunOwnerCommand(&prolong, limit->types, values, nulls);
+		return;
+	}
+	BeginEvent(&json, "passive");
+	AddEventText(&json, "integration_type", limit->name);
+	AddEventText(&json, "since", UtcText(DatumGetTimestampTz(values[2])));
+	AddEventText(&json, "until", limit->until == DT_NOBEGIN ? NULL : UtcText(limit->until));
+	SendEvent(&json);
+}
+
+static int
+CompareRateLimits(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((RateLimit *) lfirst(a))->name, ((RateLimit *) lfirst(b))->name);
+}
+
+/*
+ * SwitchBeforeCommit is the transaction callback that switches the types that were noted.
+ */
+static void
+SwitchBeforeCommit(XactEvent event, void *arg)
+{
+	ListCell *cell;
+	List	 *noted = rate_limits;
+
+	(void) arg;
+	if (noted == NIL)
+		return;
+	rate_limits = NIL;
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		return;
+
+	list_sort(noted, CompareRateLimits);
+	foreach (cell, noted)
+		Switch(lfirst(cell));
+}
+
+/*
+ * FollowSubtransaction is the subtransaction callback: what one noted goes to its parent, or away.
+ */
+static void
+FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+					 void *arg)
+{
+	ListCell *cell;
+
+	(void) arg;
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach (cell, rate_limits)
+	{
+		RateLimit *limit = lfirst(cell);
+
+		if (limit->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			limit->subid = parent;
+		else
+			rate_limits = foreach_delete_current(rate_limits, cell);
+	}
+}
+
+/*
+ * NotedRateLimit returns what this subtransaction has noted of a type, NULL for nothing.
+ */
+static RateLimit *
+NotedRateLimit(const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, rate_limits)
+	{
+		RateLimit *limit = lfirst(cell);
+
+		if (limit->subid == GetCurrentSubTransactionId() && strcmp(limit->name, name) == 0)
+			return limit;
+	}
+	return NULL;
+}
+
+/*
+ * NoteRateLimit notes that a check of a type found it rate limited.
+ */
+void
+NoteRateLimit(Oid schema, Datum integration_type)
+{
+	static bool	  registered = false;
+	char		 *name = TextDatumGetCString(integration_type);
+	RateLimit	 *limit;
+	MemoryContext caller;
+
+	if (!registered)
+	{
+		RegisterXactCallback(SwitchBeforeCommit, NULL);
+		RegisterSubXactCallback(FollowSubtransaction, NULL);
+		registered = true;
+	}
+	if (NotedRateLimit(name) == NULL)
+	{
+		caller = MemoryContextSwitchTo(TopTransactionContext);
+		limit = palloc0(sizeof(RateLimit));
+		limit->subid = GetCurrentSubTransactionId();
+		limit->types = ExtensionTable(schema, TYPES_TABLE);
+		strlcpy(limit->name, name, NAMEDATALEN);
+		limit->until = DT_NOBEGIN;
+		rate_limits = lappend(rate_limits, limit);
+		MemoryContextSwitchTo(caller);
+	}
+	pfree(name);
+}
+
+/*
+ * NoteRetryAfter notes until when a rate limited type asked not to be probed; nothing where this
+ * subtransaction has not noted the type.
+ */
+void
+NoteRetryAfter(Datum integration_type, TimestampTz until)
+{
+	RateLimit *limit = NotedRateLimit(TextDatumGetCString(integration_type));
+
+	if (limit != NULL && limit->until < until)
+		limit->until = until;
+}
+
+/*
+ * ih_resume_monitoring is resume_active_monitoring(integration_type).
+ */
+Datum
+ih_resume_monitoring(PG_FUNCTION_ARGS)
+{
+	Oid			   schema = SchemaOfFunction(fcinfo);
+	Oid			   types = ExtensionTable(schema, TYPES_TABLE);
+	char		  *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Datum		   values[2];
+	Datum		   result;
+	bool		   was_passive;
+	bool		   isnull;
+	StringInfoData json;
+
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("integration_type must not be null")));
+	LockMode(types, name);
+
+	SPI_connect();
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (RunOwnerQuery(&mode_of, types, values, NULL, false) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is no integration type \"%s\"", name),
+						errhint("The types are the rows of %s.", TYPES_TABLE)));
+	was_passive =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+
+	if (RunOwnerQuery(&resume, types, values, NULL, false) != 1)
+		RefuseIntrusion(&resume, TYPES_TABLE);
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	result = SPI_datumTransfer(result, false, -1);
+	if (was_passive)
+	{
+		RunOwnerQuery(&spread_anew, ExtensionTable(schema, MONITORS_TABLE), values, NULL,
+					  false);
+		BeginEvent(&json, "active");
+		AddEventText(&json, "integration_type", name);
+		SendEvent(&json);
+	}
+	SPI_finish();
+	PG_RETURN_DATUM(result);
+}

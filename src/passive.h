@@ -1,0 +1,17 @@
+/*
+ * passive.h
+ *	  Rate limits: what a check with HTTP status 429 does to its integration type.
+ */
+#ifndef IH_PASSIVE_H
+#define IH_PASSIVE_H
+
+#include "integration_health.h"
+
+#include "datatype/timestamp.h"
+
+#define HTTP_TOO_MANY_REQUESTS 429
+
+extern void NoteRateLimit(Oid schema, Datum integration_type);
+extern void NoteRetryAfter(Datum integration_type, TimestampTz until);
+
+#endif /* IH_PASSIVE_H */

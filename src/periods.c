@@ -1,0 +1,194 @@
+/*
+ * periods.c
+ *	  The periods of a schedule, for SQL: what may stand in a schedule, which periods there are, and
+ *	  the key that stands for one.
+ */
+#include "periods.h"
+
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "notify.h"
+
+PG_FUNCTION_INFO_V1(ih_every_is_valid);
+PG_FUNCTION_INFO_V1(ih_time_zone_is_valid);
+PG_FUNCTION_INFO_V1(ih_periods);
+PG_FUNCTION_INFO_V1(ih_last_period);
+PG_FUNCTION_INFO_V1(ih_next_period);
+PG_FUNCTION_INFO_V1(ih_sync_key);
+
+/* No caller needs more at once, and none may ask for all until the end of time. */
+#define MAX_PERIODS 100000
+
+#define SECONDS_TO_EPOCH ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (pg_time_t) SECS_PER_DAY)
+
+/*
+ * SpanOf returns an interval as the rules have it.
+ */
+Span
+SpanOf(const Interval *interval)
+{
+	Span span;
+
+	span.months = interval->month;
+	span.days = interval->day;
+	span.micros = interval->time;
+	return span;
+}
+
+/*
+ * FindTimeZone returns the time zone of that very name, NULL where there is none.  A name that is
+ * none of a zone but can be read as a rule ("Europe/Oslo2") comes back in another spelling.
+ */
+static pg_tz *
+FindTimeZone(text *name)
+{
+	char   given[TZ_STRLEN_MAX + 1];
+	pg_tz *zone;
+
+	if (VARSIZE_ANY_EXHDR(name) == 0 || VARSIZE_ANY_EXHDR(name) > TZ_STRLEN_MAX)
+		return NULL;
+	text_to_cstring_buffer(name, given, sizeof(given));
+	zone = pg_tzset(given);
+	if (zone == NULL || !pg_tz_acceptable(zone) ||
+		strcmp(pg_get_timezone_name(zone), given) != 0)
+		return NULL;
+	return zone;
+}
+
+/*
+ * OffsetOfZone is the ZoneOffset of a pg_tz.
+ */
+static int64
+OffsetOfZone(void *zone, int64 at)
+{
+	pg_time_t	  seconds = at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0);
+	struct pg_tm *local;
+
+	seconds += SECONDS_TO_EPOCH;
+	local = pg_localtime(&seconds, zone);
+	return local == NULL ? 0 : local->tm_gmtoff * USECS_PER_SEC;
+}
+
+/*
+ * PlanOf returns a schedule as the rules have it; 22023 where one of its parts is no valid one.
+ */
+SyncPlan
+PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
+{
+	SyncPlan plan;
+
+	plan.every = SpanOf(every);
+	plan.anchor = anchor;
+	plan.offset = OffsetOfZone;
+	plan.zone = FindTimeZone(time_zone);
+	if (!EveryIsValid(plan.every))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a schedule cannot have this interval"),
+						errhint("Use days and months, or a time of a minute or more.")));
+	if (TIMESTAMP_NOT_FINITE(anchor))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the anchor of a schedule must be finite")));
+	if (plan.zone == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown time zone \"%s\"", text_to_cstring(time_zone)),
+						errhint("Use a name as pg_timezone_names has it.")));
+	return plan;
+}
+
+/*
+ * ih_every_is_valid is integration_sync_every_is_valid(every).
+ */
+Datum
+ih_every_is_valid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(EveryIsValid(SpanOf(PG_GETARG_INTERVAL_P(0))));
+}
+
+/*
+ * ih_time_zone_is_valid is integration_sync_time_zone_is_valid(time_zone).
+ */
+Datum
+ih_time_zone_is_valid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(FindTimeZone(PG_GETARG_TEXT_PP(0)) != NULL);
+}
+
+static SyncPlan
+PlanArgument(FunctionCallInfo fcinfo)
+{
+	return PlanOf(PG_GETARG_INTERVAL_P(0), PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TEXT_PP(2));
+}
+
+/*
+ * ih_periods is integration_sync_periods(every, anchor, time_zone, since, until).
+ */
+Datum
+ih_periods(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	SyncPlan	   plan = PlanArgument(fcinfo);
+	TimestampTz	   since = PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz	   until = PG_GETARG_TIMESTAMPTZ(4);
+	int64		   n;
+	int64		   count = 0;
+	int64		   period;
+	bool		   isnull = false;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	for (n = LastPeriod(&plan, since - 1) + 1; PeriodAt(&plan, n, &period) && period <= until;
+		 n++)
+	{
+		Datum value = TimestampTzGetDatum(period);
+
+		if (++count > MAX_PERIODS)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("there are more than %d periods", MAX_PERIODS),
+							errhint("Ask for a shorter time.")));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * ih_last_period is integration_sync_last_period(every, anchor, time_zone, at).
+ */
+Datum
+ih_last_period(PG_FUNCTION_ARGS)
+{
+	SyncPlan plan = PlanArgument(fcinfo);
+	int64	 period;
+
+	if (!PeriodAt(&plan, LastPeriod(&plan, PG_GETARG_TIMESTAMPTZ(3)), &period))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(period);
+}
+
+/*
+ * ih_next_period is integration_sync_next_period(every, anchor, time_zone, after).
+ */
+Datum
+ih_next_period(PG_FUNCTION_ARGS)
+{
+	SyncPlan plan = PlanArgument(fcinfo);
+	int64	 period;
+
+	if (!NextPeriod(&plan, PG_GETARG_TIMESTAMPTZ(3), &period))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(period);
+}
+
+/*
+ * ih_sync_key is integration_sync_key(org_id, integration_type, scheduled_for).
+ */
+Datum
+ih_sync_key(PG_FUNCTION_ARGS)
+{
+	char *org_id = DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0)));
+	char *type = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf("%s:%s:%s", org_id, type, UtcText(PG_GETARG_TIMESTAMPTZ(2)))));
+}

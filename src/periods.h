@@ -1,0 +1,17 @@
+/*
+ * periods.h
+ *	  Schedules as SQL has them, for the rules in schedule_rules.h.
+ */
+#ifndef IH_PERIODS_H
+#define IH_PERIODS_H
+
+#include "integration_health.h"
+
+#include "datatype/timestamp.h"
+
+#include "schedule_rules.h"
+
+extern Span		SpanOf(const Interval *interval);
+extern SyncPlan PlanOf(const Interval *every, TimestampTz anchor, text *time_zone);
+
+#endif /* IH_PERIODS_H */
