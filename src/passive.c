@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -173,8 +174,10 @@ SwitchBeforeCommit(XactEvent event, void *arg)
 		return;
 
 	list_sort(noted, CompareRateLimits);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach (cell, noted)
 		Switch(lfirst(cell));
+	PopActiveSnapshot();
 }
 
 /*

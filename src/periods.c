@@ -135,14 +135,19 @@ ih_periods(PG_FUNCTION_ARGS)
 	int64		   n;
 	int64		   count = 0;
 	int64		   period;
+	int64		   last = INT64CONST(-1) - FARTHEST_TIME;
 	bool		   isnull = false;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	for (n = LastPeriod(&plan, since - 1) + 1; PeriodAt(&plan, n, &period) && period <= until;
-		 n++)
+	for (n = LastPeriod(&plan, Max(since, -FARTHEST_TIME) - 1) + 1;
+		 PeriodAt(&plan, n, &period) && period <= until; n++)
 	{
 		Datum value = TimestampTzGetDatum(period);
 
+		/* Two days are one where a zone has left one out. */
+		if (period == last)
+			continue;
+		last = period;
 		if (++count > MAX_PERIODS)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("there are more than %d periods", MAX_PERIODS),

@@ -65,7 +65,7 @@ static const char ask_for_retry[] =
 	"         pg_catalog.make_interval(secs => e.retry_after::pg_catalog.float8))"
 	"  FROM pg_catalog.jsonb_to_recordset($1) AS e (integration_type pg_catalog.text,"
 	"         http_status pg_catalog.int4, checked_at pg_catalog.timestamptz,"
-	"         retry_after pg_catalog.int4)"
+	"         retry_after pg_catalog.numeric)"
 	" WHERE e.http_status OPERATOR(pg_catalog.=) 429 AND e.retry_after IS NOT NULL"
 	" GROUP BY e.integration_type";
 

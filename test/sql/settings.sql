@@ -1,4 +1,4 @@
--- The settings decide who sees what: only a superuser sets them, and never to user_metadata.
+-- The settings that decide who sees what: only a superuser sets them, and never to user_metadata.
 \i test/fixtures/preamble.sql
 SELECT count(record_health_check(:'org_a', 'xledger', 'healthy')) AS recorded;
 SELECT name, setting, context FROM pg_settings WHERE name LIKE 'integration_health.%' ORDER BY 1;

@@ -1,0 +1,55 @@
+-- dispatch_sync_warm_ups calls the worker of each sync shortly before its time, once. pg_net is not
+-- at hand: a function of its signature, which writes a table, stands for net.http_post.
+\i test/fixtures/preamble.sql
+CREATE SCHEMA net;
+GRANT USAGE ON SCHEMA net TO service_role;
+CREATE TABLE net.sent (url text, body jsonb, params jsonb, headers jsonb, timeout_milliseconds int);
+CREATE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}', headers jsonb DEFAULT '{"Content-Type": "application/json"}', timeout_milliseconds int DEFAULT 1000)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO net.sent VALUES (url, body, params, headers, timeout_milliseconds);
+  RETURN 1;
+END
+$$;
+SET ROLE service_role;
+SELECT date_trunc('second', clock_timestamp()) + interval '40 seconds' AS soon \gset
+SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 day', :'soon'::timestamptz - interval '3 days', warm_up_url => 'https://worker.example.com/a?x=1'));
+SELECT count(set_sync_schedule(:'org_a', 'dynamics', '1 day', :'soon'));
+SELECT count(set_sync_schedule(:'org_b', 'xledger', '1 day', :'soon', enabled => false, warm_up_url => 'https://worker.example.com/disabled'));
+SELECT count(set_sync_schedule(:'org_b', 'dynamics', '1 day', :'soon'::timestamptz + interval '10 minutes', warm_up_url => 'https://worker.example.com/later'));
+SELECT dispatch_sync_warm_ups();
+SELECT dispatch_sync_warm_ups();
+SELECT integration_type, warmed_up_for = :'soon' AS soon FROM integration_sync_schedules WHERE warmed_up_for IS NOT NULL;
+SELECT dispatch_sync_warm_ups('10 seconds'), dispatch_sync_warm_ups('15 minutes'), dispatch_sync_warm_ups('15 minutes');
+RESET ROLE;
+SELECT url, body - 'scheduled_for' AS body, (body->>'scheduled_for')::timestamptz - :'soon'::timestamptz AS scheduled_for, params, headers, timeout_milliseconds FROM net.sent;
+-- the next period is another one; rolled back is not sent
+UPDATE integration_sync_schedules SET warmed_up_for = warmed_up_for - every;
+TRUNCATE net.sent;
+BEGIN;
+SET LOCAL ROLE service_role;
+SELECT dispatch_sync_warm_ups();
+ROLLBACK;
+SELECT count(*) FROM net.sent;
+-- it is no health result, and no run
+SELECT (SELECT count(*) FROM integration_health_status) AS status, (SELECT count(*) FROM integration_sync_runs) AS runs;
+-- where it is not for the caller, or not of a superuser, it is not called: a listener is told
+UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+REVOKE USAGE ON SCHEMA net FROM service_role;
+SET ROLE service_role;
+SELECT dispatch_sync_warm_ups();
+RESET ROLE;
+GRANT USAGE ON SCHEMA net TO service_role;
+CREATE ROLE test_stranger;
+ALTER FUNCTION net.http_post OWNER TO test_stranger;
+UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+SET ROLE service_role;
+SELECT dispatch_sync_warm_ups();
+RESET ROLE;
+ALTER FUNCTION net.http_post RENAME TO http_past;
+UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+SELECT dispatch_sync_warm_ups();
+SELECT count(*) FROM net.sent;
+SELECT v, t.error(format('SELECT dispatch_sync_warm_ups(%s)', v)) FROM unnest(ARRAY['NULL', $$'0'$$, $$'-1 second'$$, $$'25 hours'$$]) AS v;
+DROP SCHEMA net CASCADE;
+DROP ROLE test_stranger;
