@@ -125,7 +125,7 @@ static void
 Switch(const RateLimit *limit)
 {
 	Datum		   values[3];
-	char		   nulls[3] = "   ";
+	char		   nulls[4] = "   ";
 	StringInfoData json;
 
 	/* The transaction may have dropped the extension meanwhile. */

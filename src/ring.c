@@ -66,7 +66,7 @@ WriteByQuery(Oid history, const RingEntry *entry)
 		entry->error.value,
 		TimestampTzGetDatum(entry->checked_at),
 	};
-	char nulls[9] = "         ";
+	char nulls[10] = "         ";
 
 	nulls[5] = entry->latency_ms.isnull ? 'n' : ' ';
 	nulls[6] = entry->http_status.isnull ? 'n' : ' ';

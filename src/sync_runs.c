@@ -369,7 +369,7 @@ RecordHealth(Oid status, Datum *key, SyncOutcome outcome, Datum error, bool erro
 			 TimestampTz now)
 {
 	Datum values[5] = { key[0], key[1], (Datum) 0, error, TimestampTzGetDatum(now) };
-	char  nulls[5] = "     ";
+	char  nulls[6] = "     ";
 
 	values[2] = CStringGetTextDatum(outcome == SYNC_FAILED ? "unhealthy" : "healthy");
 	nulls[3] = error_is_null ? 'n' : ' ';
@@ -395,7 +395,7 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 	Datum					 stored_label;
 	FinishVerdict			 verdict;
 	Datum					 values[6];
-	char					 nulls[6] = "      ";
+	char					 nulls[7] = "      ";
 	bool					 isnull;
 	Datum					 result;
 
