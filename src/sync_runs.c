@@ -236,10 +236,9 @@ ReportDrift(Datum *key, int32 attempt, bool cold_start, TimestampTz now)
 
 	if (drift <= ih_max_drift * USECS_PER_SEC)
 		return;
-	ereport(WARNING,
-			(errmsg("a sync of type \"%s\" starts " INT64_FORMAT " seconds late",
-					TextDatumGetCString(key[1]), drift / USECS_PER_SEC),
-			 errdetail("It was scheduled for %s.", UtcText(DatumGetTimestampTz(key[2])))));
+	ereport(WARNING, (errmsg("a sync of type \"%s\" starts late", TextDatumGetCString(key[1])),
+					  errdetail("It was scheduled for %s, " INT64_FORMAT " seconds ago.",
+								UtcText(DatumGetTimestampTz(key[2])), drift / USECS_PER_SEC)));
 	BeginEvent(&json, "drift");
 	AddEventPair(&json, key[0], key[1]);
 	AddEventText(&json, "scheduled_for", UtcText(DatumGetTimestampTz(key[2])));

@@ -155,7 +155,7 @@ first_checks_are_spread_over_the_interval(void **state)
 		bucket[(due - DAY) / (15 * MINUTE / 10)]++;
 	}
 	for (int i = 0; i < 10; i++)
-		assert_in_range(bucket[i], 850, 1150);
+		assert_true(bucket[i] > 850 && bucket[i] < 1150);
 	assert_int_not_equal(PairHash(org, "xledger", 7), PairHash(org, "dynamics", 8));
 	assert_int_equal(FirstDue(INT64_MAX, DAY, 7), FARTHEST_TIME);
 	assert_int_equal(FirstDue(0, 0, 7), 0);
@@ -412,7 +412,7 @@ times_are_written_in_utc(void **state)
 		char text[UTC_TEXT_BYTES];
 
 		FormatUtc(text, at);
-		assert_in_range(strlen(text), 20, UTC_TEXT_BYTES - 1);
+		assert_true(strlen(text) >= 20 && strlen(text) < UTC_TEXT_BYTES);
 	}
 }
 
