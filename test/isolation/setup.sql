@@ -43,3 +43,16 @@ BEGIN ATOMIC
     FROM counted
   ORDER BY 1;
 END;
+
+-- What the specs of the schedules print: types, monitors and runs.
+CREATE FUNCTION schedules() RETURNS TABLE (line text) LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT format('%s: %s%s', integration_type, monitoring_mode,
+                CASE WHEN (monitoring_mode = 'passive') <> (passive_since IS NOT NULL) THEN '; since WRONG' END)
+    FROM integration_types
+  UNION ALL
+  SELECT format('org %s %s: %s attempt %s%s', ltrim(replace(org_id::text, '-', ''), '0'), integration_type,
+                outcome, attempt, ', ' || error)
+    FROM integration_sync_runs
+  ORDER BY 1;
+END;

@@ -77,8 +77,8 @@ SELECT right(org_id::text, 1) AS org, integration_type, scheduled_for = :'second
 -- what readers see
 SET ROLE authenticated;
 SELECT set_config('request.jwt.claims', t.claims(:'org_a'), false) IS NOT NULL AS signed_in;
-SELECT integration_type, display_name, scheduled_for = :'second' AS second, round(extract(epoch FROM drift) / 60) AS minutes, attempt, outcome, cold_start FROM get_sync_drift(:'org_a');
-SELECT integration_type, display_name, CASE scheduled_for WHEN :'first' THEN 1 WHEN :'second' THEN 2 END AS period, round(extract(epoch FROM overdue) / 60) AS minutes, attempts FROM get_missed_syncs(:'org_a');
+SELECT integration_type, display_name, scheduled_for = :'second' AS second, floor(extract(epoch FROM drift) / 600) * 10 AS minutes, attempt, outcome, cold_start FROM get_sync_drift(:'org_a');
+SELECT integration_type, display_name, CASE scheduled_for WHEN :'first' THEN 1 WHEN :'second' THEN 2 END AS period, floor(extract(epoch FROM overdue) / 600) * 10 AS minutes, attempts FROM get_missed_syncs(:'org_a');
 SELECT integration_type, display_name, CASE scheduled_for WHEN :'first' THEN 1 WHEN :'second' THEN 2 END AS period, attempt, outcome FROM get_cold_starts(:'org_a');
 SELECT count(*) FROM get_missed_syncs(:'org_a', 1);
 SELECT count(*) FROM get_missed_syncs(:'org_a', 2);
@@ -94,7 +94,7 @@ SET ROLE authenticated;
 SELECT integration_type, CASE scheduled_for WHEN :'first' THEN 1 WHEN :'second' THEN 2 END AS period, attempts FROM get_missed_syncs(:'org_a');
 -- all of it for global admins
 SELECT set_config('request.jwt.claims', t.claims(NULL, 'global_admin'), false) IS NOT NULL AS signed_in;
-SELECT integration_type, schedules, succeeded, failed, running, late, missed, cold_starts, round(extract(epoch FROM max_drift) / 60) AS max_drift FROM get_global_sync_summary();
+SELECT integration_type, schedules, succeeded, failed, running, late, missed, cold_starts, floor(extract(epoch FROM max_drift) / 600) * 10 AS max_drift FROM get_global_sync_summary();
 SELECT t.error('SELECT * FROM get_global_sync_summary(0)');
 SET ROLE anon;
 SELECT t.error('SELECT * FROM get_global_sync_summary()');
