@@ -206,7 +206,8 @@ CREATE TABLE @extschema@.integration_sync_schedules (
   enabled          boolean NOT NULL DEFAULT true,
   warm_up_url      text,
   planned_since    timestamptz NOT NULL,
-  warmed_up_for    timestamptz,
+  due_at           timestamptz NOT NULL,
+  warm_up_for      timestamptz NOT NULL,
   pruned_until     timestamptz,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type),
@@ -217,6 +218,13 @@ CREATE TABLE @extschema@.integration_sync_schedules (
   CONSTRAINT warm_up_url_is_http
     CHECK (warm_up_url ~ '^https?://[!-~]+$' AND pg_catalog.length(warm_up_url) <= 2000)
 ) WITH (fillfactor = 70);
+CREATE INDEX integration_sync_schedules_due ON @extschema@.integration_sync_schedules (due_at)
+  WHERE enabled;
+CREATE INDEX integration_sync_schedules_warm_up ON @extschema@.integration_sync_schedules
+  (warm_up_for) WHERE enabled AND warm_up_url IS NOT NULL;
+COMMENT ON INDEX @extschema@.integration_sync_schedules_due IS 'What get_due_syncs looks for.';
+COMMENT ON INDEX @extschema@.integration_sync_schedules_warm_up IS
+  'What dispatch_sync_warm_ups looks for.';
 COMMENT ON TABLE @extschema@.integration_sync_schedules IS
   'When the sync of each (org_id, integration_type) is to run: at anchor and then every interval.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.org_id IS 'Organisation.';
@@ -232,8 +240,10 @@ COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_url IS
   'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no secrets. Null: no warm-up.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.planned_since IS
   'Since when every, anchor, time_zone and enabled are as they are: earlier periods are not missed. Kept by a trigger.';
-COMMENT ON COLUMN @extschema@.integration_sync_schedules.warmed_up_for IS
-  'The last period that a warm-up was sent for. Kept by dispatch_sync_warm_ups.';
+COMMENT ON COLUMN @extschema@.integration_sync_schedules.due_at IS
+  'The first period after the last that succeeded, or of the present plan; infinity: none. Kept by a trigger and finish_sync_run.';
+COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_for IS
+  'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.pruned_until IS
   'Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup.';
 
@@ -353,7 +363,7 @@ CREATE FUNCTION @extschema@.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'ih_schedules_trigger';
 COMMENT ON FUNCTION @extschema@.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since when the plan changes. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes. Errors: 39P01 not called by its trigger, 42809 another table.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT OR UPDATE ON @extschema@.integration_sync_schedules
@@ -652,28 +662,13 @@ END;
 COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text) IS
   'Makes the schedule of a pair, or changes all of it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. Errors: 23502 an argument other than warm_up_url is null, 23503 unknown integration_type, 23514 every, anchor, time_zone or warm_up_url is not allowed, 42501 the caller is no writer.';
 
-CREATE FUNCTION @extschema@.get_due_syncs()
+CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
   idempotency_key text)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT s.org_id, s.integration_type, p.scheduled_for, COALESCE(r.attempt, 0),
-         @extschema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
-    FROM @extschema@.integration_sync_schedules s
-   CROSS JOIN LATERAL @extschema@.integration_sync_last_period(
-           s.every, s.anchor, s.time_zone, pg_catalog.now()) AS p (scheduled_for)
-    LEFT JOIN @extschema@.integration_sync_runs r
-      ON r.org_id = s.org_id AND r.integration_type = s.integration_type
-     AND r.scheduled_for = p.scheduled_for
-   WHERE s.enabled AND p.scheduled_for >= s.planned_since
-     AND (r.org_id IS NULL OR r.outcome = 'failed'::@extschema@.integration_sync_outcome
-          OR (r.outcome = 'running'::@extschema@.integration_sync_outcome
-              AND r.lease_until < pg_catalog.now()))
-   ORDER BY p.scheduled_for, s.org_id, s.integration_type;
-END;
-COMMENT ON FUNCTION @extschema@.get_due_syncs() IS
-  'The last period of each enabled schedule, where it can be claimed: nobody has run it, or its last attempt failed or was given up. attempts is how many there were.';
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'ih_due_syncs';
+COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
+  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed or was given up. Those that wait longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
 
 CREATE FUNCTION @extschema@.claim_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz,
@@ -698,7 +693,7 @@ CREATE FUNCTION @extschema@.dispatch_sync_warm_ups(ahead interval DEFAULT '1 min
 RETURNS bigint
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_dispatch_warm_ups';
 COMMENT ON FUNCTION @extschema@.dispatch_sync_warm_ups(interval) IS
-  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Errors: 22023 ahead is null or out of range.';
+  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
 
 CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (

@@ -87,7 +87,7 @@ static const char *const writer_rights[] = {
 	" %1$s.integration_sync_time_zone_is_valid(pg_catalog.text),"
 	" %1$s.set_sync_schedule(pg_catalog.uuid, pg_catalog.text, pg_catalog.\"interval\","
 	"   pg_catalog.timestamptz, pg_catalog.text, pg_catalog.bool, pg_catalog.text),"
-	" %1$s.get_due_syncs(),"
+	" %1$s.get_due_syncs(pg_catalog.int4),"
 	" %1$s.claim_sync_run(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz,"
 	"   pg_catalog.bool, pg_catalog.\"interval\"),"
 	" %1$s.finish_sync_run(pg_catalog.uuid, pg_catalog.text, pg_catalog.timestamptz,"

@@ -66,8 +66,8 @@ _PG_init(void)
 							   NULL, &ih_admin_role, "global_admin", PGC_SUSET, 0,
 							   CheckAdminRole, NULL, NULL);
 	DefineCustomBoolVariable(
-		"integration_health.notify", "Whether events are sent with NOTIFY.",
-		"Off where transactions are prepared: PREPARE TRANSACTION refuses those with a NOTIFY.",
+		"integration_health.notify",
+		"Whether events are sent with NOTIFY on the channel integration_health.", NULL,
 		&ih_notify, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"integration_health.max_drift",

@@ -18,6 +18,7 @@
 #include "periods.h"
 #include "relations.h"
 #include "trigger.h"
+#include "types.h"
 
 PG_FUNCTION_INFO_V1(ih_monitor_first_due);
 PG_FUNCTION_INFO_V1(ih_monitor_ready_at);
@@ -41,6 +42,7 @@ static OwnerQuery types_due = {
 		" WHERE d.due_at IS NOT NULL ORDER BY d.due_at, d.integration_type",
 	.nargs = 1,
 	.argtypes = { TIMESTAMPTZOID },
+	.sees_latest = true,
 };
 
 /*
@@ -79,6 +81,7 @@ static OwnerQuery claim = {
 		"   m.claimed_at OPERATOR(pg_catalog.=) $2",
 	.nargs = 3,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID, INT4OID },
+	.sees_latest = true,
 };
 
 #define CLAIM_COLUMNS 4
@@ -194,8 +197,13 @@ ih_monitors_trigger(PG_FUNCTION_ARGS)
 	key[0] = heap_getattr(row, FindColumn(rel, "org_id", UUIDOID), desc, &nulls[0]);
 	key[1] = heap_getattr(row, FindColumn(rel, "integration_type", TEXTOID), desc, &nulls[1]);
 	heap_getattr(row, due_at, desc, &nulls[2]);
-	if (!nulls[2] || nulls[0] || nulls[1])
+	if (nulls[0] || nulls[1])
 		return PointerGetDatum(row);
+	if (!nulls[2])
+	{
+		HoldPlaceForType(schema, key[1]);
+		return PointerGetDatum(row);
+	}
 
 	value = TimestampTzGetDatum(FirstDueOf(schema, key[0], key[1]));
 	nulls[2] = false;

@@ -1,19 +1,28 @@
 /*
  * notify.c
- *	  Events as small JSON objects on the channel integration_health.  PostgreSQL sends them at
- *	  commit, and not at all for what is rolled back.  Whoever can log in may listen: there are no
- *	  error texts in them, and nothing that is longer than a URL.
+ *	  Events as small JSON objects on the channel integration_health, sent at commit, and not at all
+ *	  for what is rolled back.  Whoever can log in may listen: there are no error texts in them, and
+ *	  nothing that is longer than a URL.
  */
 #include "notify.h"
 
 #include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 #include "utils/uuid.h"
 
+#include "notes.h"
 #include "schedule_rules.h"
 
 #define CHANNEL "integration_health"
+
+/* An event that is to be sent. */
+typedef struct Event
+{
+	Note  note;
+	char *json;
+} Event;
 
 /*
  * UtcText returns a time as ISO 8601 in UTC.
@@ -70,19 +79,36 @@ AddEventNumber(StringInfo json, const char *key, int64 value)
 }
 
 /*
- * SendEvent ends the object and sends it, unless integration_health.notify is off.
+ * EndEvent ends the object and leaves it to be sent at commit, unless integration_health.notify is
+ * off.
  */
 void
-SendEvent(StringInfo json)
+EndEvent(StringInfo json)
 {
 	appendStringInfoChar(json, '}');
 	if (ih_notify)
-		Async_Notify(CHANNEL, json->data);
+	{
+		Event *event = AddNote(NOTE_EVENT, sizeof(Event));
+
+		event->json = MemoryContextStrdup(TopTransactionContext, json->data);
+	}
 }
 
 /*
- * NotifyTransition tells that a pair went from one status to another.  The caller holds the lock on
- * its status row.
+ * SendEvents sends the noted events; PostgreSQL delivers them when the transaction has committed.
+ */
+void
+SendEvents(List *events)
+{
+	ListCell *cell;
+
+	foreach (cell, events)
+		Async_Notify(CHANNEL, ((Event *) lfirst(cell))->json);
+}
+
+/*
+ * NotifyTransition tells that a pair went from one status to another; from NULL, with its first
+ * check.  The caller holds the lock on its status row.
  */
 void
 NotifyTransition(Datum org_id, Datum integration_type, const char *from, const char *to,
@@ -98,5 +124,5 @@ NotifyTransition(Datum org_id, Datum integration_type, const char *from, const c
 	AddEventText(&json, "to", to);
 	AddEventText(&json, "checked_at", UtcText(checked_at));
 	AddEventNumber(&json, "check_no", check_no);
-	SendEvent(&json);
+	EndEvent(&json);
 }

@@ -1,39 +1,34 @@
 /*
  * passive.c
  *	  The switch of an integration type to passive mode, and back.  The checks of a transaction note
- *	  what they saw; the types are switched just before it commits, in one order for all, so that
- *	  writers of many checks, who hold the locks of their pairs by then, cannot deadlock.
+ *	  what they saw, and the types are switched just before it commits: its lock on a type is short.
  */
 #include "passive.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "notes.h"
 #include "notify.h"
 #include "owner_query.h"
 #include "relations.h"
 
 PG_FUNCTION_INFO_V1(ih_resume_monitoring);
 
-/* A type that a subtransaction saw rate limited.  until is DT_NOBEGIN where no time was given. */
+/* A type that was seen rate limited.  until is DT_NOBEGIN where no time was given. */
 typedef struct RateLimit
 {
-	SubTransactionId subid;
-	Oid				 types;
-	char			 name[NAMEDATALEN];
-	TimestampTz		 until;
+	Note		note;
+	Oid			types;
+	char		name[NAMEDATALEN];
+	TimestampTz until;
 } RateLimit;
-
-/* Lives in the context of the top transaction; NIL in most. */
-static List *rate_limits = NIL;
 
 static OwnerQuery needs_change = {
 	.text = "SELECT 1 FROM @schema@.integration_types AS t"
@@ -104,6 +99,7 @@ static OwnerQuery spread_anew = {
 			"   AND m.due_at OPERATOR(pg_catalog.<=) GREATEST($2, t.passive_until)",
 	.nargs = 2,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+	.sees_latest = true,
 };
 
 /*
@@ -148,61 +144,45 @@ Switch(const RateLimit *limit)
 	AddEventText(&json, "integration_type", limit->name);
 	AddEventText(&json, "since", UtcText(DatumGetTimestampTz(values[2])));
 	AddEventText(&json, "until", limit->until == DT_NOBEGIN ? NULL : UtcText(limit->until));
-	SendEvent(&json);
+	EndEvent(&json);
 }
 
+/*
+ * CompareRateLimits sorts by type; of one type, the longest wait comes first.
+ */
 static int
 CompareRateLimits(const ListCell *a, const ListCell *b)
 {
-	return strcmp(((RateLimit *) lfirst(a))->name, ((RateLimit *) lfirst(b))->name);
+	const RateLimit *one = lfirst(a);
+	const RateLimit *other = lfirst(b);
+	int				 by_name = strcmp(one->name, other->name);
+
+	if (by_name != 0 || one->until == other->until)
+		return by_name;
+	return one->until > other->until ? -1 : 1;
 }
 
 /*
- * SwitchBeforeCommit is the transaction callback that switches the types that were noted.
+ * SwitchRateLimitedTypes switches the types that were noted, in one order for all transactions, so
+ * that those that switch several do not deadlock.
  */
-static void
-SwitchBeforeCommit(XactEvent event, void *arg)
+void
+SwitchRateLimitedTypes(List *limits)
 {
-	ListCell *cell;
-	List	 *noted = rate_limits;
+	const char *last = "";
+	ListCell   *cell;
 
-	(void) arg;
-	if (noted == NIL)
-		return;
-	rate_limits = NIL;
-	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
-		return;
-
-	list_sort(noted, CompareRateLimits);
+	list_sort(limits, CompareRateLimits);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	foreach (cell, noted)
-		Switch(lfirst(cell));
-	PopActiveSnapshot();
-}
-
-/*
- * FollowSubtransaction is the subtransaction callback: what one noted goes to its parent, or away.
- */
-static void
-FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
-					 void *arg)
-{
-	ListCell *cell;
-
-	(void) arg;
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	foreach (cell, rate_limits)
+	foreach (cell, limits)
 	{
-		RateLimit *limit = lfirst(cell);
+		const RateLimit *limit = lfirst(cell);
 
-		if (limit->subid != subid)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			limit->subid = parent;
-		else
-			rate_limits = foreach_delete_current(rate_limits, cell);
+		if (strcmp(limit->name, last) != 0)
+			Switch(limit);
+		last = limit->name;
 	}
+	PopActiveSnapshot();
 }
 
 /*
@@ -211,13 +191,15 @@ FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionI
 static RateLimit *
 NotedRateLimit(const char *name)
 {
-	ListCell *cell;
+	List *limits = Notes(NOTE_RATE_LIMIT);
 
-	foreach (cell, rate_limits)
+	for (int i = list_length(limits) - 1; i >= 0; i--)
 	{
-		RateLimit *limit = lfirst(cell);
+		RateLimit *limit = list_nth(limits, i);
 
-		if (limit->subid == GetCurrentSubTransactionId() && strcmp(limit->name, name) == 0)
+		if (limit->note.subid != GetCurrentSubTransactionId())
+			break;
+		if (strcmp(limit->name, name) == 0)
 			return limit;
 	}
 	return NULL;
@@ -229,27 +211,15 @@ NotedRateLimit(const char *name)
 void
 NoteRateLimit(Oid schema, Datum integration_type)
 {
-	static bool	  registered = false;
-	char		 *name = TextDatumGetCString(integration_type);
-	RateLimit	 *limit;
-	MemoryContext caller;
+	char	  *name = TextDatumGetCString(integration_type);
+	RateLimit *limit;
 
-	if (!registered)
-	{
-		RegisterXactCallback(SwitchBeforeCommit, NULL);
-		RegisterSubXactCallback(FollowSubtransaction, NULL);
-		registered = true;
-	}
 	if (NotedRateLimit(name) == NULL)
 	{
-		caller = MemoryContextSwitchTo(TopTransactionContext);
-		limit = palloc0(sizeof(RateLimit));
-		limit->subid = GetCurrentSubTransactionId();
+		limit = AddNote(NOTE_RATE_LIMIT, sizeof(RateLimit));
 		limit->types = ExtensionTable(schema, TYPES_TABLE);
 		strlcpy(limit->name, name, NAMEDATALEN);
 		limit->until = DT_NOBEGIN;
-		rate_limits = lappend(rate_limits, limit);
-		MemoryContextSwitchTo(caller);
 	}
 	pfree(name);
 }
@@ -307,7 +277,7 @@ ih_resume_monitoring(PG_FUNCTION_ARGS)
 					  false);
 		BeginEvent(&json, "active");
 		AddEventText(&json, "integration_type", name);
-		SendEvent(&json);
+		EndEvent(&json);
 	}
 	SPI_finish();
 	PG_RETURN_DATUM(result);

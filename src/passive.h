@@ -8,9 +8,11 @@
 #include "integration_health.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 #define HTTP_TOO_MANY_REQUESTS 429
 
+extern void SwitchRateLimitedTypes(List *limits);
 extern void NoteRateLimit(Oid schema, Datum integration_type);
 extern void NoteRetryAfter(Datum integration_type, TimestampTz until);
 

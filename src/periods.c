@@ -73,17 +73,28 @@ OffsetOfZone(void *zone, int64 at)
 }
 
 /*
- * PlanOf returns a schedule as the rules have it; 22023 where one of its parts is no valid one.
+ * ReadPlan reads a schedule as the rules have it; false where one of its parts is no valid one.
+ */
+bool
+ReadPlan(const Interval *every, TimestampTz anchor, text *time_zone, SyncPlan *plan)
+{
+	plan->every = SpanOf(every);
+	plan->anchor = anchor;
+	plan->offset = OffsetOfZone;
+	plan->zone = FindTimeZone(time_zone);
+	return EveryIsValid(plan->every) && !TIMESTAMP_NOT_FINITE(anchor) && plan->zone != NULL;
+}
+
+/*
+ * PlanOf is ReadPlan with an error, 22023, that says which part it is.
  */
 SyncPlan
 PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
 {
 	SyncPlan plan;
 
-	plan.every = SpanOf(every);
-	plan.anchor = anchor;
-	plan.offset = OffsetOfZone;
-	plan.zone = FindTimeZone(time_zone);
+	if (ReadPlan(every, anchor, time_zone, &plan))
+		return plan;
 	if (!EveryIsValid(plan.every))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a schedule cannot have this interval"),
@@ -91,11 +102,10 @@ PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
 	if (TIMESTAMP_NOT_FINITE(anchor))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the anchor of a schedule must be finite")));
-	if (plan.zone == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown time zone \"%s\"", text_to_cstring(time_zone)),
-						errhint("Use a name as pg_timezone_names has it.")));
-	return plan;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown time zone \"%s\"", text_to_cstring(time_zone)),
+					errhint("Use a name as pg_timezone_names has it.")));
+	return plan; /* not reached */
 }
 
 /*

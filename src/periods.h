@@ -12,6 +12,8 @@
 #include "schedule_rules.h"
 
 extern Span		SpanOf(const Interval *interval);
+extern bool		ReadPlan(const Interval *every, TimestampTz anchor, text *time_zone,
+						 SyncPlan *plan);
 extern SyncPlan PlanOf(const Interval *every, TimestampTz anchor, text *time_zone);
 
 #endif /* IH_PERIODS_H */

@@ -6,18 +6,16 @@
  */
 #include "integration_health.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "passive.h"
+#include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(ih_record_health_checks);
 
@@ -69,31 +67,41 @@ static const char ask_for_retry[] =
 	" WHERE e.http_status OPERATOR(pg_catalog.=) 429 AND e.retry_after IS NOT NULL"
 	" GROUP BY e.integration_type";
 
-/*
- * Record records an array of checks and returns how many.
- */
-static int64
-Record(const char *query, Datum checks)
+/* An array of checks that is to be recorded, and how many of them were. */
+typedef struct Batch
 {
+	const char *query;
+	Datum		checks;
+	int64		recorded;
+} Batch;
+
+/*
+ * Record records a Batch.
+ */
+static void
+Record(void *arg)
+{
+	Batch	  *batch = arg;
 	Oid		   argtypes[2] = { JSONBOID, INT8OID };
 	SPIPlanPtr plan;
-	int64	   recorded = 0;
 	int64	   rounds = 1;
 
+	batch->recorded = 0;
 	SPI_connect();
-	plan = SPI_prepare(query, 2, argtypes);
+	plan = SPI_prepare(batch->query, 2, argtypes);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
 	for (int64 round = 1; round <= rounds; round++)
 	{
-		Datum	  values[2] = { checks, Int64GetDatum(round) };
+		Datum	  values[2] = { batch->checks, Int64GetDatum(round) };
 		bool	  isnull;
 		HeapTuple counted;
 
 		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
 			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(SPI_result));
 		counted = SPI_tuptable->vals[0];
-		recorded += DatumGetInt64(SPI_getbinval(counted, SPI_tuptable->tupdesc, 1, &isnull));
+		batch->recorded +=
+			DatumGetInt64(SPI_getbinval(counted, SPI_tuptable->tupdesc, 1, &isnull));
 		if (round == 1)
 		{
 			Datum most = SPI_getbinval(counted, SPI_tuptable->tupdesc, 2, &isnull);
@@ -103,41 +111,6 @@ Record(const char *query, Datum checks)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_finish();
-	return recorded;
-}
-
-/*
- * TryRecord runs Record in a subtransaction, which is kept if it succeeds and keep is true.  It
- * returns the error, or NULL, and in *recorded the number of checks.
- */
-static ErrorData *
-TryRecord(const char *query, Datum checks, bool keep, int64 *recorded)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		*recorded = Record(query, checks);
-		if (keep)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
 }
 
 /*
@@ -274,15 +247,17 @@ BlameEntry(const char *query, JsonbContainer *array)
 	{
 		JsonbParseState *state = NULL;
 		JsonbValue		*single;
+		Batch			 batch;
 		ErrorData		*error;
-		int64			 recorded;
 
 		CHECK_FOR_INTERRUPTS();
 		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 		pushJsonbValue(&state, WJB_ELEM, getIthJsonbValueFromContainer(array, place));
 		single = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 
-		error = TryRecord(query, JsonbPGetDatum(JsonbValueToJsonb(single)), false, &recorded);
+		batch.query = query;
+		batch.checks = JsonbPGetDatum(JsonbValueToJsonb(single));
+		error = TryInSubtransaction(Record, &batch, false);
 		if (error != NULL && IsBadData(error))
 			ReportBadEntry(place, error->message, error->detail);
 		if (error != NULL)
@@ -297,10 +272,9 @@ Datum
 ih_record_health_checks(PG_FUNCTION_ARGS)
 {
 	Oid		   schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	char	  *query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
 	Jsonb	  *checks;
+	Batch	   batch;
 	ErrorData *error;
-	int64	   recorded = 0;
 	bool	   has_retry_after;
 
 	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
@@ -309,12 +283,14 @@ ih_record_health_checks(PG_FUNCTION_ARGS)
 						errmsg("checks must be a JSON array of objects")));
 	has_retry_after = RequireKnownKeys(&checks->root);
 
-	error = TryRecord(query, JsonbPGetDatum(checks), true, &recorded);
+	batch.query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
+	batch.checks = JsonbPGetDatum(checks);
+	error = TryInSubtransaction(Record, &batch, true);
 	if (error != NULL && IsBadData(error))
-		BlameEntry(query, &checks->root);
+		BlameEntry(batch.query, &checks->root);
 	if (error != NULL)
 		ReThrowError(error);
 	if (has_retry_after)
-		KeepRetryAfter(JsonbPGetDatum(checks));
-	PG_RETURN_INT32((int32) recorded);
+		KeepRetryAfter(batch.checks);
+	PG_RETURN_INT32((int32) batch.recorded);
 }

@@ -1,7 +1,8 @@
 /*
  * reports.c
- *	  The reports over all organisations, for global admins, and the time window of the trend.
- *	  The role is checked before anything is read; what is read, is read as the owner.
+ *	  The reports over all organisations, for global admins and sync workers, and the time window of
+ *	  the reports of one.  An admin's role is checked before anything is read; what is read, is read
+ *	  as the owner.
  */
 #include "integration_health.h"
 
@@ -18,6 +19,7 @@ PG_FUNCTION_INFO_V1(ih_trend_start);
 PG_FUNCTION_INFO_V1(ih_global_summary);
 PG_FUNCTION_INFO_V1(ih_global_problems);
 PG_FUNCTION_INFO_V1(ih_global_syncs);
+PG_FUNCTION_INFO_V1(ih_due_syncs);
 
 #define MAX_TREND_HOURS 720
 
@@ -114,6 +116,28 @@ static OwnerQuery sync_summary = {
 	.argtypes = { TIMESTAMPTZOID },
 };
 
+/* Schedules whose last success lies a period or more ago; of each, the last period counts. */
+static OwnerQuery due_syncs = {
+	.text =
+		"SELECT s.org_id, s.integration_type, p.scheduled_for, COALESCE(r.attempt, 0),"
+		"       @schema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)"
+		"  FROM @schema@.integration_sync_schedules AS s"
+		" CROSS JOIN LATERAL @schema@.integration_sync_last_period("
+		"         s.every, s.anchor, s.time_zone, pg_catalog.now()) AS p (scheduled_for)"
+		"  LEFT JOIN @schema@.integration_sync_runs AS r"
+		"    ON r.org_id OPERATOR(pg_catalog.=) s.org_id"
+		"   AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+		"   AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for"
+		" WHERE s.enabled AND s.due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		"   AND (r.org_id IS NULL"
+		"        OR r.outcome OPERATOR(pg_catalog.=) 'failed'::@schema@.integration_sync_outcome"
+		"        OR (r.outcome OPERATOR(pg_catalog.=) 'running'::@schema@.integration_sync_outcome"
+		"            AND r.lease_until OPERATOR(pg_catalog.<) pg_catalog.now()))"
+		" ORDER BY s.due_at, s.org_id, s.integration_type LIMIT $1",
+	.nargs = 1,
+	.argtypes = { INT4OID },
+};
+
 /*
  * ReturnOwnerQuery makes the rows of a query, run as the owner of the status table, the result of
  * a set-returning function.
@@ -194,5 +218,18 @@ ih_global_syncs(PG_FUNCTION_ARGS)
 	RequireAdminRole();
 	values[0] = TimestampTzGetDatum(HoursAgo(fcinfo, 0));
 	ReturnOwnerQuery(fcinfo, &sync_summary, values);
+	return (Datum) 0;
+}
+
+/*
+ * ih_due_syncs is get_due_syncs(max_rows).
+ */
+Datum
+ih_due_syncs(PG_FUNCTION_ARGS)
+{
+	Datum values[1];
+
+	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));
+	ReturnOwnerQuery(fcinfo, &due_syncs, values);
 	return (Datum) 0;
 }

@@ -96,6 +96,19 @@ static OwnerQuery end_run = {
 	.sees_latest = true,
 };
 
+/* No period up to that one is due any more. */
+static OwnerQuery move_on = {
+	.text = "UPDATE @schema@.integration_sync_schedules AS s"
+			"   SET due_at = COALESCE(@schema@.integration_sync_next_period("
+			"         s.every, s.anchor, s.time_zone, $3), 'infinity')"
+			" WHERE s.org_id OPERATOR(pg_catalog.=) $1"
+			"   AND s.integration_type OPERATOR(pg_catalog.=) $2"
+			"   AND s.due_at OPERATOR(pg_catalog.<=) $3",
+	.nargs = 3,
+	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID },
+	.sees_latest = true,
+};
+
 static OwnerQuery whole_run = {
 	.text = "SELECT r FROM @schema@.integration_sync_runs AS r"
 			" WHERE r.org_id OPERATOR(pg_catalog.=) $1"
@@ -245,7 +258,7 @@ ReportDrift(Datum *key, int32 attempt, bool cold_start, TimestampTz now)
 	AddEventNumber(&json, "attempt", attempt);
 	AddEventNumber(&json, "drift_seconds", drift / USECS_PER_SEC);
 	appendStringInfo(&json, ", \"cold_start\": %s", cold_start ? "true" : "false");
-	SendEvent(&json);
+	EndEvent(&json);
 }
 
 /*
@@ -430,6 +443,9 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 		nulls[5] = PG_ARGISNULL(5) ? 'n' : ' ';
 		if (RunOwnerQuery(&end_run, runs, values, nulls, false) != 1)
 			RefuseIntrusion(&end_run, RUNS_TABLE);
+		if (outcome == SYNC_SUCCEEDED)
+			RunOwnerQuery(&move_on, ExtensionTable(schema, SCHEDULES_TABLE), values, NULL,
+						  false);
 		RecordHealth(ExtensionTable(schema, STATUS_TABLE), values, outcome, values[5],
 					 PG_ARGISNULL(5), now);
 	}

@@ -1,7 +1,7 @@
 /*
  * sync_schedules.c
- *	  The trigger of integration_sync_schedules: it remembers since when a plan holds, so that the
- *	  periods before it are not reported as missed.
+ *	  The trigger of integration_sync_schedules: when a plan changes, it notes since when the new one
+ *	  holds, so that the periods before are not reported as missed, and which period comes first.
  */
 #include "integration_health.h"
 
@@ -9,13 +9,46 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "periods.h"
 #include "relations.h"
 #include "trigger.h"
+#include "types.h"
 
 PG_FUNCTION_INFO_V1(ih_schedules_trigger);
+
+/* What a site says of a schedule that decides its periods, or whether it has any. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+} plan_columns[] = { { "every", INTERVALOID },
+					 { "anchor", TIMESTAMPTZOID },
+					 { "time_zone", TEXTOID },
+					 { "enabled", BOOLOID } };
+
+#define PLAN_COLUMNS lengthof(plan_columns)
+
+/* What the extension keeps of it. */
+static const char *const kept_columns[] = { "planned_since", "due_at", "warm_up_for" };
+
+#define KEPT_COLUMNS lengthof(kept_columns)
+
+/*
+ * PlanColumn returns a column of a schedule by its place in plan_columns.
+ */
+static NullableDatum
+PlanColumn(Relation rel, HeapTuple row, int column)
+{
+	AttrNumber attnum = FindColumn(rel, plan_columns[column].name, plan_columns[column].type);
+	NullableDatum result;
+
+	result.value = heap_getattr(row, attnum, RelationGetDescr(rel), &result.isnull);
+	return result;
+}
 
 /*
  * IsSamePlan tells whether two versions of a schedule have the same periods.
@@ -23,29 +56,59 @@ PG_FUNCTION_INFO_V1(ih_schedules_trigger);
 static bool
 IsSamePlan(Relation rel, HeapTuple old, HeapTuple new)
 {
-	static const struct
+	for (size_t i = 0; i < PLAN_COLUMNS; i++)
 	{
-		const char *name;
-		Oid			type;
-	} parts[] = { { "every", INTERVALOID },
-				  { "anchor", TIMESTAMPTZOID },
-				  { "time_zone", TEXTOID },
-				  { "enabled", BOOLOID } };
-	TupleDesc desc = RelationGetDescr(rel);
+		NullableDatum before = PlanColumn(rel, old, i);
+		NullableDatum after = PlanColumn(rel, new, i);
+		int16		  length;
+		bool		  by_value;
 
-	for (size_t i = 0; i < lengthof(parts); i++)
-	{
-		AttrNumber		  attnum = FindColumn(rel, parts[i].name, parts[i].type);
-		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
-		bool			  nulls[2];
-		Datum			  before = heap_getattr(old, attnum, desc, &nulls[0]);
-		Datum			  after = heap_getattr(new, attnum, desc, &nulls[1]);
-
-		if (nulls[0] != nulls[1] ||
-			(!nulls[0] && !datum_image_eq(before, after, att->attbyval, att->attlen)))
+		get_typlenbyval(plan_columns[i].type, &length, &by_value);
+		if (before.isnull != after.isnull ||
+			(!before.isnull && !datum_image_eq(before.value, after.value, by_value, length)))
 			return false;
 	}
 	return true;
+}
+
+/*
+ * FirstPeriodOf returns the first period of a schedule that is not before a time; infinity when
+ * there is none, or when the constraints of the table will refuse the plan.
+ */
+static TimestampTz
+FirstPeriodOf(Relation rel, HeapTuple row, TimestampTz since)
+{
+	NullableDatum every = PlanColumn(rel, row, 0);
+	NullableDatum anchor = PlanColumn(rel, row, 1);
+	NullableDatum time_zone = PlanColumn(rel, row, 2);
+	SyncPlan	  plan;
+	int64		  period;
+
+	if (every.isnull || anchor.isnull || time_zone.isnull ||
+		!ReadPlan(DatumGetIntervalP(every.value), DatumGetTimestampTz(anchor.value),
+				  DatumGetTextPP(time_zone.value), &plan) ||
+		!NextPeriod(&plan, since - 1, &period))
+		return DT_NOEND;
+	return period;
+}
+
+/*
+ * StampPlan returns a row whose plan holds from now on.
+ */
+static HeapTuple
+StampPlan(Relation rel, HeapTuple row)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[KEPT_COLUMNS];
+	bool		nulls[KEPT_COLUMNS] = { false };
+	int			columns[KEPT_COLUMNS];
+
+	values[0] = TimestampTzGetDatum(now);
+	values[1] = values[2] = TimestampTzGetDatum(FirstPeriodOf(rel, row, now));
+	for (size_t i = 0; i < KEPT_COLUMNS; i++)
+		columns[i] = FindColumn(rel, kept_columns[i], TIMESTAMPTZOID);
+	return heap_modify_tuple_by_cols(row, RelationGetDescr(rel), KEPT_COLUMNS, columns, values,
+									 nulls);
 }
 
 /*
@@ -59,11 +122,11 @@ ih_schedules_trigger(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = RequireTrigger(fcinfo, name);
 	Relation	 rel = trigdata->tg_relation;
 	HeapTuple	 row = trigdata->tg_trigtuple;
-	int			 columns[2];
-	Datum		 values[2];
-	bool		 nulls[2];
+	Oid			 schema = SchemaOfFunction(fcinfo);
+	Datum		 type;
+	bool		 isnull;
 
-	if (RelationGetRelid(rel) != ExtensionTable(SchemaOfFunction(fcinfo), SCHEDULES_TABLE))
+	if (RelationGetRelid(rel) != ExtensionTable(schema, SCHEDULES_TABLE))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" does not hold schedules", RelationGetRelationName(rel))));
@@ -72,25 +135,19 @@ ih_schedules_trigger(PG_FUNCTION_ARGS)
 		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		RefuseTriggerEvent(name);
 
-	columns[0] = FindColumn(rel, "planned_since", TIMESTAMPTZOID);
-	columns[1] = FindColumn(rel, "warmed_up_for", TIMESTAMPTZOID);
-	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-	{
-		heap_getattr(row, columns[0], RelationGetDescr(rel), &nulls[0]);
-		if (!nulls[0])
-			return PointerGetDatum(row);
-	}
-	else
-	{
-		row = trigdata->tg_newtuple;
-		if (IsSamePlan(rel, trigdata->tg_trigtuple, row))
-			return PointerGetDatum(row);
-	}
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		return PointerGetDatum(IsSamePlan(rel, row, trigdata->tg_newtuple)
+								   ? trigdata->tg_newtuple
+								   : StampPlan(rel, trigdata->tg_newtuple));
 
-	values[0] = TimestampTzGetDatum(GetCurrentTimestamp());
-	nulls[0] = false;
-	values[1] = (Datum) 0;
-	nulls[1] = true;
-	return PointerGetDatum(
-		heap_modify_tuple_by_cols(row, RelationGetDescr(rel), 2, columns, values, nulls));
+	heap_getattr(row, FindColumn(rel, "planned_since", TIMESTAMPTZOID), RelationGetDescr(rel),
+				 &isnull);
+	if (isnull)
+		return PointerGetDatum(StampPlan(rel, row));
+
+	type = heap_getattr(row, FindColumn(rel, "integration_type", TEXTOID),
+						RelationGetDescr(rel), &isnull);
+	if (!isnull)
+		HoldPlaceForType(schema, type);
+	return PointerGetDatum(row);
 }

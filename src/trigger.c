@@ -301,16 +301,19 @@ CopyInsert(const Firing *firing)
 	Datum		integration_type = RequiredColumn(firing, &row, COL_INTEGRATION_TYPE);
 	TimestampTz recorded_at =
 		DatumGetTimestampTz(RequiredColumn(firing, &row, COL_RECORDED_AT));
+	TimestampTz checked_at;
 
 	if (DatumGetInt64(RequiredColumn(firing, &row, COL_CHECK_NO)) != 1 ||
 		recorded_at < GetCurrentTransactionStartTimestamp() ||
 		WasRestored(org_id, integration_type, recorded_at))
 		return;
 
-	CopyToHistory(firing, &row, 1,
-				  DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT)));
+	checked_at = DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT));
+	CopyToHistory(firing, &row, 1, checked_at);
 	CountChange(firing->layout->schema, integration_type, InvalidOid,
 				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
+	NotifyTransition(org_id, integration_type, NULL, StateName(StatusOf(firing, &row)),
+					 checked_at, 1);
 	NoteHttpStatus(firing, &row);
 }
 
@@ -387,10 +390,11 @@ StampUpdate(const Firing *firing)
 	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
 	{
-		CountChange(firing->layout->schema, RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
+		Datum integration_type = RequiredColumn(firing, &new, COL_INTEGRATION_TYPE);
+
+		CountChange(firing->layout->schema, integration_type,
 					firing->layout->label[current.status], firing->layout->label[next.status]);
-		NotifyTransition(RequiredColumn(firing, &new, COL_ORG_ID),
-						 RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
+		NotifyTransition(RequiredColumn(firing, &new, COL_ORG_ID), integration_type,
 						 StateName(current.status), StateName(next.status), checked_at,
 						 next.check_no);
 	}

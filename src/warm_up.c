@@ -1,7 +1,7 @@
 /*
  * warm_up.c
  *	  Wakes the worker of a sync shortly before its time, once: through pg_net where it is there, else
- *	  by an event to a listener.  What becomes of the call is nobody's health.
+ *	  by an event to a listener.  What becomes of the call is no health check.
  */
 #include "integration_health.h"
 
@@ -21,30 +21,54 @@
 #include "owner_query.h"
 #include "periods.h"
 #include "relations.h"
+#include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(ih_dispatch_warm_ups);
 
 /* A job that is called every minute must find each period in time. */
 #define MAX_AHEAD MICROS_PER_DAY
 
-/* Schedules with a period after $1, at $2 at the latest, whose worker was not called for it. */
+/* How long pg_net waits for the worker, which may have to start first. */
+#define HTTP_TIMEOUT_MS 10000
+
+/*
+ * Schedules with a period after $1, at $2 at the latest, whose worker was not called for it.  One
+ * whose time has passed without a call, because no job ran, is moved on to the next.
+ */
 static OwnerQuery take_due = {
 	.text =
-		"UPDATE @schema@.integration_sync_schedules AS s"
-		"   SET warmed_up_for = @schema@.integration_sync_next_period("
-		"         s.every, s.anchor, s.time_zone, $1)"
-		" WHERE s.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
-		"   SELECT d.ctid FROM @schema@.integration_sync_schedules AS d"
-		"    WHERE d.enabled AND d.warm_up_url IS NOT NULL"
-		"      AND @schema@.integration_sync_next_period(d.every, d.anchor, d.time_zone, $1)"
-		"          OPERATOR(pg_catalog.<=) $2"
-		"      AND d.warmed_up_for IS DISTINCT FROM"
-		"          @schema@.integration_sync_next_period(d.every, d.anchor, d.time_zone, $1)"
-		"      FOR NO KEY UPDATE SKIP LOCKED))"
-		" RETURNING s.org_id, s.integration_type, s.warmed_up_for, s.warm_up_url",
+		"WITH due AS MATERIALIZED ("
+		"  SELECT d.ctid AS place, CASE WHEN d.warm_up_for OPERATOR(pg_catalog.>) $1"
+		"                               THEN d.warm_up_for"
+		"                               ELSE @schema@.integration_sync_next_period(d.every,"
+		"                                      d.anchor, d.time_zone, $1) END AS period"
+		"    FROM @schema@.integration_sync_schedules AS d"
+		"   WHERE d.enabled AND d.warm_up_url IS NOT NULL"
+		"     AND d.warm_up_for OPERATOR(pg_catalog.<=) $2"
+		"     FOR NO KEY UPDATE SKIP LOCKED"
+		" ) UPDATE @schema@.integration_sync_schedules AS s"
+		"   SET warm_up_for = COALESCE(CASE WHEN d.period OPERATOR(pg_catalog.<=) $2"
+		"                                   THEN @schema@.integration_sync_next_period(s.every,"
+		"                                          s.anchor, s.time_zone, d.period)"
+		"                                   ELSE d.period END, 'infinity')"
+		"  FROM due AS d"
+		" WHERE s.ctid OPERATOR(pg_catalog.=) d.place"
+		" RETURNING s.org_id, s.integration_type, d.period, s.warm_up_url,"
+		"   d.period OPERATOR(pg_catalog.<=) $2",
 	.nargs = 2,
 	.argtypes = { TIMESTAMPTZOID, TIMESTAMPTZOID },
+	.sees_latest = true,
 };
+
+#define TAKEN_COLUMNS 5
+
+/* A call of net.http_post that is to be made. */
+typedef struct Call
+{
+	Oid			http_post;
+	Datum		url;
+	const char *body;
+} Call;
 
 /*
  * HttpPost returns the function net.http_post of pg_net; InvalidOid where it is not there or not for
@@ -76,16 +100,55 @@ HttpPost(void)
 }
 
 /*
- * Post calls net.http_post with the caller's rights.
+ * Post makes a Call with the caller's rights.
  */
 static void
-Post(Oid http_post, Datum url, const char *body)
+Post(void *arg)
 {
-	OidFunctionCall5(http_post, url, DirectFunctionCall1(jsonb_in, CStringGetDatum(body)),
+	const Call *call = arg;
+
+	OidFunctionCall5(call->http_post, call->url,
+					 DirectFunctionCall1(jsonb_in, CStringGetDatum(call->body)),
 					 DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")),
 					 DirectFunctionCall1(
 						 jsonb_in, CStringGetDatum("{\"Content-Type\": \"application/json\"}")),
-					 Int32GetDatum(10000));
+					 Int32GetDatum(HTTP_TIMEOUT_MS));
+}
+
+/*
+ * WarmUp calls the worker of a schedule, a row of take_due, and tells whether that worked.  A URL that
+ * pg_net refuses is warned of: the others are called all the same.
+ */
+static bool
+WarmUp(Oid http_post, const Datum *columns)
+{
+	StringInfoData json;
+	Call		   call;
+	ErrorData	  *error;
+
+	BeginEvent(&json, "warm_up");
+	AddEventPair(&json, columns[0], columns[1]);
+	AddEventText(&json, "scheduled_for", UtcText(DatumGetTimestampTz(columns[2])));
+	if (!OidIsValid(http_post))
+	{
+		AddEventText(&json, "url", TextDatumGetCString(columns[3]));
+		EndEvent(&json);
+		return true;
+	}
+
+	appendStringInfoChar(&json, '}');
+	call.http_post = http_post;
+	call.url = columns[3];
+	call.body = json.data;
+	error = TryInSubtransaction(Post, &call, true);
+	if (error == NULL)
+		return true;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	ereport(WARNING, (errmsg("a worker could not be called for its warm-up"),
+					  errdetail_internal("%s: %s", json.data, error->message),
+					  errhint("Correct warm_up_url in %s.", SCHEDULES_TABLE)));
+	return false;
 }
 
 /*
@@ -101,6 +164,7 @@ ih_dispatch_warm_ups(PG_FUNCTION_ARGS)
 	Datum		   values[2];
 	uint64		   nrows;
 	SPITupleTable *taken;
+	int64		   called = 0;
 
 	if (ahead < MICROS_PER_SECOND || ahead > MAX_AHEAD)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -114,23 +178,14 @@ ih_dispatch_warm_ups(PG_FUNCTION_ARGS)
 	taken = SPI_tuptable;
 	for (uint64 i = 0; i < nrows; i++)
 	{
-		Datum		   columns[4];
-		bool		   nulls[4];
-		StringInfoData json;
+		Datum columns[TAKEN_COLUMNS];
+		bool  nulls[TAKEN_COLUMNS];
 
 		heap_deform_tuple(taken->vals[i], taken->tupdesc, columns, nulls);
-		BeginEvent(&json, "warm_up");
-		AddEventPair(&json, columns[0], columns[1]);
-		AddEventText(&json, "scheduled_for", UtcText(DatumGetTimestampTz(columns[2])));
-		if (OidIsValid(http_post))
-		{
-			appendStringInfoChar(&json, '}');
-			Post(http_post, columns[3], json.data);
-			continue;
-		}
-		AddEventText(&json, "url", TextDatumGetCString(columns[3]));
-		SendEvent(&json);
+		if (!nulls[TAKEN_COLUMNS - 1] && DatumGetBool(columns[TAKEN_COLUMNS - 1]) &&
+			WarmUp(http_post, columns))
+			called++;
 	}
 	SPI_finish();
-	PG_RETURN_INT64((int64) nrows);
+	PG_RETURN_INT64(called);
 }
