@@ -113,6 +113,153 @@ export type Database = {
           { foreignKeyName: "integration_health_status_integration_type_fkey"; columns: ["integration_type"]; isOneToOne: false; referencedRelation: "integration_types"; referencedColumns: ["integration_type"] },
         ]
       }
+      /** The pairs that are to be checked, handed out by claim_due_health_checks. */
+      integration_monitors: {
+        Row: {
+          /** When the pair was handed out last; null when it never was. Kept by claims. */
+          claimed_at: string | null
+          /** When a claim looks at the pair next: then it is handed out, or waits longer because it is failing. Filled by a trigger, moved by claims. */
+          due_at: string
+          /** Whether the pair is handed out. */
+          enabled: boolean
+          /** External system. */
+          integration_type: string
+          /** Organisation. */
+          org_id: string
+        }
+        Insert: {
+          claimed_at?: never
+          due_at?: never
+          enabled?: boolean
+          integration_type: string
+          org_id: string
+        }
+        Update: {
+          claimed_at?: never
+          due_at?: never
+          enabled?: boolean
+          integration_type?: string
+          org_id?: string
+        }
+        Relationships: [
+          { foreignKeyName: "integration_monitors_integration_type_fkey"; columns: ["integration_type"]; isOneToOne: false; referencedRelation: "integration_types"; referencedColumns: ["integration_type"] },
+        ]
+      }
+      /** The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, finish_sync_run and the cleanup alone. */
+      integration_sync_runs: {
+        Row: {
+          /** How often the period was claimed. Reports of an earlier attempt are refused. */
+          attempt: number
+          /** Whether the worker had to be started for the current attempt. */
+          cold_start: boolean
+          /** How long after its time the current attempt was claimed; negative: before. */
+          drift: string | null
+          /** What went wrong, at most 2000 characters; null when nothing did. */
+          error: string | null
+          /** When the current attempt ended; null while it runs. */
+          finished_at: string | null
+          /** org_id:integration_type:period, the same for all attempts: for the external system. */
+          idempotency_key: string | null
+          /** External system. */
+          integration_type: string
+          /** When somebody else may claim the run if it has not ended; null when it has. */
+          lease_until: string | null
+          /** Organisation. */
+          org_id: string
+          /** running until the current attempt has ended, then succeeded or failed. */
+          outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+          /** The period, a time of the schedule. */
+          scheduled_for: string
+          /** When the current attempt was claimed. */
+          started_at: string
+        }
+        Insert: {
+          attempt?: never
+          cold_start?: never
+          drift?: never
+          error?: never
+          finished_at?: never
+          idempotency_key?: never
+          integration_type?: never
+          lease_until?: never
+          org_id?: never
+          outcome?: never
+          scheduled_for?: never
+          started_at?: never
+        }
+        Update: {
+          attempt?: never
+          cold_start?: never
+          drift?: never
+          error?: never
+          finished_at?: never
+          idempotency_key?: never
+          integration_type?: never
+          lease_until?: never
+          org_id?: never
+          outcome?: never
+          scheduled_for?: never
+          started_at?: never
+        }
+        Relationships: [
+        ]
+      }
+      /** When the sync of each (org_id, integration_type) is to run: at anchor and then every interval. */
+      integration_sync_schedules: {
+        Row: {
+          /** The first period. */
+          anchor: string
+          /** The first period after the last that succeeded, or of the present plan; infinity: none. Kept by a trigger and finish_sync_run. */
+          due_at: string
+          /** Whether the sync may be claimed, and is missed when nobody runs it. */
+          enabled: boolean
+          /** Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or more. */
+          every: string
+          /** External system. */
+          integration_type: string
+          /** Organisation. */
+          org_id: string
+          /** Since when every, anchor, time_zone and enabled are as they are: earlier periods are not missed. Kept by a trigger. */
+          planned_since: string
+          /** Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup. */
+          pruned_until: string | null
+          /** Where days and months are counted, a name of pg_timezone_names. */
+          time_zone: string
+          /** The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups. */
+          warm_up_for: string
+          /** Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no secrets. Null: no warm-up. */
+          warm_up_url: string | null
+        }
+        Insert: {
+          anchor: string
+          due_at?: never
+          enabled?: boolean
+          every: string
+          integration_type: string
+          org_id: string
+          planned_since?: never
+          pruned_until?: never
+          time_zone?: string
+          warm_up_for?: never
+          warm_up_url?: string | null
+        }
+        Update: {
+          anchor?: string
+          due_at?: never
+          enabled?: boolean
+          every?: string
+          integration_type?: string
+          org_id?: string
+          planned_since?: never
+          pruned_until?: never
+          time_zone?: string
+          warm_up_for?: never
+          warm_up_url?: string | null
+        }
+        Relationships: [
+          { foreignKeyName: "integration_sync_schedules_integration_type_fkey"; columns: ["integration_type"]; isOneToOne: false; referencedRelation: "integration_types"; referencedColumns: ["integration_type"] },
+        ]
+      }
       /** The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows. */
       integration_types: {
         Row: {
@@ -132,6 +279,8 @@ export type Database = {
           passive_reason: string | null
           /** When the type went passive; null in active mode. */
           passive_since: string | null
+          /** The external system asked not to be probed before (Retry-After); null when it did not. Claims wait for it in active mode, too. */
+          passive_until: string | null
         }
         Insert: {
           check_interval?: string
@@ -142,6 +291,7 @@ export type Database = {
           monitoring_mode?: Database["public"]["Enums"]["integration_monitoring_mode"]
           passive_reason?: string | null
           passive_since?: string | null
+          passive_until?: string | null
         }
         Update: {
           check_interval?: string
@@ -152,6 +302,7 @@ export type Database = {
           monitoring_mode?: Database["public"]["Enums"]["integration_monitoring_mode"]
           passive_reason?: string | null
           passive_since?: string | null
+          passive_until?: string | null
         }
         Relationships: [
         ]
@@ -159,6 +310,92 @@ export type Database = {
     }
     Views: Record<never, never>
     Functions: {
+      /** Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next. A failing pair waits check_interval * 2^(failures - 1), at most max_backoff. Errors: 22023 max_rows is null or below 1. For service_role. */
+      claim_due_health_checks: {
+        Args: {
+          max_rows?: number
+        }
+        Returns: {
+          org_id: string
+          integration_type: string
+          due_at: string
+          check_interval: string
+        }[]
+      }
+      /** Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed or whose lease ran out can be claimed again, one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled. For service_role. */
+      claim_sync_run: {
+        Args: {
+          org_id: string
+          integration_type: string
+          scheduled_for: string
+          cold_start?: boolean
+          lease?: string
+        }
+        Returns: {
+          org_id: string
+          integration_type: string
+          scheduled_for: string
+          attempt: number
+          outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+          started_at: string
+          finished_at: string | null
+          lease_until: string | null
+          drift: string
+          cold_start: boolean
+          error: string | null
+          idempotency_key: string
+          claimed: boolean
+        }
+      }
+      /** Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range. For service_role. */
+      dispatch_sync_warm_ups: {
+        Args: {
+          ahead?: string
+        }
+        Returns: number
+      }
+      /** Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another attempt has taken its place, or it has ended with the other outcome. For service_role. */
+      finish_sync_run: {
+        Args: {
+          org_id: string
+          integration_type: string
+          scheduled_for: string
+          attempt: number
+          outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+          error?: string | null
+        }
+        Returns: Database["public"]["Tables"]["integration_sync_runs"]["Row"]
+        SetofOptions: { from: "*"; to: "integration_sync_runs"; isOneToOne: true; isSetofReturn: false }
+      }
+      /** The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      get_cold_starts: {
+        Args: {
+          org_id: string
+          hours?: number
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          scheduled_for: string
+          started_at: string
+          drift: string
+          attempt: number
+          outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+        }[]
+      }
+      /** For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed or was given up. Those that wait longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1. For service_role. */
+      get_due_syncs: {
+        Args: {
+          max_rows?: number
+        }
+        Returns: {
+          org_id: string
+          integration_type: string
+          scheduled_for: string
+          attempts: number
+          idempotency_key: string
+        }[]
+      }
       /** At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims. */
       get_global_health_problems: {
         Args: {
@@ -193,6 +430,24 @@ export type Database = {
           healthy_pct: number | null
         }[]
       }
+      /** For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed, and the longest drift. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      get_global_sync_summary: {
+        Args: {
+          hours?: number
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          schedules: number
+          succeeded: number
+          failed: number
+          running: number
+          late: number
+          missed: number
+          cold_starts: number
+          max_drift: string | null
+        }[]
+      }
       /** The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
       get_health_trend: {
         Args: {
@@ -207,6 +462,20 @@ export type Database = {
           http_status: number | null
           error: string | null
           check_no: number
+        }[]
+      }
+      /** The periods of the last hours (1 to 720) that nobody ran (attempts 0), or whose lease ran out before an end was reported, newest first; overdue is the time since. A period counts when it is later than integration_health.max_drift and its schedule was then as it is now. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      get_missed_syncs: {
+        Args: {
+          org_id: string
+          hours?: number
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          scheduled_for: string
+          overdue: string
+          attempts: number
         }[]
       }
       /** The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when an active type was checked longer ago than twice its check_interval (null where never checked). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims. */
@@ -229,6 +498,23 @@ export type Database = {
           monitoring_mode: Database["public"]["Enums"]["integration_monitoring_mode"]
         }[]
       }
+      /** The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      get_sync_drift: {
+        Args: {
+          org_id: string
+          hours?: number
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          scheduled_for: string
+          started_at: string
+          drift: string
+          attempt: number
+          outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+          cold_start: boolean
+        }[]
+      }
       /** Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 malformed claims. */
       integration_health_can_read: {
         Args: {
@@ -236,7 +522,7 @@ export type Database = {
         }
         Returns: boolean
       }
-      /** Deletes at most max_rows history rows with checked_at longer ago than retention and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or not positive, or max_rows is null or below 1. For service_role. */
+      /** Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention, and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or not positive, or max_rows is null or below 1. For service_role. */
       integration_health_cleanup: {
         Args: {
           retention?: string
@@ -268,6 +554,67 @@ export type Database = {
         }
         Returns: boolean
       }
+      /** Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute to 3660 days, not both. For service_role. */
+      integration_sync_every_is_valid: {
+        Args: {
+          every: string
+        }
+        Returns: boolean
+      }
+      /** Whether drift is more than integration_health.max_drift. */
+      integration_sync_is_late: {
+        Args: {
+          drift: string
+        }
+        Returns: boolean
+      }
+      /** The idempotency key of a period: org_id:integration_type:period, the period in UTC as ISO 8601. */
+      integration_sync_key: {
+        Args: {
+          org_id: string
+          integration_type: string
+          scheduled_for: string
+        }
+        Returns: string
+      }
+      /** The last period of a schedule that is not after at; null before its anchor. Errors: 22023 no valid schedule. */
+      integration_sync_last_period: {
+        Args: {
+          every: string
+          anchor: string
+          time_zone: string
+          at: string
+        }
+        Returns: string | null
+      }
+      /** The first period of a schedule after a time. Errors: 22023 no valid schedule. */
+      integration_sync_next_period: {
+        Args: {
+          every: string
+          anchor: string
+          time_zone: string
+          after: string
+        }
+        Returns: string | null
+      }
+      /** The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more than 100000 periods. */
+      integration_sync_periods: {
+        Args: {
+          every: string
+          anchor: string
+          time_zone: string
+          since: string
+          until: string
+        }
+        Returns: string[]
+      }
+      /** Whether time_zone is the name of a time zone, spelt as in pg_timezone_names. For service_role. */
+      integration_sync_time_zone_is_valid: {
+        Args: {
+          time_zone: string
+        }
+        Returns: boolean
+      }
       /** Records status unknown for at most max_rows pairs of active types that were not checked for twice their check_interval, and returns how many. Errors: 22023 max_rows is null or below 1. For service_role. */
       mark_stale_health: {
         Args: {
@@ -289,19 +636,28 @@ export type Database = {
         Returns: Database["public"]["Tables"]["integration_health_status"]["Row"]
         SetofOptions: { from: "*"; to: "integration_health_status"; isOneToOne: true; isSetofReturn: false }
       }
-      /** Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, http_status, error, checked_at (as in record_health_check) in one go and returns how many. Checks of one pair are recorded in the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing being recorded; 42501 the caller is no writer. For service_role. */
+      /** Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing being recorded; 42501 the caller is no writer. For service_role. */
       record_health_checks: {
         Args: {
           checks: Json
         }
         Returns: number
       }
-      /** Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in. Errors: 0A000 pg_cron is not in this database, 22023 a schedule is null; pg_cron's own errors for a schedule it cannot read. For service_role. */
+      /** Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, and not before passive_until. Errors: 22023 no such type. For service_role. */
+      resume_active_monitoring: {
+        Args: {
+          integration_type: string
+        }
+        Returns: Database["public"]["Tables"]["integration_types"]["Row"]
+        SetofOptions: { from: "*"; to: "integration_types"; isOneToOne: true; isSetofReturn: false }
+      }
+      /** Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null; pg_cron's own errors for a schedule it cannot read. For service_role. */
       schedule_integration_health_jobs: {
         Args: {
           cleanup_schedule?: string
           counts_schedule?: string
           stale_schedule?: string
+          warm_up_schedule?: string | null
         }
         Returns: {
           job_id: number
@@ -309,6 +665,30 @@ export type Database = {
           schedule: string
           command: string
         }[]
+      }
+      /** Says whether the pair is to be checked, and returns its row. A new pair is due within the check_interval of its type. Errors: 23502 an argument is null, 23503 unknown integration_type, 42501 the caller is no writer. For service_role. */
+      set_monitor: {
+        Args: {
+          org_id: string
+          integration_type: string
+          enabled?: boolean
+        }
+        Returns: Database["public"]["Tables"]["integration_monitors"]["Row"]
+        SetofOptions: { from: "*"; to: "integration_monitors"; isOneToOne: true; isSetofReturn: false }
+      }
+      /** Makes the schedule of a pair, or changes all of it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. Errors: 23502 an argument other than warm_up_url is null, 23503 unknown integration_type, 23514 every, anchor, time_zone or warm_up_url is not allowed, 42501 the caller is no writer. For service_role. */
+      set_sync_schedule: {
+        Args: {
+          org_id: string
+          integration_type: string
+          every: string
+          anchor: string
+          time_zone?: string
+          enabled?: boolean
+          warm_up_url?: string | null
+        }
+        Returns: Database["public"]["Tables"]["integration_sync_schedules"]["Row"]
+        SetofOptions: { from: "*"; to: "integration_sync_schedules"; isOneToOne: true; isSetofReturn: false }
       }
       /** Removes the caller's pg_cron jobs of the extension and returns how many there were. Errors: 0A000 pg_cron is not in this database. For service_role. */
       unschedule_integration_health_jobs: {

@@ -29,7 +29,7 @@ SELECT json_build_object(
       'name', u.relname, 'comment', obj_description(u.oid, 'pg_class'),
       'columns', (SELECT json_agg(json_build_object(
           'name', a.attname, 'type', t.typname, 'nullable', NOT a.attnotnull, 'comment', col_description(u.oid, a.attnum),
-          'default', a.atthasdef,
+          'default', a.atthasdef, 'generated', a.attgenerated <> '',
           'insert', has_column_privilege('service_role', u.oid, a.attnum, 'INSERT'),
           'update', has_column_privilege('service_role', u.oid, a.attnum, 'UPDATE')) ORDER BY a.attname)
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -53,22 +53,45 @@ SELECT json_build_object(
 )`;
 
 // On the least that can be recorded: a type never checked, a check of nothing but its result.
-const nullable = (schema) => `
+const leastRows = (schema) => `
 SET search_path = "${schema}";
 BEGIN;
 SET LOCAL request.jwt.claims = '{"app_metadata": {"role": "global_admin"}}';
 CREATE TEMPORARY TABLE org AS SELECT '11111111-1111-4111-8111-111111111111'::uuid AS id;
 CREATE TEMPORARY TABLE recorded AS
   SELECT record_health_check(id, 'xledger', 'unhealthy') FROM org;
+-- a schedule that somebody ran once, two hours ago; the period after that is missed, the next due
+INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, planned_since, due_at, warm_up_for)
+  SELECT id, 'xledger', '1 hour', now() - interval '2 hours', '-infinity', '-infinity', 'infinity' FROM org;
+CREATE TEMPORARY TABLE claimed AS
+  SELECT c.* FROM org, claim_sync_run(id, 'xledger', now() - interval '2 hours', true) AS c;
+CREATE TEMPORARY TABLE finished AS
+  SELECT finish_sync_run(id, 'xledger', now() - interval '2 hours', 1, 'succeeded') FROM org;
+INSERT INTO claimed SELECT c.* FROM org, claim_sync_run(id, 'xledger', now() - interval '2 hours') AS c;
+INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT id, 'xledger', '-infinity' FROM org;
 SELECT json_object_agg(name, columns) FROM (
-  SELECT name, json_agg(DISTINCT key) AS columns FROM (
+  SELECT name, coalesce(json_agg(DISTINCT key) FILTER (WHERE json_typeof(value) = 'null'), '[]') AS columns FROM (
     SELECT 'get_org_health_status' AS name, to_json(r) AS row FROM org, get_org_health_status(id) AS r
     UNION ALL SELECT 'get_health_trend', to_json(r) FROM org, get_health_trend(id, 'xledger') AS r
     UNION ALL SELECT 'get_global_health_summary', to_json(r) FROM get_global_health_summary() AS r
     UNION ALL SELECT 'get_global_health_problems', to_json(r) FROM get_global_health_problems() AS r
-  ) AS result, json_each(row) WHERE json_typeof(value) = 'null' GROUP BY name
+    UNION ALL SELECT 'claim_sync_run', to_json(r) FROM claimed AS r
+    UNION ALL SELECT 'claim_due_health_checks', to_json(r) FROM claim_due_health_checks() AS r
+    UNION ALL SELECT 'get_due_syncs', to_json(r) FROM get_due_syncs() AS r
+    UNION ALL SELECT 'get_sync_drift', to_json(r) FROM org, get_sync_drift(id) AS r
+    UNION ALL SELECT 'get_missed_syncs', to_json(r) FROM org, get_missed_syncs(id) AS r
+    UNION ALL SELECT 'get_cold_starts', to_json(r) FROM org, get_cold_starts(id) AS r
+    UNION ALL SELECT 'get_global_sync_summary', to_json(r) FROM get_global_sync_summary() AS r
+    UNION ALL SELECT 'integration_sync_last_period',
+      json_build_object('', integration_sync_last_period('1 hour', now(), 'UTC', '2000-01-01'))
+    UNION ALL SELECT 'integration_sync_next_period',
+      json_build_object('', integration_sync_next_period('3650 days', '200000-01-01', 'UTC', '294276-12-31'))
+  ) AS result, json_each(row) GROUP BY name
 ) AS nulls;
 ROLLBACK;`;
+
+// Cannot be called here; none of its columns can be null.
+const needsCron = 'schedule_integration_health_jobs';
 
 const scalars = {
   text: 'string', uuid: 'string', timestamptz: 'string', interval: 'string', regrole: 'string', bool: 'boolean',
@@ -78,7 +101,7 @@ const scalars = {
 // generateTypes(database, schema): the text of the TypeScript file.
 export async function generateTypes(database, schema = 'public') {
   const { enums, tables, functions } = JSON.parse(await psql(database, catalog));
-  const nulls = JSON.parse(await psql(database, nullable(schema)));
+  const nulls = JSON.parse(await psql(database, leastRows(schema)));
 
   // typeOf(name): the TypeScript type of a type of the database, as PostgREST sends it in JSON.
   function typeOf(name) {
@@ -88,6 +111,9 @@ export async function generateTypes(database, schema = 'public') {
     if (!scalars[name]) throw new Error(`no TypeScript type for ${name}`);
     return scalars[name];
   }
+
+  // orNull(name, column): of a function; '' stands for the result of one that returns a scalar.
+  const orNull = (name, column) => (nulls[name]?.includes(column) ? ' | null' : '');
 
   const lines = [];
   const put = (depth, text) => lines.push(`${'  '.repeat(depth)}${text}`);
@@ -107,7 +133,7 @@ export async function generateTypes(database, schema = 'public') {
       for (const column of columns) {
         const optional = kind === 'Update' || column.nullable || column.default;
         // never: the database fills it.
-        if (!column[allowed] || column.comment.includes('by a trigger')) put(5, `${column.name}?: never`);
+        if (!column[allowed] || column.generated || column.comment.includes('by a trigger')) put(5, `${column.name}?: never`);
         else put(5, `${column.name}${optional ? '?' : ''}: ${typeOf(column.type)}${column.nullable ? ' | null' : ''}`);
       }
       put(4, '}');
@@ -129,19 +155,20 @@ export async function generateTypes(database, schema = 'public') {
     else {
       put(4, 'Args: {');
       for (const arg of given) {
-        const orNull = arg.default?.startsWith('NULL') ? ' | null' : '';
-        put(5, `${arg.name}${arg.default ? '?' : ''}: ${typeOf(arg.type)}${orNull}`);
+        const nullable = arg.default?.startsWith('NULL') ? ' | null' : '';
+        put(5, `${arg.name}${arg.default ? '?' : ''}: ${typeOf(arg.type)}${nullable}`);
       }
       put(4, '}');
     }
-    const columns = args.filter((arg) => arg.mode === 't');
+    const columns = args.filter((arg) => 'to'.includes(arg.mode));
     if (columns.length > 0) {
+      if (!nulls[name] && name !== needsCron) throw new Error(`not known which columns of ${name} can be null`);
       put(4, 'Returns: {');
       for (const column of columns) {
-        put(5, `${column.name}: ${typeOf(column.type)}${nulls[name]?.includes(column.name) ? ' | null' : ''}`);
+        put(5, `${column.name}: ${typeOf(column.type)}${orNull(name, column.name)}`);
       }
       put(4, `}${set ? '[]' : ''}`);
-    } else put(4, `Returns: ${typeOf(returns)}${set ? '[]' : ''}`);
+    } else put(4, `Returns: ${typeOf(returns)}${set ? '[]' : ''}${orNull(name, '')}`);
     if (table) put(4, `SetofOptions: { from: "*"; to: "${returns}"; isOneToOne: true; isSetofReturn: false }`);
     put(3, '}');
   }
