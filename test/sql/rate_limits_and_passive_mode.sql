@@ -81,7 +81,7 @@ TRUNCATE integration_health_status, integration_monitors;
 SET ROLE service_role;
 SELECT count(set_sync_schedule(:'org_a', type, '1 day', now() - interval '1 hour' - interval '10 days')) FROM unnest(ARRAY['xledger', 'dynamics']) AS type;
 RESET ROLE;
-UPDATE integration_sync_schedules SET planned_since = anchor;
+UPDATE integration_sync_schedules SET planned_since = anchor, due_at = anchor;
 SET ROLE service_role;
 UPDATE integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'xledger';
 SET client_min_messages = error;

@@ -71,7 +71,7 @@ DO $$ BEGIN PERFORM claim_sync_run(org_id, integration_type, anchor + interval '
 RESET integration_health.max_drift;
 -- due: the last period of each schedule, in the order of their time; missed are those before
 RESET ROLE;
-UPDATE integration_sync_schedules SET planned_since = '2020-01-01';
+UPDATE integration_sync_schedules SET planned_since = '2020-01-01', due_at = anchor;
 SET ROLE service_role;
 SELECT right(org_id::text, 1) AS org, integration_type, scheduled_for = :'second' AS second, attempts, idempotency_key LIKE org_id || ':' || integration_type || ':20%Z' AS key FROM get_due_syncs();
 -- what readers see
@@ -119,5 +119,29 @@ SELECT pruned_until = :'anchor'::timestamptz - interval '28 days' AS pruned FROM
 SELECT split_part(t.error(format($$SELECT claim_sync_run(%L, 'xledger', %L::timestamptz - interval '30 days')$$, :'org_a', :'anchor')), '(', 1);
 SELECT claimed FROM claim_sync_run(:'org_a', 'xledger', :'anchor'::timestamptz - interval '27 days');
 SELECT count(*) FROM integration_sync_runs WHERE scheduled_for < :'anchor'::timestamptz - interval '28 days';
+-- what succeeds moves on what is due; what fails, or lies before it, does not
+RESET ROLE;
+UPDATE integration_sync_schedules SET due_at = :'anchor'::timestamptz - interval '26 days';
+UPDATE integration_sync_runs SET outcome = 'running', finished_at = NULL, lease_until = now() WHERE scheduled_for > :'anchor'::timestamptz - interval '28 days';
+SET ROLE service_role;
+SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', :'anchor'::timestamptz - interval '27 days', 1, 'succeeded');
+SELECT due_at - :'anchor'::timestamptz AS due FROM integration_sync_schedules;
+SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', :'anchor'::timestamptz - interval '26 days', 1, 'failed');
+SELECT due_at - :'anchor'::timestamptz AS due FROM integration_sync_schedules;
+SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', :'anchor'::timestamptz - interval '25 days', 1, 'succeeded');
+SELECT due_at - :'anchor'::timestamptz AS due FROM integration_sync_schedules;
+SELECT v, t.error(format('SELECT get_due_syncs(%s)', v)) FROM unnest(ARRAY['0', '-1', 'NULL']) AS v;
+-- of many, those that wait longest come first, found by the index
+RESET ROLE;
+TRUNCATE integration_sync_schedules;
+INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, planned_since, due_at, warm_up_for)
+  SELECT gen_random_uuid(), 'xledger', '1 day', p, p, CASE WHEN n % 100 = 0 THEN p ELSE p + interval '1 day' END, p + interval '1 day'
+    FROM generate_series(1, 5000) AS n, LATERAL (SELECT now() - n * interval '10 seconds' AS p) AS x;
+ANALYZE integration_sync_schedules;
+SELECT pg_stat_force_next_flush();
+BEGIN;
+SELECT count(*), round(extract(epoch FROM now() - max(scheduled_for))) AS youngest, round(extract(epoch FROM now() - min(scheduled_for))) AS oldest FROM get_due_syncs(20);
+SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'integration_sync_schedules';
+COMMIT;
 -- a type with schedules stays
 SELECT split_part(t.error($$DELETE FROM integration_types WHERE integration_type = 'xledger'$$), ':', 1);

@@ -1,7 +1,7 @@
 -- The periods of a schedule: elapsed time, or the clocks of a time zone, through both changes of them.
 \i test/fixtures/preamble.sql
 SET ROLE service_role;
-SELECT every, anchor, time_zone, enabled, warm_up_url, planned_since >= now() AS stamped, warmed_up_for
+SELECT every, anchor, time_zone, enabled, warm_up_url, planned_since >= now() AS stamped, due_at > now() AND due_at <= now() + interval '25 hours' AS due, warm_up_for = due_at AS warm
   FROM set_sync_schedule(:'org_a', 'xledger', '1 day', '2026-01-01 02:30+01', 'Europe/Oslo');
 SELECT every, anchor, time_zone, enabled, warm_up_url FROM set_sync_schedule(:'org_a', 'xledger', '15 minutes', '2026-01-01', enabled => false, warm_up_url => 'https://example.com/warm');
 SELECT t.error(format('SELECT set_sync_schedule(%L, %L, %s)', :'org_a', 'dynamics', v)) AS error FROM unnest(ARRAY[
@@ -12,14 +12,16 @@ SELECT t.error(format('SELECT set_sync_schedule(%L, %L, %L, %L)', :'org_a', 'tel
 -- a plan that changes counts from now; what else changes does not
 UPDATE integration_sync_schedules SET warm_up_url = NULL;
 RESET ROLE;
-UPDATE integration_sync_schedules SET planned_since = '2026-01-01', warmed_up_for = '2026-01-01';
+UPDATE integration_sync_schedules SET planned_since = '2026-01-01', due_at = '2026-01-02', warm_up_for = '2026-01-03';
 SET ROLE service_role;
 UPDATE integration_sync_schedules SET warm_up_url = 'http://example.com';
-SELECT planned_since, warmed_up_for FROM integration_sync_schedules;
+SELECT planned_since, due_at, warm_up_for FROM integration_sync_schedules;
 UPDATE integration_sync_schedules SET every = '24 hours';
 UPDATE integration_sync_schedules SET every = '1 day';
-SELECT planned_since > now() - interval '1 minute' AS stamped, warmed_up_for FROM integration_sync_schedules;
-SELECT t.error('UPDATE integration_sync_schedules SET planned_since = now()');
+SELECT planned_since > now() - interval '1 minute' AS stamped, due_at > now() AS due, warm_up_for > now() AS warm FROM integration_sync_schedules;
+SELECT t.error(format('UPDATE integration_sync_schedules SET %s = now()', c)) FROM unnest('{planned_since,due_at,warm_up_for,pruned_until}'::text[]) AS c;
+-- the anchor itself is the first period, also when it is still far away
+SELECT due_at FROM set_sync_schedule(:'org_b', 'xledger', '1 month', '2999-12-31');
 -- daily at 02:30 in Oslo: clocks are put forward at 02:00 on March 29, and back at 03:00 on October 25
 SET timezone = 'Europe/Oslo';
 SELECT p FROM integration_sync_periods('1 day', '2026-01-01 02:30', 'Europe/Oslo', '2026-03-27', '2026-03-31') AS p;

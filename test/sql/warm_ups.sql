@@ -19,22 +19,54 @@ SELECT count(set_sync_schedule(:'org_b', 'xledger', '1 day', :'soon', enabled =>
 SELECT count(set_sync_schedule(:'org_b', 'dynamics', '1 day', :'soon'::timestamptz + interval '10 minutes', warm_up_url => 'https://worker.example.com/later'));
 SELECT dispatch_sync_warm_ups();
 SELECT dispatch_sync_warm_ups();
-SELECT integration_type, warmed_up_for = :'soon' AS soon FROM integration_sync_schedules WHERE warmed_up_for IS NOT NULL;
+SELECT integration_type, warm_up_for - :'soon'::timestamptz AS next FROM integration_sync_schedules WHERE enabled AND warm_up_url IS NOT NULL ORDER BY 1;
 SELECT dispatch_sync_warm_ups('10 seconds'), dispatch_sync_warm_ups('15 minutes'), dispatch_sync_warm_ups('15 minutes');
 RESET ROLE;
 SELECT url, body - 'scheduled_for' AS body, (body->>'scheduled_for')::timestamptz - :'soon'::timestamptz AS scheduled_for, params, headers, timeout_milliseconds FROM net.sent;
--- the next period is another one; rolled back is not sent
-UPDATE integration_sync_schedules SET warmed_up_for = warmed_up_for - every;
+-- a period that passed without a call is left out; the next one comes in its time
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - 4 * every WHERE org_id = :'org_b';
+SET ROLE service_role;
+SELECT dispatch_sync_warm_ups('15 minutes');
+RESET ROLE;
+SELECT right(org_id::text, 1) AS org, warm_up_for - :'soon'::timestamptz AS next FROM integration_sync_schedules WHERE enabled AND warm_up_url IS NOT NULL ORDER BY 1;
+TRUNCATE net.sent;
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - 3 * every WHERE org_id = :'org_b';
+SET ROLE service_role;
+SELECT dispatch_sync_warm_ups('1 minute');
+RESET ROLE;
+SELECT right(org_id::text, 1) AS org, warm_up_for - :'soon'::timestamptz AS next FROM integration_sync_schedules WHERE enabled AND warm_up_url IS NOT NULL ORDER BY 1;
+-- rolled back is not sent
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 TRUNCATE net.sent;
 BEGIN;
 SET LOCAL ROLE service_role;
 SELECT dispatch_sync_warm_ups();
 ROLLBACK;
 SELECT count(*) FROM net.sent;
+SELECT count(*) FROM integration_sync_schedules WHERE warm_up_for = :'soon';
+-- a URL that pg_net refuses is warned of, and keeps no other from being called
+CREATE OR REPLACE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}', headers jsonb DEFAULT '{"Content-Type": "application/json"}', timeout_milliseconds int DEFAULT 1000)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO net.sent VALUES (url, body, params, headers, timeout_milliseconds);
+  IF url LIKE '%[%' THEN RAISE EXCEPTION 'bad URL'; END IF;
+  RETURN 1;
+END
+$$;
+SET ROLE service_role;
+SELECT count(set_sync_schedule(('00000000-0000-0000-0000-00000000010' || n)::uuid, 'xledger', '1 day', :'soon', warm_up_url => CASE WHEN n = 2 THEN 'http://[' ELSE 'http://example.com/' || n END)) FROM generate_series(1, 3) AS n;
+\set VERBOSITY terse
+SELECT dispatch_sync_warm_ups();
+SELECT dispatch_sync_warm_ups();
+\set VERBOSITY default
+RESET ROLE;
+SELECT url FROM net.sent ORDER BY 1;
+DELETE FROM integration_sync_schedules WHERE right(org_id::text, 3) LIKE '10_';
+TRUNCATE net.sent;
 -- it is no health result, and no run
 SELECT (SELECT count(*) FROM integration_health_status) AS status, (SELECT count(*) FROM integration_sync_runs) AS runs;
 -- where it is not for the caller, or not of a superuser, it is not called: a listener is told
-UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 REVOKE USAGE ON SCHEMA net FROM service_role;
 SET ROLE service_role;
 SELECT dispatch_sync_warm_ups();
@@ -42,12 +74,12 @@ RESET ROLE;
 GRANT USAGE ON SCHEMA net TO service_role;
 CREATE ROLE test_stranger;
 ALTER FUNCTION net.http_post OWNER TO test_stranger;
-UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 SET ROLE service_role;
 SELECT dispatch_sync_warm_ups();
 RESET ROLE;
 ALTER FUNCTION net.http_post RENAME TO http_past;
-UPDATE integration_sync_schedules SET warmed_up_for = NULL;
+UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 SELECT dispatch_sync_warm_ups();
 SELECT count(*) FROM net.sent;
 SELECT v, t.error(format('SELECT dispatch_sync_warm_ups(%s)', v)) FROM unnest(ARRAY['NULL', $$'0'$$, $$'-1 second'$$, $$'25 hours'$$]) AS v;
