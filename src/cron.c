@@ -55,8 +55,8 @@ KnowsSeconds(void)
 	SPI_connect();
 	if (SPI_execute("SELECT 1 FROM pg_catalog.pg_extension AS e"
 					" WHERE e.extname OPERATOR(pg_catalog.=) 'pg_cron'"
-					"   AND pg_catalog.string_to_array(pg_catalog.substring(e.extversion"
-					"         FROM '^[0-9]+[.][0-9]+'), '.')::pg_catalog.int4[]"
+					"   AND pg_catalog.string_to_array(pg_catalog.substring(e.extversion,"
+					"         '^[0-9]+[.][0-9]+'), '.')::pg_catalog.int4[]"
 					"       OPERATOR(pg_catalog.>=) '{1,5}'::pg_catalog.int4[]",
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "the version of pg_cron could not be read");
