@@ -597,11 +597,13 @@ END;
 COMMENT ON FUNCTION @extschema@.set_monitor(uuid, text, boolean) IS
   'Says whether the pair is to be checked, and returns its row. A new pair is due within the check_interval of its type. Errors: 23502 an argument is null, 23503 unknown integration_type, 42501 the caller is no writer.';
 
+-- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in
+-- turn would have the plan compiled.
 CREATE FUNCTION @extschema@.claim_due_health_checks(max_rows integer DEFAULT 100)
 RETURNS TABLE (
   org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE c VOLATILE
-SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'ih_claim_checks';
 COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
   'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next. A failing pair waits check_interval * 2^(failures - 1), at most max_backoff. Errors: 22023 max_rows is null or below 1.';
