@@ -664,11 +664,14 @@ END;
 COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text) IS
   'Makes the schedule of a pair, or changes all of it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. Errors: 23502 an argument other than warm_up_url is null, 23503 unknown integration_type, 23514 every, anchor, time_zone or warm_up_url is not allowed, 42501 the caller is no writer.';
 
+-- As claim_due_health_checks: by the index, however many are due.
 CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
   idempotency_key text)
-LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'ih_due_syncs';
+LANGUAGE c STABLE
+SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan
+AS 'MODULE_PATHNAME', 'ih_due_syncs';
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
   'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed or was given up. Those that wait longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
 

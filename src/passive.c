@@ -87,7 +87,10 @@ static OwnerQuery mode_of = {
 	.sees_latest = true,
 };
 
-/* All of them are overdue: they would be checked at once. */
+/*
+ * All of them are overdue: they would be checked at once.  Those that a claim in flight holds are not
+ * waited for: its transaction may be about to switch the type, and wait for us.
+ */
 static OwnerQuery spread_anew = {
 	.text = "UPDATE @schema@.integration_monitors AS m"
 			"   SET due_at = @schema@.integration_monitor_first_due("
@@ -95,8 +98,13 @@ static OwnerQuery spread_anew = {
 			"         GREATEST($2, t.passive_until))"
 			"  FROM @schema@.integration_types AS t"
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
-			"   AND m.integration_type OPERATOR(pg_catalog.=) $1"
-			"   AND m.due_at OPERATOR(pg_catalog.<=) GREATEST($2, t.passive_until)",
+			"   AND m.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+			"     SELECT d.ctid FROM @schema@.integration_monitors AS d"
+			"       JOIN @schema@.integration_types AS u"
+			"         ON u.integration_type OPERATOR(pg_catalog.=) d.integration_type"
+			"      WHERE d.integration_type OPERATOR(pg_catalog.=) $1"
+			"        AND d.due_at OPERATOR(pg_catalog.<=) GREATEST($2, u.passive_until)"
+			"        FOR NO KEY UPDATE OF d SKIP LOCKED))",
 	.nargs = 2,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID },
 	.sees_latest = true,

@@ -133,7 +133,7 @@ static OwnerQuery due_syncs = {
 		"        OR r.outcome OPERATOR(pg_catalog.=) 'failed'::@schema@.integration_sync_outcome"
 		"        OR (r.outcome OPERATOR(pg_catalog.=) 'running'::@schema@.integration_sync_outcome"
 		"            AND r.lease_until OPERATOR(pg_catalog.<) pg_catalog.now()))"
-		" ORDER BY s.due_at, s.org_id, s.integration_type LIMIT $1",
+		" ORDER BY s.due_at LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },
 };

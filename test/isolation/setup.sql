@@ -44,12 +44,23 @@ BEGIN ATOMIC
   ORDER BY 1;
 END;
 
--- What the specs of the schedules print: types, monitors and runs.
+-- What the specs of the schedules print: types with the switches of their mode, and runs.
+CREATE TABLE switches (n serial, integration_type text, monitoring_mode integration_monitoring_mode);
+CREATE FUNCTION note_switch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  INSERT INTO switches (integration_type, monitoring_mode) VALUES (NEW.integration_type, NEW.monitoring_mode);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_switch AFTER UPDATE ON integration_types FOR EACH ROW
+  WHEN (OLD.monitoring_mode <> NEW.monitoring_mode) EXECUTE FUNCTION note_switch();
+
 CREATE FUNCTION schedules() RETURNS TABLE (line text) LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT format('%s: %s%s', integration_type, monitoring_mode,
-                CASE WHEN (monitoring_mode = 'passive') <> (passive_since IS NOT NULL) THEN '; since WRONG' END)
-    FROM integration_types
+  SELECT format('%s: %s%s%s', t.integration_type, t.monitoring_mode,
+                CASE WHEN (t.monitoring_mode = 'passive') <> (t.passive_since IS NOT NULL) THEN '; since WRONG' END,
+                '; switched to ' || (SELECT string_agg(s.monitoring_mode::text, ', ' ORDER BY s.n)
+                                       FROM switches s WHERE s.integration_type = t.integration_type))
+    FROM integration_types t
   UNION ALL
   SELECT format('org %s %s: %s attempt %s%s', ltrim(replace(org_id::text, '-', ''), '0'), integration_type,
                 outcome, attempt, ', ' || error)

@@ -73,7 +73,7 @@ RESET integration_health.max_drift;
 RESET ROLE;
 UPDATE integration_sync_schedules SET planned_since = '2020-01-01', due_at = anchor;
 SET ROLE service_role;
-SELECT right(org_id::text, 1) AS org, integration_type, scheduled_for = :'second' AS second, attempts, idempotency_key LIKE org_id || ':' || integration_type || ':20%Z' AS key FROM get_due_syncs();
+SELECT right(org_id::text, 1) AS org, integration_type, scheduled_for = :'second' AS second, attempts, idempotency_key LIKE org_id || ':' || integration_type || ':20%Z' AS key FROM get_due_syncs() ORDER BY 1, 2;
 -- what readers see
 SET ROLE authenticated;
 SELECT set_config('request.jwt.claims', t.claims(:'org_a'), false) IS NOT NULL AS signed_in;
