@@ -119,20 +119,26 @@ static OwnerQuery sync_summary = {
 /* Schedules whose last success lies a period or more ago; of each, the last period counts. */
 static OwnerQuery due_syncs = {
 	.text =
-		"SELECT s.org_id, s.integration_type, p.scheduled_for, COALESCE(r.attempt, 0),"
+		"SELECT s.org_id, s.integration_type, p.scheduled_for, COALESCE(("
+		"         SELECT r.attempt FROM @schema@.integration_sync_runs AS r"
+		"          WHERE r.org_id OPERATOR(pg_catalog.=) s.org_id"
+		"            AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+		"            AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for), 0),"
 		"       @schema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)"
 		"  FROM @schema@.integration_sync_schedules AS s"
 		" CROSS JOIN LATERAL @schema@.integration_sync_last_period("
 		"         s.every, s.anchor, s.time_zone, pg_catalog.now()) AS p (scheduled_for)"
-		"  LEFT JOIN @schema@.integration_sync_runs AS r"
-		"    ON r.org_id OPERATOR(pg_catalog.=) s.org_id"
-		"   AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
-		"   AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for"
 		" WHERE s.enabled AND s.due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
-		"   AND (r.org_id IS NULL"
-		"        OR r.outcome OPERATOR(pg_catalog.=) 'failed'::@schema@.integration_sync_outcome"
-		"        OR (r.outcome OPERATOR(pg_catalog.=) 'running'::@schema@.integration_sync_outcome"
-		"            AND r.lease_until OPERATOR(pg_catalog.<) pg_catalog.now()))"
+		"   AND NOT EXISTS ("
+		"         SELECT FROM @schema@.integration_sync_runs AS r"
+		"          WHERE r.org_id OPERATOR(pg_catalog.=) s.org_id"
+		"            AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+		"            AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for"
+		"            AND (r.outcome OPERATOR(pg_catalog.=)"
+		"                 'succeeded'::@schema@.integration_sync_outcome"
+		"                 OR (r.outcome OPERATOR(pg_catalog.=)"
+		"                     'running'::@schema@.integration_sync_outcome"
+		"                     AND r.lease_until OPERATOR(pg_catalog.>=) pg_catalog.now())))"
 		" ORDER BY s.due_at LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },

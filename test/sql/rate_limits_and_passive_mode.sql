@@ -86,12 +86,12 @@ SET ROLE service_role;
 UPDATE integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'xledger';
 SET client_min_messages = error;
 SELECT r.integration_type, c.claimed, r.outcome FROM get_due_syncs() AS d, claim_sync_run(d.org_id, d.integration_type, d.scheduled_for) AS c,
-  finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'failed', 'no licence') AS r;
+  finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'failed', 'no licence') AS r ORDER BY 1;
 SELECT integration_type, status, error, latency_ms, http_status, consecutive_failures, check_no FROM integration_health_status;
 -- again the same report: no second check
 SELECT r.outcome FROM integration_sync_runs AS d, finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, 1, 'failed', 'no licence') AS r WHERE d.integration_type = 'xledger';
 SELECT r.outcome, r.attempt FROM get_due_syncs() AS d, claim_sync_run(d.org_id, d.integration_type, d.scheduled_for) AS c,
-  finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'succeeded') AS r;
+  finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'succeeded') AS r ORDER BY 1;
 SELECT integration_type, status, error, latency_ms, http_status, consecutive_failures, check_no FROM integration_health_status;
 SELECT integration_type, status, error, check_no FROM integration_health_history ORDER BY check_no;
 SELECT * FROM t.violations();
