@@ -50,7 +50,8 @@ static OwnerQuery switch_to_passive = {
 		"                                         THEN t.passive_until END)"
 		" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
 		"   AND t.monitoring_mode OPERATOR(pg_catalog.=)"
-		"       'active'::@schema@.integration_monitoring_mode",
+		"       'active'::@schema@.integration_monitoring_mode"
+		" RETURNING t.passive_until",
 	.nargs = 3,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID },
 	.sees_latest = true,
@@ -130,6 +131,8 @@ Switch(const RateLimit *limit)
 {
 	Datum		   values[3];
 	char		   nulls[4] = "   ";
+	Datum		   until;
+	bool		   isnull;
 	StringInfoData json;
 
 	/* The transaction may have dropped the extension meanwhile. */
@@ -143,16 +146,19 @@ Switch(const RateLimit *limit)
 		return;
 
 	LockMode(limit->types, limit->name);
-	if (RunOwnerCommand(&switch_to_passive, limit->types, values, nulls) == 0)
+	SPI_connect();
+	if (RunOwnerQuery(&switch_to_passive, limit->types, values, nulls, false) == 1)
 	{
-		RunOwnerCommand(&prolong, limit->types, values, nulls);
-		return;
+		until = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		BeginEvent(&json, "passive");
+		AddEventText(&json, "integration_type", limit->name);
+		AddEventText(&json, "since", UtcText(DatumGetTimestampTz(values[2])));
+		AddEventText(&json, "until", isnull ? NULL : UtcText(DatumGetTimestampTz(until)));
+		EndEvent(&json);
 	}
-	BeginEvent(&json, "passive");
-	AddEventText(&json, "integration_type", limit->name);
-	AddEventText(&json, "since", UtcText(DatumGetTimestampTz(values[2])));
-	AddEventText(&json, "until", limit->until == DT_NOBEGIN ? NULL : UtcText(limit->until));
-	EndEvent(&json);
+	else
+		RunOwnerQuery(&prolong, limit->types, values, nulls, false);
+	SPI_finish();
 }
 
 /*
