@@ -49,6 +49,20 @@ const naming = {
   'types: inner embedded status rows': (org) => get(`/integration_types?select=integration_type,integration_health_status!inner(org_id)&integration_health_status.org_id=eq.${org}`, 'count=exact'),
   'types: anti-join on status rows': (org) => get(`/integration_types?select=integration_type,integration_health_status()&integration_health_status.org_id=eq.${org}&integration_health_status=is.null&order=integration_type`, 'count=exact'),
   'counts: no right': (org) => get(`/integration_health_counts?org_id=eq.${org}`),
+  'rpc: late syncs': (org) => post('/rpc/get_sync_drift', { org_id: org }),
+  'rpc: missed syncs by GET, counted': (org) => get(`/rpc/get_missed_syncs?org_id=${org}`, 'count=exact'),
+  'rpc: cold starts, planned count': (org) => get(`/rpc/get_cold_starts?org_id=${org}`, 'count=planned'),
+  'rpc: claim a sync': (org) => post('/rpc/claim_sync_run', { org_id: org, integration_type: 'xledger', scheduled_for: '2020-01-01T00:00:00Z' }),
+  'monitors: exact count': (org) => get(`/integration_monitors?org_id=eq.${org}`, 'count=exact'),
+  'monitors: planned count': (org) => get(`/integration_monitors?org_id=eq.${org}`, 'count=planned'),
+  'schedules: exact count': (org) => get(`/integration_sync_schedules?org_id=eq.${org}`, 'count=exact'),
+  'schedules: planned count': (org) => get(`/integration_sync_schedules?org_id=eq.${org}`, 'count=planned'),
+  'schedules: a cast that fails on B\'s URL': (org) => get(`/integration_sync_schedules?org_id=eq.${org}&select=warm_up_url::integer`),
+  'runs: exact count': (org) => get(`/integration_sync_runs?org_id=eq.${org}`, 'count=exact'),
+  'runs: planned count': (org) => get(`/integration_sync_runs?org_id=eq.${org}`, 'count=planned'),
+  'runs: by idempotency key': (org) => get(`/integration_sync_runs?idempotency_key=like.${org}*`, 'count=exact'),
+  'types: inner embedded monitors': (org) => get(`/integration_types?select=integration_type,integration_monitors!inner(org_id)&integration_monitors.org_id=eq.${org}`, 'count=exact'),
+  'insert a monitor': (org) => post('/integration_monitors', { org_id: org, integration_type: 'xledger' }, 'return=representation'),
   'insert': (org) => post('/integration_health_status', check(org), 'return=representation'),
   'insert without an answer': (org) => post('/integration_health_status', check(org), 'return=minimal'),
   'insert that ignores duplicates': (org) => post('/integration_health_status?on_conflict=org_id,integration_type', check(org), 'resolution=ignore-duplicates,return=representation'),
@@ -82,6 +96,12 @@ const unnaming = {
   'B\'s error text, by pattern': get('/integration_health_status?error=like.*locked*&select=org_id', 'count=exact'),
   'B\'s error text, by full-text search': get('/integration_health_history?error=fts.locked&select=org_id', 'count=exact'),
   'a cast of everything seen': get('/integration_health_history?select=error::integer'),
+  'monitors, exact count': get('/integration_monitors?select=org_id', 'count=exact'),
+  'schedules, exact count': get('/integration_sync_schedules?select=org_id', 'count=exact'),
+  'runs, exact count': get('/integration_sync_runs?select=org_id,attempt', 'count=exact'),
+  'runs, estimated count': get('/integration_sync_runs?select=org_id', 'count=estimated'),
+  'types with monitors and schedules': get('/integration_types?select=integration_type,integration_monitors(org_id),integration_sync_schedules(org_id)&order=integration_type', 'count=exact'),
+  'the summary of syncs': post('/rpc/get_global_sync_summary', {}),
   'my organisations': post('/rpc/integration_health_org_ids', {}),
   'the API description': get('/'),
   'the summary': post('/rpc/get_global_health_summary', {}),
@@ -106,17 +126,31 @@ eachSchema('isolation', (stack) => {
         status: error ? 'unhealthy' : 'healthy', error, latency_ms: i, checked_at: minutesAgo(errors.length - i),
       })),
     });
+    // A monitor, and an hourly sync that was run once, late and cold.
+    const anchor = minutesAgo(150);
+    const plan = async (org_id) => {
+      const key = { org_id, integration_type: 'xledger' };
+      granted(await stack.as.service.rpc('set_monitor', key));
+      granted(await stack.as.service.rpc('set_sync_schedule', { ...key, every: '1 hour', anchor, warm_up_url: `http://${org_id}.example/` }));
+      await stack.sql(`UPDATE "${stack.schema}".integration_sync_schedules SET planned_since = anchor`);
+      granted(await stack.as.service.rpc('claim_sync_run', { ...key, scheduled_for: anchor, cold_start: true }));
+    };
     granted(await load(orgA, [null, null, 'HTTP 500', null]));
+    await plan(orgA);
     await stack.sql('ANALYZE');
     for (const [name, request] of Object.entries(unnaming)) unnamed[name] = await ask(people.memberOfA, request);
     granted(await load(orgB, Array.from({ length: 90 }, () => secret)));
+    await plan(orgB);
     granted(await stack.as.service.rpc('record_health_check', check(orgB, { integration_type: 'dynamics' })));
     // Statistics exist, as they would: planned counts are made of them.
     await stack.sql('ANALYZE');
   });
 
   test('the requests reach org B for one who may see it', async () => {
-    for (const name of ['rpc: status', 'status: eq', 'history: eq', 'types: inner embedded status rows']) {
+    for (const name of [
+      'rpc: status', 'status: eq', 'history: eq', 'types: inner embedded status rows', 'rpc: late syncs', 'rpc: missed syncs by GET, counted',
+      'rpc: cold starts, planned count', 'monitors: exact count', 'schedules: exact count', 'runs: by idempotency key', 'types: inner embedded monitors',
+    ]) {
       const seen = await ask(people.memberOfB, naming[name](orgB));
       assert.notDeepEqual(masked(seen, orgB), masked(await ask(people.memberOfB, naming[name](nowhere)), nowhere), name);
     }
