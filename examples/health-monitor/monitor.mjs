@@ -1,9 +1,19 @@
 // monitor.mjs: probes the external systems of many organisations over HTTP and records what it saw
-// in integration_health. No framework and no import but ./record.mjs: it runs as it is in Node 18
-// and later, Deno and Supabase Edge Functions. The caller brings the supabase-js client.
+// in integration_health. No framework and no import but ./work.mjs and ./record.mjs: it runs as it is
+// in Node 18 and later, Deno and Supabase Edge Functions. The caller brings the supabase-js client.
 import { recordOnce } from './record.mjs';
+import { dueBatches, pairOf, registerTargets } from './work.mjs';
+
+// What the database takes as retry_after.
+const maxRetryAfter = 31_536_000;
+
+// PostgREST on Supabase cuts answers there: pairs beyond would be claimed and never heard of.
+const maxClaimRows = 1000;
 
 const defaults = {
+  claim: true,                 // false: probe every target, each run; for trials
+  claim_rows: 100,             // pairs claimed, probed and recorded at a time
+  claim_batches: 10,           // how many such batches a run takes on at most
   timeout_ms: 10_000,          // no answer by then: unhealthy
   slow_ms: 2_000,              // a later answer is degraded
   concurrency: 10,             // probes at once
@@ -13,14 +23,15 @@ const defaults = {
   settle_ms: 20_000,           // see record.mjs
 };
 
-const pairOf = (target) => `${target.org_id} ${target.integration_type}`;
-
 // readConfig(config): the config with its defaults; throws an Error that names what is wrong.
 export function readConfig({ targets, ...settings }) {
   for (const [name, value] of Object.entries(settings)) {
     if (!(name in defaults)) throw new Error(`config: unknown setting "${name}"`);
-    if (!Number.isInteger(value) || value < 1) throw new Error(`config: ${name} must be a whole number above 0`);
+    if (name === 'claim') {
+      if (typeof value !== 'boolean') throw new Error('config: claim must be true or false');
+    } else if (!Number.isInteger(value) || value < 1) throw new Error(`config: ${name} must be a whole number above 0`);
   }
+  if (settings.claim_rows > maxClaimRows) throw new Error(`config: claim_rows must be at most ${maxClaimRows}`);
   if (!Array.isArray(targets) || targets.length === 0) throw new Error('config: targets must be a list that is not empty');
   const pairs = new Set();
   targets.forEach((target, i) => {
@@ -36,36 +47,49 @@ export function readConfig({ targets, ...settings }) {
   return { ...defaults, ...settings, targets };
 }
 
-// createMonitor({ supabase, config, log, fetch }): returns run(), which makes one round: probes
-// every target, records, logs one line, and returns { checks, skipped, recorded, attempts }.
-// run() throws when the checks could not be recorded. Keep the monitor between rounds where the
-// host allows it: it remembers who asked to be left alone (Retry-After).
+// createMonitor({ supabase, config, log, fetch }): returns run(), which makes one round: probes the
+// targets that are due, records, logs one line, and returns { checks, skipped, unknown, recorded,
+// attempts }. skipped targets were not due; unknown pairs were, but have no target here. run() throws
+// when something could not be claimed or recorded. The first run registers the targets.
 export function createMonitor({ supabase, config, log = console.log, fetch = globalThis.fetch }) {
   const settings = readConfig(config);
-  const quietUntil = new Map();
+  let registered = !settings.claim;
 
   async function run() {
     const started = Date.now();
-    const due = settings.targets.filter((target) => !(quietUntil.get(pairOf(target)) > started));
-    const skipped = settings.targets.length - due.length;
-    const results = await mapAtMost(settings.concurrency, due, (target) => probe(target, settings, fetch));
-    results.forEach(({ retryAfterMs }, i) => {
-      if (retryAfterMs) quietUntil.set(pairOf(due[i]), Date.now() + retryAfterMs);
-      else quietUntil.delete(pairOf(due[i]));
-    });
-    const checks = results.map((result) => result.check);
-    let outcome = { recorded: 0, attempts: 0 };
-    if (checks.length > 0) outcome = await recordOnce(supabase, checks, settings);
-    log(summaryLine(checks, skipped, outcome, Date.now() - started));
-    if (outcome.error) throw new Error(`recording failed: ${outcome.error}`);
-    return { checks, skipped, ...outcome };
+    const total = { checks: [], unknown: [], recorded: 0, attempts: 0 };
+    let failure;
+    try {
+      if (!registered) await registerTargets(supabase, settings);
+      registered = true;
+      for await (const { targets, unknown } of dueBatches(supabase, settings)) {
+        total.unknown.push(...unknown);
+        await probeAndRecord(targets, total);
+      }
+    } catch (error) {
+      failure = error;
+    }
+    const skipped = settings.targets.length - total.checks.length;
+    log(summaryLine(total, skipped, failure, Date.now() - started));
+    if (failure) throw failure;
+    return { ...total, skipped };
+  }
+
+  async function probeAndRecord(targets, total) {
+    if (targets.length === 0) return;
+    const checks = await mapAtMost(settings.concurrency, targets, (target) => probe(target, settings, fetch));
+    total.checks.push(...checks);
+    const { recorded, attempts, error } = await recordOnce(supabase, checks, settings);
+    total.recorded += recorded;
+    total.attempts += attempts;
+    if (error) throw new Error(`recording failed: ${error}`);
   }
 
   return { run };
 }
 
-// probe(target, settings, fetch): one request; returns { check, retryAfterMs }. Never throws: that
-// a system cannot be reached is a result.
+// probe(target, settings, fetch): one request; returns the check. Never throws: that a system cannot
+// be reached is a result.
 export async function probe(target, settings, fetch = globalThis.fetch) {
   const check = { org_id: target.org_id, integration_type: target.integration_type, checked_at: new Date().toISOString() };
   const start = performance.now();
@@ -80,31 +104,32 @@ export async function probe(target, settings, fetch = globalThis.fetch) {
     const latency_ms = elapsed();
     // The status is all that is wanted. A body that fails on its way is no matter.
     await response.body?.cancel().catch(() => {});
-    const retryAfterMs = response.status === 429 ? retryAfter(response.headers.get('retry-after')) : 0;
-    return { check: { ...check, latency_ms, ...judge(response.status, latency_ms, settings, retryAfterMs) }, retryAfterMs };
+    return { ...check, latency_ms, ...judge(response, latency_ms, settings) };
   } catch (error) {
-    return { check: { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: reason(error, settings) }, retryAfterMs: 0 };
+    return { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: reason(error, settings) };
   }
 }
 
 // judge(...): what an answer means. 429 is no failure of the system: it works, and wants fewer checks.
-function judge(status, latency_ms, { slow_ms }, retryAfterMs) {
+// The database remembers it, and for how long; retry_after is only there where the system said it.
+function judge({ status, headers }, latency_ms, { slow_ms }) {
   // integration_health knows 100 to 599; some systems answer 999.
   const http_status = status >= 100 && status <= 599 ? status : null;
   if (status === 429) {
-    const wait = retryAfterMs ? `, retry after ${Math.ceil(retryAfterMs / 1000)} s` : '';
-    return { status: 'degraded', http_status, error: `HTTP 429: rate limited${wait}` };
+    const retry_after = retryAfter(headers.get('retry-after'));
+    if (retry_after === null) return { status: 'degraded', http_status, error: 'HTTP 429: rate limited' };
+    return { status: 'degraded', http_status, error: `HTTP 429: rate limited, retry after ${retry_after} s`, retry_after };
   }
   if (status < 200 || status > 399) return { status: 'unhealthy', http_status, error: `HTTP ${status}` };
   if (latency_ms >= slow_ms) return { status: 'degraded', http_status, error: `slow: ${latency_ms} ms` };
   return { status: 'healthy', http_status, error: null };
 }
 
-// retryAfter(header): milliseconds to wait, from seconds or a date; 0 for none, a day at most.
+// retryAfter(header): whole seconds to wait, from seconds or a date; null where that is not said.
 function retryAfter(header) {
-  if (!header) return 0;
-  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return Math.min(Math.max(ms || 0, 0), 86_400_000);
+  if (!header) return null;
+  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), maxRetryAfter);
 }
 
 // reason(error, settings): why there was no answer, as text that the database takes: no control
@@ -132,12 +157,12 @@ async function mapAtMost(n, items, work) {
 }
 
 // summaryLine(...): the one line that a run logs.
-function summaryLine(checks, skipped, { recorded, attempts, error }, ms) {
+function summaryLine({ checks, unknown, recorded, attempts }, skipped, failure, ms) {
   const count = (wanted) => checks.filter((check) => check.status === wanted).length;
   const limited = checks.filter((check) => check.http_status === 429).length;
   return [
     'health-monitor', `checks=${checks.length}`, `healthy=${count('healthy')}`, `degraded=${count('degraded')}`,
-    `unhealthy=${count('unhealthy')}`, `rate_limited=${limited}`, `skipped=${skipped}`, `recorded=${recorded}`,
-    `attempts=${attempts}`, `ms=${ms}`, ...(error ? [`error=${JSON.stringify(error)}`] : []),
+    `unhealthy=${count('unhealthy')}`, `rate_limited=${limited}`, `skipped=${skipped}`, `unknown=${unknown.length}`,
+    `recorded=${recorded}`, `attempts=${attempts}`, `ms=${ms}`, ...(failure ? [`error=${JSON.stringify(failure.message)}`] : []),
   ].join(' ');
 }

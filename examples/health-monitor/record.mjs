@@ -74,7 +74,7 @@ function backoff({ record_backoff_ms }, attempt) {
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // describe(answer): what supabase-js says of a failure, in one line.
-function describe({ status, error }) {
+export function describe({ status, error }) {
   const what = `${error.code ? `${error.code} ` : ''}${error.message}`.replace(/\s+/g, ' ').slice(0, 300);
   return status ? `HTTP ${status}: ${what}` : `no answer: ${what}`;
 }

@@ -30,17 +30,36 @@ is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 0,
 $node->safe_psql('postgres', q{SELECT cron.schedule('site job', '0 5 * * 1', 'SELECT 1')});
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 my @once = rows($node, 'postgres', $jobs);
-is(scalar @once, 4, 'three jobs come to the one of the site');
+is(scalar @once, 5, 'four jobs come to the one of the site');
+
+# pg_cron 1.4 knows no seconds: a worker is called up to a minute before its time, not half of one.
+my ($cron_major, $cron_minor) = split(/\./, value($node, 'postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'}));
+my $knows_seconds = $cron_major > 1 || $cron_minor >= 5;
+my $warm_up_schedule = $knows_seconds ? '30 seconds' : '* * * * *';
 is_deeply([ sort grep { !/^site job/ } @once ], [
 		'integration_health_cleanup|17 3 * * *|SELECT public.integration_health_cleanup()',
 		'integration_health_counts|* * * * *|SELECT public.integration_health_compact()',
-		'integration_health_stale|*/5 * * * *|SELECT public.mark_stale_health()'
+		'integration_health_stale|*/5 * * * *|SELECT public.mark_stale_health()',
+		"integration_health_warm_up|$warm_up_schedule|SELECT public.dispatch_sync_warm_ups()"
 	], 'named, at their default times');
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'scheduling again changes nothing');
 is(sqlstate($node, 'postgres', q{SELECT schedule_integration_health_jobs('no schedule')}), '22023',
 	'a schedule that pg_cron cannot read is an error');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'that changes nothing');
+
+# The default for other versions of pg_cron: what this one takes, or what it refuses.
+for my $version ('1.4', '1.4-1', '1.5', '1.10', '2.0', 'unknown')
+{
+	my $set = "BEGIN; UPDATE pg_extension SET extversion = '$version' WHERE extname = 'pg_cron';";
+	my $wanted = $version =~ /^(?:1\.4|unknown)/ ? '* * * * *' : '30 seconds';
+	my $err = error_of($node, 'postgres', "$set SELECT schedule_integration_health_jobs()");
+	my $got = $err =~ /ERROR:.*schedule: (.*)/ ? $1
+	  : value($node, 'postgres', "$set SELECT schedule FROM schedule_integration_health_jobs() WHERE job_name = 'integration_health_warm_up'");
+	is($got, $wanted, "the schedule of warm-ups with pg_cron $version");
+}
+is(value($node, 'postgres', q{BEGIN; SELECT schedule FROM schedule_integration_health_jobs(warm_up_schedule => '*/2 * * * *') WHERE job_name = 'integration_health_warm_up'}),
+	'*/2 * * * *', 'and a schedule that a site wants');
 
 # Org 1 has checks of both ages and a current one; org 2 only old ones; org 3 fell silent; org 4
 # is of a passive type.
@@ -63,12 +82,33 @@ SQL
 # Changes to fold, which come to nothing.
 $node->safe_psql('postgres', "INSERT INTO integration_health_counts SELECT 'xledger', 'healthy', 1 - 2 * (n % 2) FROM generate_series(1, 100) n");
 
-# pg_cron 1.4 knows no seconds: the jobs run when the next minute begins.
+# Syncs of a day: two that ended and one that was given up are old, and so is one that a worker has
+# only just left; one of yesterday.
+$node->safe_psql('postgres', <<"SQL");
+SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 day', date_trunc('day', now()) - interval '40 days');
+INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, finished_at, lease_until, cold_start)
+SELECT org_id, integration_type, period, 1, outcome, period, CASE WHEN outcome <> 'running' THEN period + ended END,
+       CASE WHEN outcome = 'running' THEN period + ended END, false
+  FROM integration_sync_schedules, (VALUES (0, 'succeeded'::integration_sync_outcome, interval '1 minute'), (1, 'failed', '1 minute'),
+       (2, 'running', '10 minutes'), (3, 'running', '40 days'), (39, 'succeeded', '1 minute')) AS r (n, outcome, ended),
+       LATERAL (SELECT anchor + n * every) AS p (period);
+SQL
+
+# What pg_net has, with a table: a sync every minute, whose worker is to be woken.
+$node->safe_psql('postgres', <<"SQL");
+CREATE SCHEMA net;
+CREATE TABLE net.sent (url text, body jsonb, sent_at timestamptz DEFAULT clock_timestamp());
+CREATE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}', headers jsonb DEFAULT '{}', timeout_milliseconds int DEFAULT 1000)
+RETURNS bigint LANGUAGE sql BEGIN ATOMIC INSERT INTO net.sent (url, body) VALUES (url, body) RETURNING 1::bigint; END;
+SELECT set_sync_schedule('${\org(2)}', 'xledger', '1 minute', date_trunc('minute', now()), warm_up_url => 'https://worker.example.com/');
+SQL
+
+# By the minute, the jobs run when the next one begins.
 $node->safe_psql('postgres',
 	"SELECT * FROM schedule_integration_health_jobs('* * * * *', '* * * * *', '* * * * *')");
-is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 4, 'a new schedule makes no new job');
+is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 5, 'a new schedule makes no new job');
 ok($node->poll_query_until('postgres', <<'SQL'), 'pg_cron ran each job');
-SELECT count(DISTINCT jobname) = 3 FROM cron.job JOIN cron.job_run_details USING (jobid)
+SELECT count(DISTINCT jobname) = 4 FROM cron.job JOIN cron.job_run_details USING (jobid)
  WHERE jobname LIKE 'integration_health%' AND job_run_details.status = 'succeeded'
 SQL
 is(value($node, 'postgres', q{SELECT count(*) FROM cron.job_run_details WHERE status = 'failed'}), 0,
@@ -79,6 +119,19 @@ my $ages = q{SELECT count(*) FILTER (WHERE checked_at < now() - interval '30 day
 	FROM integration_health_history};
 is(value($node, 'postgres', $ages), '0|30',
 	"pg_cron's cleanup deletes rows older than 30 days and no recent one");
+is(join(' ', rows($node, 'postgres', 'SELECT scheduled_for::date - anchor::date FROM integration_sync_runs JOIN integration_sync_schedules USING (org_id, integration_type) ORDER BY 1')),
+	'3 39', 'and sync runs with a period and an end as old, and no other');
+is(value($node, 'postgres', "SELECT pruned_until::date - anchor::date FROM integration_sync_schedules WHERE org_id = '${\org(1)}'"), 2,
+	'until when is noted');
+is(sqlstate($node, 'postgres', as_role('service_role') . "SELECT claim_sync_run(org_id, integration_type, anchor + interval '1 day') FROM integration_sync_schedules WHERE org_id = '${\org(1)}'"),
+	'22023', 'so that a period whose run is deleted is not run again');
+ok($node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM net.sent)'), 'a worker was called');
+is(value($node, 'postgres', <<"SQL"), 't|t|t|0', 'shortly before the time of its sync, once for each, and that is no health check');
+SELECT bool_and(scheduled_for > sent_at AND scheduled_for <= sent_at + interval '1 minute'), count(*) = count(DISTINCT scheduled_for),
+       bool_and(url = 'https://worker.example.com/' AND body ->> 'org_id' = '${\org(2)}'),
+       (SELECT count(*) FROM integration_health_status WHERE org_id = '${\org(2)}' AND integration_type = 'xledger')
+  FROM net.sent, LATERAL (SELECT (body ->> 'scheduled_for')::timestamptz) AS p (scheduled_for)
+SQL
 is(value($node, 'postgres', "SELECT max(check_no) FROM integration_health_history WHERE org_id = '${\org(1)}'"),
 	51, 'the newest check stays');
 cmp_ok(value($node, 'postgres', 'SELECT count(*) FROM integration_health_counts'), '<', 50, 'the counts are folded');
@@ -105,7 +158,7 @@ $restored->safe_psql('postgres',
 is_deeply([ rows($restored, 'postgres', "SELECT jobid, jobname, schedule, command, username FROM cron.job ORDER BY 1") ],
 	\@before, 'where scheduling once more changes nothing');
 
-is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 3, 'unscheduling removes three jobs');
+is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 4, 'unscheduling removes four jobs');
 is(value($node, 'postgres', 'SELECT string_agg(jobname, $$,$$) FROM cron.job'), 'late site job', "and leaves the site's");
 is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 0, 'and can be done again');
 

@@ -14,7 +14,7 @@ our @EXPORT = qw(org new_cluster new_database as_role rows value sqlstate error_
   crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
-  integration_health_counts);
+  integration_health_counts integration_monitors integration_sync_schedules integration_sync_runs);
 
 my $fixtures = abs_path(dirname(__FILE__) . '/../../fixtures');
 
