@@ -24,6 +24,10 @@ my %dumps = (
 	'directory, restored by two jobs' => { dump => [ '-Fd', '-j2' ], restore => ['-j2'] },
 	'directory, data only, as INSERTs' =>
 	  { dump => [ '-Fd', '--data-only', '--inserts' ], restore => [], data_only => 1 },
+	'directory, restored by four jobs' => { dump => [ '-Fd', '-j2' ], restore => ['-j4'] },
+	'custom, the types last' => { dump => ['-Fc'], restore => [], last => 'integration_types' },
+	'custom, data only, the types last' =>
+	  { dump => [ '-Fc', '--data-only' ], restore => [], data_only => 1, last => 'integration_types' },
 	'tar' => { dump => ['-Ft'], restore => [] },
 );
 
@@ -31,6 +35,7 @@ my %dumps = (
 sub fill
 {
 	my ($db, $schema) = @_;
+	fill_schedules($db);
 	$node->safe_psql($db, as_role('service_role') . <<"SQL");
 INSERT INTO integration_types (integration_type, display_name, check_interval)
 VALUES ('fortnox', 'Fortnox "AB"', '1 hour'), ('visma', E'Visma\\twith a tab', '20 minutes');
@@ -55,6 +60,82 @@ SQL
 		GRANT USAGE ON SCHEMA $schema TO site_reader, site_writer");
 	# Sizes are known then, and a parallel restore begins with the largest table.
 	$node->safe_psql($db, 'VACUUM ANALYZE');
+	return;
+}
+
+# fill_schedules(DB) makes monitors and syncs.  Two of their types have no check: what holds a place for
+# them in a restore is a monitor or a schedule.  As the owner, time is made to pass.
+sub fill_schedules
+{
+	my ($db) = @_;
+	$node->safe_psql($db, <<"SQL");
+SET ROLE service_role;
+INSERT INTO integration_types (integration_type, display_name, check_interval)
+VALUES ('limited', 'Limited', '20 minutes'), ('only_monitored', 'Only monitored', '1 hour'),
+       ('only_scheduled', 'Only scheduled', '2 hours'), ('backing_off', 'Backing off', '15 minutes');
+SELECT record_health_checks(jsonb_build_array(jsonb_build_object('org_id', '${\org(1)}', 'integration_type', 'limited',
+         'status', 'unhealthy', 'http_status', 429, 'retry_after', 86400)));
+SELECT record_health_check('${\org(1)}', 'backing_off', 'unhealthy') FROM generate_series(1, 6);
+
+SELECT set_monitor('${\org(1)}', t) FROM unnest('{limited,backing_off,xledger}'::text[]) t;
+SELECT set_monitor(lpad(org::text, 32, '0')::uuid, 'only_monitored', org <> 9) FROM generate_series(1, 400) org;
+RESET ROLE;
+UPDATE integration_monitors SET due_at = now() + CASE WHEN org_id < '${\org(12)}' AND integration_type <> 'xledger' THEN interval '-5 minutes' ELSE '1 hour' END,
+       claimed_at = CASE integration_type WHEN 'backing_off' THEN now() - interval '20 minutes' END;
+SET ROLE service_role;
+SELECT FROM claim_due_health_checks(4);
+
+SELECT set_sync_schedule(lpad(org::text, 32, '0')::uuid, 'only_scheduled', '1 day', date_trunc('day', now()) - interval '40 days',
+         'Europe/Oslo', org <> 9, CASE WHEN org > 10 THEN 'https://worker.example.com/wake?org=' || org END) FROM generate_series(1, 400) org;
+SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 mon', '2026-01-31 02:30Z');
+SELECT set_sync_schedule('${\org(1)}', 'dynamics', '2 days', now() + interval '12 hours', warm_up_url => 'https://worker.example.com/');
+SELECT dispatch_sync_warm_ups('1 day');
+SET client_min_messages = error;
+SELECT claim_sync_run(org_id, integration_type, integration_sync_last_period(every, anchor, time_zone, now()), org_id = '${\org(3)}', '1 day')
+  FROM integration_sync_schedules WHERE integration_type = 'only_scheduled' AND org_id < '${\org(4)}';
+SELECT finish_sync_run(org_id, integration_type, scheduled_for, 1, CASE org_id WHEN '${\org(1)}' THEN 'succeeded' ELSE 'failed' END::integration_sync_outcome, E'HTTP 500\\n\t')
+  FROM integration_sync_runs WHERE org_id < '${\org(3)}';
+SELECT claim_sync_run(org_id, integration_type, anchor), finish_sync_run(org_id, integration_type, anchor, 1, 'succeeded')
+  FROM integration_sync_schedules WHERE integration_type = 'only_scheduled' AND org_id = '${\org(5)}';
+RESET ROLE;
+UPDATE integration_sync_runs SET finished_at = started_at - interval '35 days' WHERE org_id = '${\org(5)}';
+UPDATE integration_sync_schedules SET due_at = anchor, planned_since = anchor WHERE integration_type = 'only_scheduled' AND org_id BETWEEN '${\org(2)}' AND '${\org(4)}';
+SET ROLE service_role;
+SELECT integration_health_cleanup();
+SQL
+	return;
+}
+
+# schedules_go_on(DB, NAME): what was handed out or has succeeded before stays so, and the rest is done.
+sub schedules_go_on
+{
+	my ($db, $name) = @_;
+	my $one = sub { return join(' ', rows($node, $db, as_role('service_role') . "SET client_min_messages = error; $_[0]")) };
+	my $org = 'ltrim(right(org_id::text, 12), \'0\')::int';
+	my $last = 'integration_sync_last_period(every, anchor, time_zone, now())';
+	my $claim = sub {
+		return $one->("SELECT claimed, attempt, outcome FROM integration_sync_schedules s, claim_sync_run(s.org_id, s.integration_type, $last) AS c
+			WHERE s.integration_type = 'only_scheduled' AND s.org_id = '${\org($_[0])}'");
+	};
+	is($one->("SELECT integration_type, count(*), sum(length(org_id::text)) / 36 FROM claim_due_health_checks(1000) GROUP BY 1"), 'only_monitored|6|6',
+		"$name: checks that were not handed out before are, and no other");
+	is($one->("SELECT count(*) FROM claim_due_health_checks(1000)"), 0, "$name: once");
+	is($one->("SELECT monitoring_mode, passive_since IS NULL, passive_until > now() + interval '23 hours' FROM resume_active_monitoring('limited')")
+		  . ' ' . $one->("SELECT count(*) FROM claim_due_health_checks(1000)"),
+		'active|t|t 0', "$name: a passive type waits as long as it was asked to");
+	is($one->("SELECT $org, attempts FROM get_due_syncs() WHERE integration_type = 'only_scheduled' ORDER BY 1"), '2|1 4|0',
+		"$name: syncs are due that were so before");
+	is($claim->(1), 'f|1|succeeded', "$name: a sync that succeeded is not run again");
+	is($claim->(2), 't|2|running', "$name: one that failed is, with the next number");
+	is($claim->(3), 'f|1|running', "$name: one that is running is not");
+	is($claim->(4), 't|1|running', "$name: one that nobody has run is");
+	is($one->("SELECT f.outcome, f.attempt, f.cold_start FROM integration_sync_runs r, finish_sync_run(r.org_id, r.integration_type, r.scheduled_for, 1, 'succeeded') AS f WHERE r.org_id = '${\org(3)}'"),
+		'succeeded|1|t', "$name: and ends");
+	is(sqlstate($node, $db, as_role('service_role') . "SELECT finish_sync_run(org_id, integration_type, scheduled_for, 1, 'succeeded') FROM integration_sync_runs WHERE org_id = '${\org(2)}'"),
+		'55000', "$name: an attempt that was superseded does not");
+	is(sqlstate($node, $db, as_role('service_role') . "SELECT claim_sync_run(org_id, integration_type, anchor) FROM integration_sync_schedules WHERE integration_type = 'only_scheduled' AND org_id = '${\org(5)}'"),
+		'22023', "$name: a period whose run was cleaned up is not run again");
+	is($one->("SELECT dispatch_sync_warm_ups('1 day')"), 0, "$name: no worker is called twice");
 	return;
 }
 
@@ -99,6 +180,15 @@ for my $schema ('public', 'ih')
 		  $how->{dump}[0] eq '-Fp'
 		  ? ('psql', '-qXh', $host, '-p', $port, '-d', $target, '-f', $file, @{ $how->{restore} // [] })
 		  : ('pg_restore', '-h', $host, '-p', $port, '-d', $target, @{ $how->{restore} }, $file);
+		if (defined $how->{last})
+		{
+			my @list = map { "$_\n" } split(/\n/, (run_command([ 'pg_restore', '-l', $file ]))[0]);
+			my @last = grep { /TABLE DATA \S+ $how->{last} / } @list;
+			is(scalar @last, 1, "$label: it has the rows of $how->{last}");
+			my %is_last = map { $_ => 1 } @last;
+			append_to_file("$file.list", join('', (grep { !$is_last{$_} } @list), @last));
+			splice(@restore, 1, 0, '-L', "$file.list");
+		}
 		my ($out, $err);
 		my $done = IPC::Run::run(\@restore, '>', \$out, '2>', \$err);
 		ok($done, "$label: restored");
@@ -107,6 +197,7 @@ for my $schema ('public', 'ih')
 		is_deeply([ extension_acls($node, $target) ], [ extension_acls($node, $source) ],
 			"$label: the site's grants are there") unless $how->{data_only};
 		monitoring_goes_on($target, $schema, $label);
+		schedules_go_on($target, $label);
 		$node->safe_psql('postgres', "DROP DATABASE $target");
 	}
 }
