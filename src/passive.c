@@ -9,6 +9,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -269,6 +270,9 @@ ih_resume_monitoring(PG_FUNCTION_ARGS)
 	if (name == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("integration_type must not be null")));
+
+	/* A standby would refuse the lock, with an error that tells less. */
+	PreventCommandIfReadOnly("resume_active_monitoring()");
 	LockMode(types, name);
 
 	SPI_connect();

@@ -85,7 +85,7 @@ UPDATE integration_monitors SET due_at = now() + CASE WHEN org_id < '${\org(12)}
 SET ROLE service_role;
 SELECT FROM claim_due_health_checks(4);
 
-SELECT set_sync_schedule(lpad(org::text, 32, '0')::uuid, 'only_scheduled', '1 day', date_trunc('day', now()) - interval '40 days',
+SELECT set_sync_schedule(lpad(org::text, 32, '0')::uuid, 'only_scheduled', '1 day', now() - interval '40 days 6 hours',
          'Europe/Oslo', org <> 9, CASE WHEN org > 10 THEN 'https://worker.example.com/wake?org=' || org END) FROM generate_series(1, 400) org;
 SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 mon', '2026-01-31 02:30Z');
 SELECT set_sync_schedule('${\org(1)}', 'dynamics', '2 days', now() + interval '12 hours', warm_up_url => 'https://worker.example.com/');
