@@ -1,5 +1,6 @@
 # Transactions in all their forms: two-phase commit over a crash, deep nesting, time-outs and
-# cancels inside the trigger, a full disk. A check is recorded whole or not at all.
+# cancels inside the trigger, a full disk. A check is recorded, and work is handed out, whole or not
+# at all.
 use strict;
 use warnings;
 use IntegrationHealth;
@@ -37,6 +38,35 @@ is(summary_of(1), 'unhealthy 2 2', 'COMMIT PREPARED records');
 is(summary_of(2), 'healthy 1 1', 'ROLLBACK PREPARED does not');
 is(summary_of(4), '', 'nor does it leave a pair behind');
 invariants_hold($node, $db, 'two-phase commit leaves the invariants true');
+
+note('Two-phase commit of claims, and of a switch to passive mode');
+$node->safe_psql($db, "INSERT INTO integration_types (integration_type, display_name) VALUES ('limited', 'Limited')");
+$node->safe_psql($db, as_role('service_role') . "SELECT set_monitor('${\org($_)}', 'xledger'), set_sync_schedule('${\org($_)}', 'xledger', '1 day', now() - interval '3 days 1 hour')") for 1, 2;
+$node->safe_psql($db, "UPDATE integration_monitors SET due_at = now() - right(org_id::text, 1)::int * interval '1 minute'");
+
+# sync(ORG) is SQL that claims the last period of an organisation.
+sub sync
+{
+	my ($org) = @_;
+	return "SET client_min_messages = error; SELECT claimed, attempt FROM integration_sync_schedules s,
+		claim_sync_run(s.org_id, s.integration_type, integration_sync_last_period(s.every, s.anchor, s.time_zone, now())) WHERE s.org_id = '${\org($org)}';";
+}
+my $check = 'SELECT ltrim(right(org_id::text, 12), $$0$$) FROM claim_due_health_checks(1);';
+is(value($node, $db, as_role('service_role') . "BEGIN; ${\sync(2)} $check PREPARE TRANSACTION 'handed out';"), 2, 'a check is handed out');
+is(value($node, $db, as_role('service_role') . "BEGIN; ${\sync(1)} $check PREPARE TRANSACTION 'handed out in vain';"), 1, 'to each another');
+$node->safe_psql($db, as_role('service_role') . "BEGIN; SELECT record_health_check('${\org(6)}', 'limited', 'unhealthy', http_status => 429); PREPARE TRANSACTION 'limited';");
+crash_and_restart($node);
+my $mode = "SELECT monitoring_mode, passive_reason FROM integration_types WHERE integration_type = 'limited'";
+is(value($node, $db, as_role('service_role') . $check), '', 'the crash does not hand them out again');
+is(sqlstate($node, $db, as_role('service_role') . "SET lock_timeout = '50ms';" . sync($_)), '55P03', 'nor a sync') for 1, 2;
+is(value($node, $db, $mode), 'active|', 'a prepared switch is not seen');
+is(sqlstate($node, $db, as_role('service_role') . "SET lock_timeout = '50ms'; SELECT resume_active_monitoring('limited')"), '55P03', 'but waited for');
+$node->safe_psql($db, "COMMIT PREPARED 'handed out'");
+$node->safe_psql($db, "ROLLBACK PREPARED 'handed out in vain'");
+$node->safe_psql($db, "COMMIT PREPARED 'limited'");
+is(join(' ', rows($node, $db, as_role('service_role') . $check . $check . sync(1) . sync(2))), '1 t|1 f|1',
+	'COMMIT PREPARED hands out, ROLLBACK PREPARED does not');
+is(value($node, $db, $mode), 'passive|HTTP 429', 'and the type is switched');
 
 note('Subtransactions');
 {
@@ -106,6 +136,80 @@ note('Time-outs and cancels inside the trigger');
 	is(summary_of(20), 'healthy 1 1', 'none of them recorded anything');
 	is(value($node, $db, as_role('service_role') . $row), 2, 'and the next check gets the next number');
 	invariants_hold($node, $db, 'time-outs and cancels leave the invariants true');
+}
+
+note('Time-outs and cancels inside claims, the end of a sync, and a switch to passive mode');
+{
+	# What would be waited for in the middle: the second pair of a claim, by a trigger of the site.
+	$node->safe_psql($db, <<"SQL");
+DELETE FROM integration_monitors;
+SELECT set_monitor('${\org(30)}', t) FROM unnest('{xledger,dynamics}'::text[]) t;
+UPDATE integration_monitors SET due_at = now() - CASE integration_type WHEN 'xledger' THEN interval '2 minutes' ELSE '1 minute' END;
+CREATE FUNCTION site_waits() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END \$\$;
+CREATE TRIGGER a BEFORE UPDATE ON integration_monitors FOR EACH ROW WHEN (NEW.integration_type = 'dynamics') EXECUTE FUNCTION site_waits();
+SELECT set_sync_schedule('${\org(30)}', t, '1 day', now() - interval '3 days 1 hour') FROM unnest('{xledger,limited}'::text[]) t;
+UPDATE integration_sync_schedules SET due_at = anchor, planned_since = anchor;
+SQL
+	my $last = 'integration_sync_last_period(s.every, s.anchor, s.time_zone, now())';
+	my $claim = sub { return "SET client_min_messages = error; SELECT c.claimed, c.attempt FROM integration_sync_schedules s, claim_sync_run(s.org_id, s.integration_type, $last) c WHERE s.org_id = '${\org(30)}' AND s.integration_type = '$_[0]';" };
+	my $finish = "SELECT f.outcome FROM integration_sync_schedules s, finish_sync_run(s.org_id, s.integration_type, $last, 1, 'succeeded') f WHERE s.org_id = '${\org(30)}' AND s.integration_type = 'limited';";
+	my $limited = "SELECT check_no FROM record_health_check('${\org(31)}', 'xledger', 'unhealthy', http_status => 429);";
+	$node->safe_psql($db, as_role('service_role') . $claim->('limited'));
+
+	my $blocker = $node->background_psql($db, timeout => 60);
+	$blocker->query_safe("BEGIN; SELECT pg_advisory_xact_lock(1); LOCK TABLE integration_health_history IN SHARE MODE; SET ROLE service_role;" . $claim->('xledger'));
+	my $state = "SELECT (SELECT string_agg(concat_ws(' ', integration_type, due_at < now(), claimed_at IS NULL), ', ' ORDER BY integration_type) FROM integration_monitors),
+		(SELECT string_agg(concat_ws(' ', integration_type, outcome, attempt), ', ') FROM integration_sync_runs WHERE org_id = '${\org(30)}'),
+		(SELECT bool_and(due_at < now()) FROM integration_sync_schedules WHERE org_id = '${\org(30)}'),
+		(SELECT count(*) FROM integration_health_status WHERE org_id >= '${\org(30)}'), (SELECT string_agg(monitoring_mode::text, ' ') FROM integration_types WHERE integration_type = 'xledger')";
+	my $untouched = 'dynamics t t, xledger t t|limited running 1|t|0|active';
+	is(value($node, $db, $state), $untouched, 'before');
+	my %waits = ('a claim of two checks' => 'SELECT count(*) FROM claim_due_health_checks(2);', 'a claim of a sync' => $claim->('xledger'), 'the end of a sync' => $finish);
+
+	# given_up(NAME, SQL) are tests of SQL that waits, by all that ends it.
+	my $given_up = sub {
+		my ($name, $sql) = @_;
+		my ($stdout, $stderr);
+		is(sqlstate($node, $db, as_role('service_role') . "SET lock_timeout = '50ms'; $sql"), '55P03', "lock_timeout inside $name");
+		$node->psql($db, as_role('service_role') . "SET lock_timeout = '50ms'; $sql SET lock_timeout = 0; SELECT current_user; UPDATE integration_monitors SET due_at = now(); DELETE FROM integration_sync_runs;", stdout => \$stdout, stderr => \$stderr, on_error_stop => 0);
+		like($stdout, qr/^service_role$/m, "after $name that was given up the session is the worker, not the owner");
+		is(scalar(() = $stderr =~ /permission denied for table/g), 2, "and has the worker's rights");
+		for my $signal ('pg_cancel_backend', 'pg_terminate_backend')
+		{
+			my ($out, $err) = ('', '');
+			my $session = IPC::Run::start([ 'psql', '-XqAt', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr($db) . ' application_name=waits', '-c', as_role('service_role'), '-c', $sql ],
+				'>', \$out, '2>', \$err);
+			my $waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'waits' AND wait_event_type = 'Lock'";
+			ok($node->poll_query_until($db, "SELECT EXISTS ($waiting)"), "$name waits");
+			$node->safe_psql($db, "SELECT $signal(pid) FROM ($waiting) AS w");
+			IPC::Run::finish($session);
+			like($err, $signal eq 'pg_cancel_backend' ? qr/57014/ : qr/57P01|terminating/, "$signal inside $name");
+		}
+		is(value($node, $db, $state), $untouched, "$name that was given up has done nothing");
+	};
+	for my $name (sort keys %waits)
+	{
+		is(sqlstate($node, $db, as_role('service_role') . "SET statement_timeout = '50ms'; $waits{$name}"), '57014', "statement_timeout inside $name");
+		$given_up->($name, $waits{$name});
+	}
+	$blocker->query_safe('ROLLBACK');
+
+	# A type is switched when its check commits, where statement_timeout does not count.
+	$blocker->query_safe("BEGIN; SELECT resume_active_monitoring('xledger');");
+	$given_up->('a switch', $limited);
+	my ($stdout, $stderr);
+	$node->psql($db, as_role('service_role') . "SET lock_timeout = '50ms'; $limited " . record(20, 'xledger', 'healthy'), stdout => \$stdout, stderr => \$stderr, on_error_stop => 0);
+	is($stdout . '|' . scalar(() = $stderr =~ /lock timeout/g), '3|1', 'the next check of the session does not try to make the switch that was given up');
+	$blocker->query_safe('ROLLBACK');
+	$blocker->quit;
+	is(value($node, $db, $state), $untouched, 'all is as it was');
+	is(join(' ', rows($node, $db, as_role('service_role') . $waits{'a claim of two checks'} . $claim->('xledger') . $finish)), '2 t|1 succeeded', 'and all of it can be done');
+	is(value($node, $db, as_role('service_role') . "SELECT status FROM integration_health_status WHERE org_id = '${\org(30)}' AND integration_type = 'limited'"), 'healthy',
+		'the end of a sync of a passive type was a check');
+	$node->safe_psql($db, as_role('service_role') . $limited);
+	is(value($node, $db, "SELECT monitoring_mode FROM integration_types WHERE integration_type = 'xledger'"), 'passive', 'and the switch was made');
+	$node->safe_psql($db, "SELECT resume_active_monitoring('xledger'); DROP TRIGGER a ON integration_monitors");
+	invariants_hold($node, $db, 'claims that were given up leave the invariants true');
 }
 
 SKIP:
