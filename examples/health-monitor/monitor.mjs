@@ -116,7 +116,7 @@ function judge({ status, headers }, latency_ms, { slow_ms }) {
   // integration_health knows 100 to 599; some systems answer 999.
   const http_status = status >= 100 && status <= 599 ? status : null;
   if (status === 429) {
-    const retry_after = retryAfter(headers.get('retry-after'));
+    const retry_after = retryAfter(headers.get('retry-after') ?? '');
     if (retry_after === null) return { status: 'degraded', http_status, error: 'HTTP 429: rate limited' };
     return { status: 'degraded', http_status, error: `HTTP 429: rate limited, retry after ${retry_after} s`, retry_after };
   }
@@ -127,8 +127,10 @@ function judge({ status, headers }, latency_ms, { slow_ms }) {
 
 // retryAfter(header): whole seconds to wait, from seconds or a date; null where that is not said.
 function retryAfter(header) {
-  if (!header) return null;
-  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  let seconds = NaN;
+  if (/^\d+$/.test(header)) seconds = Number(header);
+  // Date.parse would make a year of "1.5"; an HTTP date begins with a weekday.
+  else if (/^[A-Z]/i.test(header)) seconds = Math.ceil((Date.parse(header) - Date.now()) / 1000);
   return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), maxRetryAfter);
 }
 

@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { close, listen } from '../../test/rest/servers.mjs';
 import { createMonitor, probe, readConfig } from './monitor.mjs';
 
-const org_id = '11111111-1111-4111-8111-111111111111';
+const org_id = '11111111-1111-4111-8111-11111111111a';
 const settings = readConfig({ timeout_ms: 400, slow_ms: 100, targets: [{ org_id, integration_type: 'xledger', url: 'http://localhost/' }] });
 
 describe('probe', () => {
@@ -56,10 +56,10 @@ describe('probe', () => {
   after(() => Promise.all(servers.map(close)));
 
   const look = async (target, changed) => {
-    const { check, retryAfterMs } = await probe({ org_id, integration_type: 'xledger', ...target }, { ...settings, ...changed });
+    const check = await probe({ org_id, integration_type: 'xledger', ...target }, { ...settings, ...changed });
     assert.ok(check.latency_ms === null || (Number.isInteger(check.latency_ms) && check.latency_ms >= 0), 'latency is a whole number');
     assert.ok(check.checked_at.endsWith('Z') && Math.abs(Date.parse(check.checked_at) - Date.now()) < 10_000);
-    return { ...check, retryAfterMs };
+    return check;
   };
 
   test('200: healthy, with a latency', async () => {
@@ -109,18 +109,27 @@ describe('probe', () => {
     assert.equal(check.error, 'HTTP 999');
   });
 
-  test('429 with Retry-After in seconds or as a date: degraded, and how long to keep away', async () => {
+  test('429 with Retry-After in seconds or as a date: degraded, and how long to keep away, as the database takes it', async () => {
     const inSeconds = await look({ url: `${url}/limited/120` });
     assert.equal(inSeconds.status, 'degraded');
     assert.equal(inSeconds.http_status, 429);
     assert.equal(inSeconds.error, 'HTTP 429: rate limited, retry after 120 s');
-    assert.equal(inSeconds.retryAfterMs, 120_000);
-    const asDate = await look({ url: `${url}/limited/${encodeURIComponent(new Date(Date.now() + 60_000).toUTCString())}` });
-    assert.ok(asDate.retryAfterMs > 50_000 && asDate.retryAfterMs <= 60_000);
-    for (const [header, ms] of [['soon', 0], ['-5', 0], ['99999999', 86_400_000]]) {
-      assert.equal((await look({ url: `${url}/limited/${header}` })).retryAfterMs, ms, header);
+    assert.equal(inSeconds.retry_after, 120);
+    const asDate = async (ms) => (await look({ url: `${url}/limited/${encodeURIComponent(new Date(Date.now() + ms).toUTCString())}` })).retry_after;
+    const minute = await asDate(60_000);
+    assert.ok(Number.isInteger(minute) && minute > 50 && minute <= 60);
+    assert.equal(await asDate(-60_000), 0);
+    for (const [header, seconds] of [['0', 0], ['99999999', 31_536_000], ['9'.repeat(400), 31_536_000]]) {
+      assert.equal((await look({ url: `${url}/limited/${header}` })).retry_after, seconds, header);
     }
-    assert.equal((await look({ url: `${url}/429` })).error, 'HTTP 429: rate limited');
+  });
+
+  test('429 that does not say for how long: no retry_after, and none with any other answer', async () => {
+    for (const path of ['/429', '/limited/soon', '/limited/1.5', '/200', '/503']) {
+      const check = await look({ url: `${url}${path}` });
+      assert.ok(!('retry_after' in check), path);
+      if (check.http_status === 429) assert.equal(check.error, 'HTTP 429: rate limited');
+    }
   });
 
   test('a closed port: unhealthy, refused', async () => {
@@ -162,11 +171,13 @@ describe('config', () => {
   for (const [what, config, message] of [
     ['no targets', {}, /targets/],
     ['a misspelt setting', { timeout: 5, targets: [target] }, /unknown setting "timeout"/],
+    ['a claim that is neither true nor false', { claim: 1, targets: [target] }, /claim must be true or false/],
+    ['more rows than an answer has', { claim_rows: 1001, targets: [target] }, /claim_rows must be at most 1000/],
     ['a setting that is no number', { timeout_ms: '5 s', targets: [target] }, /timeout_ms/],
     ['a target without an organisation', { targets: [{ ...target, org_id: undefined }] }, /targets\[0\] has no org_id/],
     ['a method that changes things', { targets: [{ ...target, method: 'POST' }] }, /targets\[0\]\.method/],
     ['a URL of another kind', { targets: [{ ...target, url: 'ftp://example.com/' }] }, /targets\[0\]\.url/],
-    ['a pair twice', { targets: [target, target] }, /targets\[1\] is a second target/],
+    ['a pair twice', { targets: [target, { ...target, org_id: org_id.toUpperCase() }] }, /targets\[1\] is a second target/],
   ]) {
     test(`${what} is refused before anything is probed`, () => {
       assert.throws(() => createMonitor({ config }), message);
