@@ -13,13 +13,36 @@ my ($org, $other) = (org(1), org(2));
 sub all_work
 {
 	my ($schema) = @_;
+	my $last = "$schema.integration_sync_last_period(s.every, s.anchor, s.time_zone, pg_catalog.now())";
 	return <<"SQL";
 SET ROLE service_role;
 SELECT check_no FROM $schema.record_health_check('$org', 'xledger', 'healthy');
 SELECT check_no FROM $schema.record_health_check('$org', 'xledger', 'unhealthy');
 SELECT $schema.record_health_checks('[{"org_id": "$other", "integration_type": "xledger", "status": "healthy", "checked_at": "2020-01-01Z"}]');
 SELECT $schema.mark_stale_health(), $schema.integration_health_cleanup(), $schema.integration_health_compact() IS NOT NULL;
+SELECT check_no FROM $schema.record_health_check('$other', 'dynamics', 'unhealthy', http_status => 429);
+SELECT 'after HTTP 429', monitoring_mode FROM $schema.integration_types WHERE integration_type = 'dynamics';
 DELETE FROM $schema.integration_health_status WHERE org_id = '$other';
+SELECT 'resumed', monitoring_mode FROM $schema.resume_active_monitoring('dynamics');
+
+SET client_min_messages = error;
+SELECT FROM $schema.set_monitor('$org', 'xledger');
+SELECT FROM $schema.set_sync_schedule('$org', 'xledger', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/');
+RESET ROLE;
+UPDATE $schema.integration_monitors SET due_at = now();
+UPDATE $schema.integration_sync_schedules SET due_at = anchor, planned_since = anchor;
+UPDATE $schema.integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'dynamics';
+SET ROLE service_role;
+SELECT 'checks', count(*) FROM $schema.claim_due_health_checks();
+SELECT 'due', count(*) FROM $schema.get_due_syncs();
+SELECT 'claimed', c.claimed, c.attempt FROM $schema.integration_sync_schedules s, generate_series(1, 2) n, $schema.claim_sync_run(s.org_id, s.integration_type, $last, n > 1) c;
+UPDATE $schema.integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'xledger';
+SELECT 'ended', r.outcome FROM $schema.integration_sync_schedules s, $schema.finish_sync_run(s.org_id, s.integration_type, $last, 1, 'failed') r;
+SELECT 'again', c.claimed, c.attempt FROM $schema.integration_sync_schedules s, $schema.claim_sync_run(s.org_id, s.integration_type, $last, true) c;
+SELECT 'ended', r.outcome FROM $schema.integration_sync_schedules s, $schema.finish_sync_run(s.org_id, s.integration_type, $last, 2, 'succeeded') r;
+SELECT check_no FROM $schema.record_health_check('$org', 'xledger', 'unhealthy', checked_at => clock_timestamp());
+SELECT 'resumed', monitoring_mode FROM $schema.resume_active_monitoring('xledger');
+SELECT 'warm-ups', $schema.dispatch_sync_warm_ups('1 day'), $schema.integration_health_cleanup();
 INSERT INTO $schema.integration_types (integration_type, display_name, created_at) VALUES ('dynamics', 'Restored', '2020-01-01Z');
 SET request.jwt.claims = '{"org_id": "$org", "user_role": "global_admin"}';
 SET ROLE authenticated;
@@ -27,10 +50,14 @@ SELECT 'org', count(*) FROM $schema.get_org_health_status('$org');
 SELECT 'trend', count(*) FROM $schema.get_health_trend('$org', 'xledger');
 SELECT 'summary', sum(total) FROM $schema.get_global_health_summary();
 SELECT 'problems', count(*) FROM $schema.get_global_health_problems();
+SELECT 'late, cold, missed', (SELECT count(*) FROM $schema.get_sync_drift('$org')), (SELECT count(*) FROM $schema.get_cold_starts('$org')), (SELECT count(*) FROM $schema.get_missed_syncs('$org', 48));
+SELECT 'syncs', sum(schedules), sum(succeeded) FROM $schema.get_global_sync_summary();
 RESET ROLE;
 SQL
 }
-my $result = "1\n2\n1\n1|1|t\norg|2\ntrend|2\nsummary|1\nproblems|1";
+my $result = join("\n", 1, 2, 1, '1|1|t', 1, 'after HTTP 429|passive', 'resumed|active', 'checks|1', 'due|1', 'claimed|t|1', 'claimed|f|1',
+	'ended|failed', 'again|t|2', 'ended|succeeded', 5, 'resumed|active', 'warm-ups|1|0',
+	'org|2', 'trend|5', 'summary|1', 'problems|1', 'late, cold, missed|1|1|1', 'syncs|1|1');
 
 note('Dropped and created again');
 new_database($node, 'again');
@@ -67,27 +94,39 @@ note('Sessions that hold plans while others drop, create and rename');
 	$node->safe_psql('plans', 'SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; CREATE EXTENSION integration_health SCHEMA ih');
 	is($ask->(all_work('ih')), $expect, 'the extension was dropped and created by another session');
 
-	$node->safe_psql('plans', "TRUNCATE ih.integration_health_status; DELETE FROM ih.integration_types WHERE integration_type = 'dynamics'");
+	$node->safe_psql('plans', "TRUNCATE ih.integration_health_status, ih.integration_monitors, ih.integration_sync_schedules, ih.integration_sync_runs; UPDATE ih.integration_types SET created_at = now() WHERE integration_type = 'dynamics'");
 	$node->safe_psql('plans', 'ALTER SCHEMA ih RENAME TO renamed');
 	$ask->('SET search_path = renamed');
 	is($ask->(all_work('renamed')), $expect, 'the schema was renamed');
 	invariants_hold($node, 'plans', 'and every check went where it belongs', schema => 'renamed');
 
 	# Another schema takes the old name: nothing of it may be used.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status; DELETE FROM renamed.integration_types WHERE integration_type = 'dynamics';
-		CREATE SCHEMA ih; CREATE TABLE ih.integration_health_history (LIKE renamed.integration_health_history INCLUDING ALL)");
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics';
+		CREATE SCHEMA ih; CREATE TABLE ih.integration_health_history (LIKE renamed.integration_health_history INCLUDING ALL);
+		CREATE TABLE ih.integration_monitors (LIKE renamed.integration_monitors); CREATE TABLE ih.integration_sync_runs (LIKE renamed.integration_sync_runs)");
 	is($ask->(all_work('renamed')), $expect, 'another schema took its name');
-	is(value($node, 'plans', 'SELECT count(*) FROM ih.integration_health_history'), 0, 'and was not taken for it');
+	is(value($node, 'plans', 'SELECT (SELECT count(*) FROM ih.integration_health_history) + (SELECT count(*) FROM ih.integration_monitors) + (SELECT count(*) FROM ih.integration_sync_runs)'), 0, 'and was not taken for it');
 
 	# In one transaction.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status; DELETE FROM renamed.integration_types WHERE integration_type = 'dynamics'");
-	is($ask->('BEGIN; ALTER SCHEMA renamed RENAME TO once_more;' . all_work('once_more') . 'ROLLBACK;'), $expect, 'the session itself renamed it');
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics'");
+	is($ask->('BEGIN; ALTER SCHEMA renamed RENAME TO once_more;' . all_work('once_more') . 'ROLLBACK;'), $expect =~ s/429\|passive/429|active/r, 'the session itself renamed it, and no type was switched yet');
 	is($ask->(all_work('renamed')), $expect, 'and took that back');
 
-	# Another owner of the tables.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status; DELETE FROM renamed.integration_types WHERE integration_type = 'dynamics';
-		CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES));
-	is($ask->(all_work('renamed')), $expect, 'the tables got another owner, and row-level security that binds him');
+	# A type is to be switched when the transaction commits, and the extension is another by then.
+	my $limited = "BEGIN; SELECT check_no FROM renamed.record_health_check('$org', 'xledger', 'unhealthy', http_status => 429);";
+	my $modes = "string_agg(integration_type || ' ' || monitoring_mode, ', ' ORDER BY integration_type)";
+	is($ask->("$limited ALTER SCHEMA renamed RENAME TO elsewhere; COMMIT; SELECT $modes FROM elsewhere.integration_types; SELECT FROM elsewhere.resume_active_monitoring('xledger'); ALTER SCHEMA elsewhere RENAME TO renamed"),
+		"6\ndynamics active, xledger passive", 'of another name');
+	new_database($node, 'plans_dropped', 'renamed');
+	is(sqlstate($node, 'plans_dropped', "$limited SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; COMMIT"), '00000', 'dropped');
+	is(value($node, 'plans_dropped', "CREATE EXTENSION integration_health SCHEMA renamed; $limited DROP EXTENSION integration_health; CREATE EXTENSION integration_health SCHEMA renamed; COMMIT;
+		SELECT $modes FROM renamed.integration_types"), 'dynamics active, xledger active', 'a new one');
+
+	# Another owner, of the functions too: the owner of the tables is who calls those that claims use.
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics';
+		CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
+		  . "DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'renamed'::regnamespace LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO other_owner', f); END LOOP; END \$\$");
+	is($ask->(all_work('renamed')), $expect, 'all of it got another owner, and row-level security that binds him');
 	$session->quit;
 	is(sqlstate($node, 'plans', 'ALTER EXTENSION integration_health SET SCHEMA public'), '0A000', 'ALTER EXTENSION SET SCHEMA is refused');
 }
@@ -125,7 +164,7 @@ note("Made by Supabase's superuser; the site's own role owns the database and ca
 	for my $sql ('DROP EXTENSION integration_health', 'ALTER TABLE integration_health_status ADD x int', 'ALTER TABLE integration_health_status DISABLE TRIGGER ALL',
 		'DROP POLICY integration_health_status_read ON integration_health_status', 'CREATE POLICY p ON integration_health_status USING (true)', 'ALTER FUNCTION get_global_health_summary() RESET ALL',
 		'CREATE OR REPLACE FUNCTION integration_health_org_ids() RETURNS uuid[] LANGUAGE sql RETURN NULL::uuid[]',
-		"SELECT grant_integration_health('site', 'site')", 'CREATE INDEX ON integration_health_status (checked_at)')
+		"SELECT grant_integration_health('site', 'site')", 'DROP POLICY integration_sync_runs_read ON integration_sync_runs', 'ALTER TABLE integration_monitors DISABLE TRIGGER ALL', 'CREATE INDEX ON integration_health_status (checked_at)')
 	{
 		like(sqlstate($node, 'supabase', "SET SESSION AUTHORIZATION site; $sql"), qr/^(?:42501|01007)$/, "the site cannot: $sql");
 	}
