@@ -1,0 +1,229 @@
+/*
+ * schedule_rules.c
+ *	  libFuzzer target: any schedule in any zone, any wait, any ledger, against the contract.
+ */
+#include "fuzz.h"
+
+#include "schedule_rules.h"
+
+#define NEAR (FARTHEST_TIME / 2)
+#define MAX_OFFSET (15 * 60 * MICROS_PER_MINUTE)
+
+/* A zone whose clocks change twice, by up to a day, as real ones have done. */
+typedef struct Zone
+{
+	int64_t from[2];
+	int64_t offset[3];
+} Zone;
+
+static int64_t
+OffsetIn(void *zone, int64_t at)
+{
+	const Zone *z = zone;
+
+	return z->offset[at < z->from[0] ? 0 : at < z->from[1] ? 1 : 2];
+}
+
+/* AnyTime takes a time: half of them lie within some years of the epoch, the others anywhere. */
+static int64_t
+AnyTime(Bytes *in)
+{
+	return TakeInt(in, 1) & 1 ? TakeInt(in, 8) >> (TakeInt(in, 1) & 7)
+							  : TakeInt(in, 4) * 1000 * 1000;
+}
+
+static Zone
+AnyZone(Bytes *in)
+{
+	Zone zone;
+
+	for (int i = 0; i < 3; i++)
+		zone.offset[i] =
+			TakeInt(in, 1) * (MAX_OFFSET / 128) / MICROS_PER_SECOND * MICROS_PER_SECOND;
+	zone.from[0] = TakeInt(in, 4) * MICROS_PER_SECOND;
+	/* Two changes within three days would leave a time that no rule can tell. */
+	zone.from[1] =
+		zone.from[0] + 3 * MICROS_PER_DAY + (TakeInt(in, 4) & INT32_MAX) * MICROS_PER_SECOND;
+	return zone;
+}
+
+static Span
+AnySpan(Bytes *in)
+{
+	Span span = { 0, 0, 0 };
+	int	 kind = (int) (TakeInt(in, 1) & 7);
+
+	if (kind == 0 || kind == 7)
+		span.micros = kind == 0 ? TakeInt(in, 5) : TakeInt(in, 8);
+	if (kind == 1 || kind == 3 || kind == 7)
+		span.days = (int32_t) TakeInt(in, kind == 7 ? 4 : 1);
+	if (kind == 2 || kind == 3 || kind == 7)
+		span.months = (int32_t) TakeInt(in, kind == 7 ? 4 : 1);
+	if (kind == 4)
+		span.micros = (TakeInt(in, 2) & 0x7fff) * MICROS_PER_MINUTE;
+	return span;
+}
+
+/* Periods come in order, none is left out, and the rules agree with each other about them. */
+static void
+CheckPlan(Bytes *in)
+{
+	Zone	 zone = AnyZone(in);
+	SyncPlan plan = { AnySpan(in), AnyTime(in), OffsetIn, &zone };
+	int64_t	 at = AnyTime(in);
+	int64_t	 n;
+	int64_t	 period;
+	int64_t	 next;
+	int64_t	 nearest;
+
+	if (!EveryIsValid(plan.every))
+		return;
+	/* Farther away than that there may be no period; nothing else is promised. */
+	if (plan.anchor < -NEAR || plan.anchor > NEAR || at < -NEAR || at > NEAR)
+	{
+		if (PeriodAt(&plan, LastPeriod(&plan, at), &period))
+			HOLDS(period >= plan.anchor);
+		return;
+	}
+	n = LastPeriod(&plan, at);
+	HOLDS(n >= -1);
+	if (n >= 0)
+	{
+		HOLDS(PeriodAt(&plan, n, &period));
+		HOLDS(period <= at);
+		HOLDS(n > 0 || period == plan.anchor);
+		/* The last one at its own time is itself, or a later one that fell on the same time. */
+		HOLDS(LastPeriod(&plan, period) >= n);
+		HOLDS(PeriodAt(&plan, LastPeriod(&plan, period), &next) && next == period);
+	}
+	else
+		HOLDS(at < plan.anchor);
+
+	if (NextPeriod(&plan, at, &next))
+	{
+		HOLDS(next > at);
+		HOLDS(n < 0 || next >= period);
+		nearest = NearestPeriod(&plan, at);
+		HOLDS(nearest == next || (n >= 0 && nearest == period));
+		HOLDS(NearestPeriod(&plan, next) == next);
+		/* What is counted in elapsed time is that far apart, whatever the clocks do. */
+		if (n >= 0 && plan.every.micros > 0)
+			HOLDS(next - period == plan.every.micros);
+		if (n >= 0 && plan.every.micros == 0)
+		{
+			int64_t shown = period + OffsetIn(&zone, period);
+			int64_t wanted = plan.anchor + OffsetIn(&zone, plan.anchor);
+			int64_t off = (shown - wanted) % MICROS_PER_DAY;
+
+			/* Days and months keep the time that clocks show, but where they are put forward over it. */
+			HOLDS(off == 0 || zone.offset[0] != zone.offset[1] ||
+				  zone.offset[1] != zone.offset[2]);
+		}
+	}
+}
+
+static void
+CheckWait(Bytes *in)
+{
+	int64_t	 interval = 15 * MICROS_PER_MINUTE + (TakeInt(in, 7) & ((INT64_C(1) << 50) - 1));
+	int64_t	 limit = interval + (TakeInt(in, 8) & ((INT64_C(1) << 60) - 1));
+	int32_t	 failures = (int32_t) TakeInt(in, 4);
+	uint64_t hash = (uint64_t) TakeInt(in, 8);
+	int64_t	 at = AnyTime(in);
+	int64_t	 wait = Backoff(interval, limit, failures);
+	int64_t	 jittered = WaitForCheck(interval, limit, failures, hash);
+	int64_t	 ready = CheckReadyAt(at, interval, limit, failures, hash);
+
+	HOLDS(wait >= interval && wait <= limit);
+	HOLDS(failures > 1 || wait == interval);
+	if (failures > 1 && failures < INT32_MAX)
+	{
+		int64_t before = Backoff(interval, limit, failures - 1);
+
+		HOLDS(wait == limit || wait == 2 * before);
+		HOLDS(Backoff(interval, limit, failures + 1) >= wait);
+	}
+	HOLDS(jittered >= interval && jittered <= limit);
+	HOLDS(jittered >= wait - wait / JITTER_SHARE && jittered <= wait + wait / JITTER_SHARE);
+	HOLDS(ready == CheckReadyAt(at, interval, limit, failures, hash));
+	if (at > -FARTHEST_TIME && at < FARTHEST_TIME - limit && limit < FARTHEST_TIME)
+		HOLDS(ready - at >= interval && ready - at <= limit);
+	HOLDS(FirstDue(0, interval, hash) >= 0 && FirstDue(0, interval, hash) < interval);
+}
+
+static void
+CheckLedger(Bytes *in)
+{
+	SyncOutcome stored = (SyncOutcome) ((TakeInt(in, 1) & 0xff) % 3);
+	SyncOutcome reported = TakeInt(in, 1) & 1 ? SYNC_SUCCEEDED : SYNC_FAILED;
+	int32_t		attempt = (int32_t) TakeInt(in, 1);
+	int32_t		reporter = (int32_t) TakeInt(in, 1);
+	int64_t		lease = AnyTime(in);
+	int64_t		now = AnyTime(in);
+	Span		span = AnySpan(in);
+
+	HOLDS(MayClaim(stored, lease, now) ==
+		  (stored == SYNC_FAILED || (stored == SYNC_RUNNING && lease < now)));
+	switch (JudgeFinish(stored, attempt, reported, reporter))
+	{
+		case FINISH_STALE:
+			HOLDS(attempt != reporter);
+			break;
+		case FINISH_STORE:
+			HOLDS(attempt == reporter && stored == SYNC_RUNNING);
+			break;
+		case FINISH_REPEATED:
+			HOLDS(attempt == reporter && stored == reported);
+			break;
+		case FINISH_CONTRARY:
+			HOLDS(attempt == reporter && stored != SYNC_RUNNING && stored != reported);
+			break;
+	}
+	HOLDS(LeaseEnd(now, lease) >= -FARTHEST_TIME && LeaseEnd(now, lease) <= FARTHEST_TIME);
+	HOLDS(SpanMicros(span) >= -FARTHEST_TIME && SpanMicros(span) <= FARTHEST_TIME);
+	if (now >= -FARTHEST_TIME && now <= FARTHEST_TIME && lease >= -FARTHEST_TIME &&
+		lease <= FARTHEST_TIME)
+		HOLDS(Drift(lease, now) == now - lease);
+}
+
+static void
+CheckText(Bytes *in)
+{
+	char	  text[UTC_TEXT_BYTES + 1];
+	long long year;
+	int		  month, day, hour, minute, second;
+
+	memset(text, '#', sizeof(text));
+	FormatUtc(text, AnyTime(in));
+	HOLDS(text[UTC_TEXT_BYTES] == '#' && memchr(text, '\0', UTC_TEXT_BYTES) != NULL);
+	HOLDS(sscanf(text, "%lld-%d-%dT%d:%d:%d", &year, &month, &day, &hour, &minute, &second) ==
+		  6);
+	HOLDS(month >= 1 && month <= 12 && day >= 1 && day <= 31);
+	HOLDS(hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second < 60);
+	HOLDS(text[strlen(text) - 1] == 'Z');
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	Bytes in = { data, size };
+
+	while (in.left > 0)
+	{
+		switch (TakeInt(&in, 1) & 7)
+		{
+			case 0:
+				CheckWait(&in);
+				break;
+			case 1:
+				CheckLedger(&in);
+				break;
+			case 2:
+				CheckText(&in);
+				break;
+			default:
+				CheckPlan(&in);
+		}
+	}
+	return 0;
+}
