@@ -6,6 +6,7 @@
  */
 #include "notify.h"
 
+#include "access/xact.h"
 #include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -17,7 +18,10 @@
 
 #define CHANNEL "integration_health"
 
-/* An event that is to be sent. */
+/* A transaction that has more to tell sends one event instead of the rest: memory is not for ever. */
+#define MAX_EVENTS 10000
+
+/* An event that is to be sent.  json is NULL for one that stands for those that are left out. */
 typedef struct Event
 {
 	Note  note;
@@ -85,17 +89,25 @@ AddEventNumber(StringInfo json, const char *key, int64 value)
 void
 EndEvent(StringInfo json)
 {
+	List  *events = Notes(NOTE_EVENT);
+	Event *last = events == NIL ? NULL : llast(events);
+
 	appendStringInfoChar(json, '}');
-	if (ih_notify)
+	if (!ih_notify)
+		return;
+	if (list_length(events) < MAX_EVENTS)
 	{
 		Event *event = AddNote(NOTE_EVENT, sizeof(Event));
 
 		event->json = MemoryContextStrdup(TopTransactionContext, json->data);
 	}
+	else if (last->json != NULL || last->note.subid != GetCurrentSubTransactionId())
+		AddNote(NOTE_EVENT, sizeof(Event));
 }
 
 /*
- * SendEvents sends the noted events; PostgreSQL delivers them when the transaction has committed.
+ * SendEvents sends the noted events; PostgreSQL delivers them when the transaction has committed, and
+ * of several that are the same, one.
  */
 void
 SendEvents(List *events)
@@ -103,7 +115,11 @@ SendEvents(List *events)
 	ListCell *cell;
 
 	foreach (cell, events)
-		Async_Notify(CHANNEL, ((Event *) lfirst(cell))->json);
+	{
+		const char *json = ((Event *) lfirst(cell))->json;
+
+		Async_Notify(CHANNEL, json != NULL ? json : "{\"event\": \"overflow\"}");
+	}
 }
 
 /*
