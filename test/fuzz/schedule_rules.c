@@ -7,9 +7,9 @@
 #include "schedule_rules.h"
 
 #define NEAR (FARTHEST_TIME / 2)
-#define MAX_OFFSET (15 * 60 * MICROS_PER_MINUTE)
+#define MAX_OFFSET (12 * 60 * MICROS_PER_MINUTE)
 
-/* A zone whose clocks change twice, by up to a day, as real ones have done. */
+/* A zone whose clocks change twice, by a day at the most, as real ones have done. */
 typedef struct Zone
 {
 	int64_t from[2];
