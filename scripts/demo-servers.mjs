@@ -30,10 +30,10 @@ const endpoints = {
     await wait(15 + 10 * Math.random());
     response.writeHead(n >= 12 && n <= 20 ? 503 : 200);
   },
-  // limited: wants no more than one request a second, after the first ten
+  // limited: has enough after ten requests
   async limited(n, response) {
     await wait(8);
-    response.writeHead(n > 10 ? 429 : 200, n > 10 ? { 'Retry-After': '1' } : {});
+    response.writeHead(n > 10 ? 429 : 200, n > 10 ? { 'Retry-After': '3600' } : {});
   },
 };
 
@@ -88,6 +88,7 @@ await writeFile(`${file}.new`, JSON.stringify({
     pretender: stack.token({ ...member(orgB), user_metadata: { role: 'global_admin', org_id: orgA } }, week),
     expired: stack.token(globalAdmin, -60),
   },
-  monitor: { timeout_ms: 1000, slow_ms: 100, targets },
+  // Asked for work, the database would hand out a pair every 15 minutes at most.
+  monitor: { claim: false, timeout_ms: 1000, slow_ms: 100, targets },
 }, null, 2));
 await rename(`${file}.new`, file);

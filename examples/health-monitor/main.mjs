@@ -1,6 +1,6 @@
-// main.mjs: the Node entry. One run: node main.mjs config.json, from cron or a systemd timer. Needs
-// SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY; SUPABASE_DB_SCHEMA where the extension is not in
-// public. ${NAME} in a header of the config is taken from the environment.
+// main.mjs: the Node entry. One run: node main.mjs config.json, every minute, from cron or a systemd
+// timer. Needs SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY; SUPABASE_DB_SCHEMA where the extension is
+// not in public. ${NAME} in a header of the config is taken from the environment.
 import { readFile } from 'node:fs/promises';
 import { createClient } from '@supabase/supabase-js';
 import { createMonitor } from './monitor.mjs';
