@@ -195,6 +195,20 @@ is(told(), "active $type, drift 7 $type", 'and the others');
 cmp_ok($longest, '>', 4000, "the longest payload has $longest bytes");
 cmp_ok($longest, '<', 8000, 'which NOTIFY can send');
 
+note('Very many');
+my $many = sub { "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(n::text, 32, '0')::uuid, 'integration_type', 'dynamics', 'status', '$_[0]')))
+	FROM generate_series(10001, 10000 + $_[1]) n;" };
+for my $case ([ 10000, 'healthy', '' ], [ 10002, 'degraded', 'overflow' ])
+{
+	my ($n, $status, $last) = @$case;
+	service($many->($status, $n));
+	my @kinds = map { $_->{event} } heard();
+	is(scalar(grep { $_ eq 'status' } @kinds), 10000, "10,000 of the events of $n transitions");
+	is(join(' ', grep { $_ ne 'status' } @kinds), $last, $last ? 'and one for the rest' : 'and no other');
+}
+service('BEGIN; SAVEPOINT a;', $many->('healthy', 10002), 'ROLLBACK TO a;', record(1, 'xledger', 'healthy'), 'COMMIT;');
+is(told(), 'status 1 xledger unhealthy>healthy 18', 'what was rolled back does not count');
+
 note('None at all');
 service('SET integration_health.notify = off;', record(2, 'xledger', 'healthy'), batch([ 2, 'degraded', ', "http_status": 429' ]),
 	"SELECT resume_active_monitoring('xledger');", $claim->(1, 'true'),
