@@ -18,8 +18,8 @@
 
 #define CHANNEL "integration_health"
 
-/* A transaction that has more to tell sends one event instead of the rest: memory is not for ever. */
-#define MAX_EVENTS 10000
+/* A transaction with more of them sends one event instead of the rest: they take memory. */
+#define MAX_TRANSITIONS 10000
 
 /* An event that is to be sent.  json is NULL for one that stands for those that are left out. */
 typedef struct Event
@@ -83,26 +83,26 @@ AddEventNumber(StringInfo json, const char *key, int64 value)
 }
 
 /*
- * EndEvent ends the object and leaves it to be sent at commit, unless integration_health.notify is
- * off.
+ * NoteEvent leaves an event to be sent at commit; NULL stands for those that are left out.
+ */
+static void
+NoteEvent(const char *json)
+{
+	Event *event = AddNote(NOTE_EVENT, sizeof(Event));
+
+	if (json != NULL)
+		event->json = MemoryContextStrdup(TopTransactionContext, json);
+}
+
+/*
+ * EndEvent ends the object and leaves it to be sent, unless integration_health.notify is off.
  */
 void
 EndEvent(StringInfo json)
 {
-	List  *events = Notes(NOTE_EVENT);
-	Event *last = events == NIL ? NULL : llast(events);
-
 	appendStringInfoChar(json, '}');
-	if (!ih_notify)
-		return;
-	if (list_length(events) < MAX_EVENTS)
-	{
-		Event *event = AddNote(NOTE_EVENT, sizeof(Event));
-
-		event->json = MemoryContextStrdup(TopTransactionContext, json->data);
-	}
-	else if (last->json != NULL || last->note.subid != GetCurrentSubTransactionId())
-		AddNote(NOTE_EVENT, sizeof(Event));
+	if (ih_notify)
+		NoteEvent(json->data);
 }
 
 /*
@@ -123,6 +123,23 @@ SendEvents(List *events)
 }
 
 /*
+ * IsTooMany tells whether a transaction has told of so many transitions that the rest is left out,
+ * and sees to it that this is told.
+ */
+static bool
+IsTooMany(void)
+{
+	List *events = Notes(NOTE_EVENT);
+
+	if (list_length(events) < MAX_TRANSITIONS)
+		return false;
+	if (((Event *) llast(events))->json != NULL ||
+		((Event *) llast(events))->note.subid != GetCurrentSubTransactionId())
+		NoteEvent(NULL);
+	return true;
+}
+
+/*
  * NotifyTransition tells that a pair went from one status to another; from NULL, with its first
  * check.  The caller holds the lock on its status row.
  */
@@ -132,7 +149,7 @@ NotifyTransition(Datum org_id, Datum integration_type, const char *from, const c
 {
 	StringInfoData json;
 
-	if (!ih_notify)
+	if (!ih_notify || IsTooMany())
 		return;
 	BeginEvent(&json, "status");
 	AddEventPair(&json, org_id, integration_type);
