@@ -42,6 +42,7 @@ static OwnerQuery types_due = {
 		" WHERE d.due_at IS NOT NULL ORDER BY d.due_at, d.integration_type",
 	.nargs = 1,
 	.argtypes = { TIMESTAMPTZOID },
+	.resulttypes = { TEXTOID },
 	.sees_latest = true,
 };
 
@@ -81,9 +82,11 @@ static OwnerQuery claim = {
 		"   m.claimed_at OPERATOR(pg_catalog.=) $2",
 	.nargs = 3,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID, INT4OID },
+	.resulttypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, INTERVALOID, BOOLOID },
 	.sees_latest = true,
 };
 
+#define CLAIM_DUE_AT 2
 #define CLAIM_COLUMNS 4
 
 static OwnerQuery about_pair = {
@@ -94,6 +97,7 @@ static OwnerQuery about_pair = {
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { UUIDOID, TEXTOID },
+	.resulttypes = { INTERVALOID, TIMESTAMPTZOID },
 };
 
 static uint64
@@ -212,7 +216,8 @@ ih_monitors_trigger(PG_FUNCTION_ARGS)
 
 /*
  * ClaimOfType hands out at most wanted pairs of a type, puts them into result, and returns how many.
- * It goes on until there are so many or nothing is due any more.
+ * It goes on until there are so many or nothing is due any more: 55000 when something keeps a pair due
+ * that was moved on.
  */
 static int64
 ClaimOfType(Oid monitors, Datum integration_type, TimestampTz now, int64 wanted,
@@ -232,6 +237,8 @@ ClaimOfType(Oid monitors, Datum integration_type, TimestampTz now, int64 wanted,
 			bool  nulls[CLAIM_COLUMNS + 1];
 
 			heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, columns, nulls);
+			if (nulls[CLAIM_DUE_AT] || DatumGetTimestampTz(columns[CLAIM_DUE_AT]) <= now)
+				RefuseIntrusion(&claim, MONITORS_TABLE);
 			if (nulls[CLAIM_COLUMNS] || !DatumGetBool(columns[CLAIM_COLUMNS]))
 				continue;
 			tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);

@@ -12,6 +12,7 @@
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -42,14 +43,39 @@ QualifiedText(const char *text, Oid schema)
 }
 
 /*
+ * RequireResult raises 42804 when a column of the result of a plan is not of the type that the query
+ * says: a site has altered it.
+ */
+static void
+RequireResult(const OwnerQuery *query, SPIPlanPtr plan)
+{
+	List	 *sources = SPI_plan_get_plan_sources(plan);
+	TupleDesc desc =
+		sources == NIL ? NULL : ((CachedPlanSource *) linitial(sources))->resultDesc;
+
+	for (int i = 0; desc != NULL && i < Min(desc->natts, OWNER_QUERY_MAX_RESULTS); i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (OidIsValid(query->resulttypes[i]) && column->atttypid != query->resulttypes[i])
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" is of type %s", NameStr(column->attname),
+								   format_type_be(column->atttypid)),
+							errdetail("Extension integration_health needs type %s.",
+									  format_type_be(query->resulttypes[i]))));
+	}
+}
+
+/*
  * Prepare makes the plan of a query for a table and keeps it for the session.
  */
 static void
 Prepare(OwnerQuery *query, Oid relid)
 {
-	Oid	  schema = get_rel_namespace(relid);
-	Oid	  argtypes[OWNER_QUERY_MAX_ARGS];
-	char *text = QualifiedText(query->text, schema);
+	Oid		   schema = get_rel_namespace(relid);
+	Oid		   argtypes[OWNER_QUERY_MAX_ARGS];
+	char	  *text = QualifiedText(query->text, schema);
+	SPIPlanPtr plan;
 
 	if (query->plan != NULL)
 	{
@@ -65,11 +91,13 @@ Prepare(OwnerQuery *query, Oid relid)
 			argtypes[i] = get_rel_type_id(relid);
 	}
 
-	query->plan = SPI_prepare(text, query->nargs, argtypes);
-	if (query->plan == NULL)
+	plan = SPI_prepare(text, query->nargs, argtypes);
+	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), text);
-	if (SPI_keepplan(query->plan) != 0)
+	RequireResult(query, plan);
+	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "SPI_keepplan failed");
+	query->plan = plan;
 	query->relid = relid;
 }
 

@@ -10,18 +10,21 @@
 #include "executor/spi.h"
 
 #define OWNER_QUERY_MAX_ARGS 9
+#define OWNER_QUERY_MAX_RESULTS 12
 
 /*
  * A query, and the plan that the session keeps for it.  In the text @schema@ stands for the schema
  * of the table; in argtypes InvalidOid stands for integration_health_state and RECORDOID for a row of
- * the table.  A query that sees_latest looks at what is committed now, also in a transaction that
- * otherwise keeps the snapshot it began with.
+ * the table.  resulttypes are those that the columns of its result must have, as far as they are read
+ * or returned in C; InvalidOid, or none, is not looked at.  A query that sees_latest looks at what is
+ * committed now, also in a transaction that otherwise keeps the snapshot it began with.
  */
 typedef struct OwnerQuery
 {
 	const char *text;
 	int			nargs;
 	Oid			argtypes[OWNER_QUERY_MAX_ARGS];
+	Oid			resulttypes[OWNER_QUERY_MAX_RESULTS];
 	bool		sees_latest;
 	Oid			relid;
 	SPIPlanPtr	plan;

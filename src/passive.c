@@ -55,6 +55,7 @@ static OwnerQuery switch_to_passive = {
 		" RETURNING t.passive_until",
 	.nargs = 3,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID },
+	.resulttypes = { TIMESTAMPTZOID },
 	.sees_latest = true,
 };
 
@@ -86,6 +87,7 @@ static OwnerQuery mode_of = {
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1",
 	.nargs = 1,
 	.argtypes = { TEXTOID },
+	.resulttypes = { BOOLOID, TIMESTAMPTZOID },
 	.sees_latest = true,
 };
 

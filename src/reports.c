@@ -30,7 +30,8 @@ static OwnerQuery summary = {
 		"  SELECT c.integration_type, c.status, pg_catalog.sum(c.delta)::pg_catalog.int8 AS pairs"
 		"    FROM @schema@.integration_health_counts AS c GROUP BY c.integration_type, c.status"
 		" ), spread AS ("
-		"  SELECT t.integration_type, t.display_name, t.monitoring_mode,"
+		"  SELECT t.integration_type, t.display_name,"
+		"         t.monitoring_mode::@schema@.integration_monitoring_mode,"
 		"         COALESCE(pg_catalog.sum(n.pairs), 0)::pg_catalog.int8 AS total,"
 		"         COALESCE(pg_catalog.sum(n.pairs) FILTER (WHERE n.status OPERATOR(pg_catalog.=)"
 		"           'healthy'::@schema@.integration_health_state), 0)::pg_catalog.int8 AS healthy,"
@@ -48,11 +49,14 @@ static OwnerQuery summary = {
 		"       100::pg_catalog.numeric OPERATOR(pg_catalog.*) s.healthy::pg_catalog.numeric"
 		"       OPERATOR(pg_catalog./) s.total::pg_catalog.numeric, 2) END"
 		"   FROM spread AS s ORDER BY s.display_name, s.integration_type",
+	.resulttypes = { TEXTOID, TEXTOID, InvalidOid, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+					 NUMERICOID },
 };
 
 static OwnerQuery problems = {
 	.text =
-		"SELECT s.org_id, s.integration_type, t.display_name, s.status, s.latency_ms,"
+		"SELECT s.org_id, s.integration_type, t.display_name,"
+		"       s.status::@schema@.integration_health_state, s.latency_ms,"
 		"       s.http_status, s.error, s.checked_at, s.status_since, s.last_healthy_at,"
 		"       s.consecutive_failures"
 		"  FROM @schema@.integration_health_status AS s"
@@ -68,6 +72,8 @@ static OwnerQuery problems = {
 		" LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },
+	.resulttypes = { UUIDOID, TEXTOID, TEXTOID, InvalidOid, INT4OID, INT4OID, TEXTOID,
+					 TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID },
 };
 
 /* A period is missed when it is late and nobody has run it, or who ran it has given up. */
@@ -114,6 +120,8 @@ static OwnerQuery sync_summary = {
 		"    ORDER BY t.display_name, t.integration_type",
 	.nargs = 1,
 	.argtypes = { TIMESTAMPTZOID },
+	.resulttypes = { TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+					 INT8OID, INTERVALOID },
 };
 
 /* Schedules whose last success lies a period or more ago; of each, the last period counts. */
@@ -142,6 +150,7 @@ static OwnerQuery due_syncs = {
 		" ORDER BY s.due_at LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },
+	.resulttypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TEXTOID },
 };
 
 /*

@@ -26,10 +26,20 @@ PG_FUNCTION_INFO_V1(ih_sync_is_late);
 
 #define MAX_LEASE MICROS_PER_DAY
 
+/* How often a claim tries anew, whose row was taken by a cleanup each time: never twice in life. */
+#define MAX_TRIES 10
+
 /* The columns of the result of claim_sync_run, but the last. */
-#define RUN_COLUMNS                                                                      \
-	"r.org_id, r.integration_type, r.scheduled_for, r.attempt, r.outcome, r.started_at," \
-	" r.finished_at, r.lease_until, r.drift, r.cold_start, r.error, r.idempotency_key"
+#define RUN_COLUMNS                                                               \
+	"r.org_id, r.integration_type, r.scheduled_for, r.attempt,"                   \
+	" r.outcome::@schema@.integration_sync_outcome, r.started_at, r.finished_at," \
+	" r.lease_until, r.drift, r.cold_start, r.error, r.idempotency_key"
+
+#define RUN_TYPES                                                                              \
+	{                                                                                          \
+		UUIDOID, TEXTOID, TIMESTAMPTZOID, INT4OID, InvalidOid, TIMESTAMPTZOID, TIMESTAMPTZOID, \
+			TIMESTAMPTZOID, INTERVALOID, BOOLOID, TEXTOID, TEXTOID                             \
+	}
 
 enum
 {
@@ -46,6 +56,7 @@ static OwnerQuery find_schedule = {
 			"   AND s.integration_type OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { UUIDOID, TEXTOID },
+	.resulttypes = { INTERVALOID, TIMESTAMPTZOID, TEXTOID, BOOLOID, TIMESTAMPTZOID },
 	.sees_latest = true,
 };
 
@@ -57,6 +68,7 @@ static OwnerQuery first_attempt = {
 			" RETURNING " RUN_COLUMNS,
 	.nargs = 6,
 	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID },
+	.resulttypes = RUN_TYPES,
 	.sees_latest = true,
 };
 
@@ -67,6 +79,7 @@ static OwnerQuery lock_run = {
 			"   AND r.scheduled_for OPERATOR(pg_catalog.=) $3 FOR UPDATE",
 	.nargs = 3,
 	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID },
+	.resulttypes = RUN_TYPES,
 	.sees_latest = true,
 };
 
@@ -81,6 +94,7 @@ static OwnerQuery next_attempt = {
 			" RETURNING " RUN_COLUMNS,
 	.nargs = 6,
 	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID },
+	.resulttypes = RUN_TYPES,
 	.sees_latest = true,
 };
 
@@ -180,6 +194,23 @@ FoundColumn(int column, bool *isnull)
 }
 
 /*
+ * StoredColumn is FoundColumn of a run that is there; 23502 when the column, which a site may have
+ * replaced, is null.
+ */
+static Datum
+StoredColumn(int column)
+{
+	bool  isnull;
+	Datum value = FoundColumn(column, &isnull);
+
+	if (isnull)
+		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+						errmsg("column \"%s\" of a row of table \"%s\" is null",
+							   SPI_fname(SPI_tuptable->tupdesc, column), RUNS_TABLE)));
+	return value;
+}
+
+/*
  * RequirePeriod raises an error unless a period may be run now: 22023 when there is no schedule, or
  * it has no such period, or that is still to come; 55000 when the schedule is switched off.
  */
@@ -264,12 +295,12 @@ ReportDrift(Datum *key, int32 attempt, bool cold_start, TimestampTz now)
 /*
  * Claim makes the caller the one who runs a period, if nobody is or has been, and tells whether it
  * did.  The run, the caller's or the other's, is the result of the last query.  values are the key,
- * the time now, the end of the lease, and cold_start.
+ * the time now, the end of the lease, and cold_start.  55000 when the table takes no run.
  */
 static bool
 Claim(Oid runs, Datum *values, int64 lease)
 {
-	for (;;)
+	for (int try = 0; try < MAX_TRIES; try++)
 	{
 		bool		isnull;
 		Datum		lease_until;
@@ -282,16 +313,13 @@ Claim(Oid runs, Datum *values, int64 lease)
 
 		/* A cleanup may have taken the row since, or its inserter may have rolled back. */
 		if (RunOwnerQuery(&lock_run, runs, values, NULL, false) == 0)
-		{
-			CHECK_FOR_INTERRUPTS();
 			continue;
-		}
 		lease_until = FoundColumn(RUN_LEASE_UNTIL, &isnull);
 
 		/* The lock may have been waited for. */
 		now = GetCurrentTimestamp();
-		if (!MayClaim(OutcomeOf(FoundColumn(RUN_OUTCOME, &isnull)),
-					  DatumGetTimestampTz(lease_until), now))
+		if (!MayClaim(OutcomeOf(StoredColumn(RUN_OUTCOME)), DatumGetTimestampTz(lease_until),
+					  now))
 			return false;
 		values[3] = TimestampTzGetDatum(now);
 		values[4] = TimestampTzGetDatum(LeaseEnd(now, lease));
@@ -299,6 +327,8 @@ Claim(Oid runs, Datum *values, int64 lease)
 			RefuseIntrusion(&next_attempt, RUNS_TABLE);
 		return true;
 	}
+	RefuseIntrusion(&first_attempt, RUNS_TABLE);
+	return false; /* not reached */
 }
 
 /*
@@ -426,8 +456,8 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("nobody has claimed this sync run"),
 						errhint("Claim it with claim_sync_run.")));
-	stored_attempt = DatumGetInt32(FoundColumn(RUN_ATTEMPT, &isnull));
-	stored_label = FoundColumn(RUN_OUTCOME, &isnull);
+	stored_attempt = DatumGetInt32(StoredColumn(RUN_ATTEMPT));
+	stored_label = StoredColumn(RUN_OUTCOME);
 	stored = OutcomeOf(stored_label);
 	verdict = JudgeFinish(stored, stored_attempt, outcome, attempt);
 	RequireCurrent(verdict, stored_attempt, attempt,

@@ -57,6 +57,7 @@ static OwnerQuery take_due = {
 		"   d.period OPERATOR(pg_catalog.<=) $2",
 	.nargs = 2,
 	.argtypes = { TIMESTAMPTZOID, TIMESTAMPTZOID },
+	.resulttypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BOOLOID },
 	.sees_latest = true,
 };
 

@@ -7,11 +7,24 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # A crash is to fail its own test and not those that follow.
-my $node = new_cluster('hostile', 'restart_after_crash = on');
+my $node = new_cluster('hostile', 'restart_after_crash = on', 'max_prepared_transactions = 1');
 my $db = 'hostile';
 new_database($node, $db);
 my ($own, $foreign, $nobody) = (org(1), org(2), org(3));
 $node->safe_psql($db, as_role('service_role') . join('', map { record(1, 'xledger', 'healthy') . record(2, 'xledger', 'unhealthy') } 1 .. 3));
+
+# Both orgs have a monitor that is due and syncs a day, of which nobody has run the last; the sync of
+# the type that is passive is to be a check.
+$node->safe_psql($db, as_role('service_role') . <<"SQL");
+INSERT INTO integration_types (integration_type, display_name, monitoring_mode) VALUES ('quiet', 'Quiet', 'passive');
+SELECT set_monitor(o, 'xledger'), set_sync_schedule(o, 'quiet', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/')
+  FROM unnest('{$own,$foreign}'::uuid[]) o;
+RESET ROLE;
+UPDATE integration_monitors SET due_at = now() - interval '1 minute';
+UPDATE integration_sync_schedules SET due_at = anchor, planned_since = anchor;
+INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, finished_at, cold_start)
+SELECT org_id, integration_type, anchor, 1, 'failed', anchor, now(), false FROM integration_sync_schedules WHERE org_id = '$foreign';
+SQL
 
 # attempt(SETUP, ACTION, ROLE) does both in a transaction that is not kept, the action as ROLE
 # (service_role if not given), and returns the SQLSTATE and the message of the first error, and the
@@ -50,6 +63,78 @@ sub recorded
 	my ($state, $message, $out) = attempt($setup, ($action // $check) . "\nRESET ROLE;\n$newest", $role);
 	like("$state\n$out", qr/^00000\n(?:.*\n)?degraded\|4$/s, "$name: the check is recorded") or diag($message);
 	return;
+}
+
+# All that is done with monitors, schedules and the ledger, and what comes of it.
+my $period = "(SELECT public.integration_sync_last_period(s.every, s.anchor, s.time_zone, pg_catalog.now()) FROM public.integration_sync_schedules s WHERE s.org_id OPERATOR(pg_catalog.=) '$own')";
+my @work = (
+	"SELECT 'a check', pg_catalog.count(*) FROM public.claim_due_health_checks(1);",
+	"SELECT 'the other', pg_catalog.count(*) FROM public.claim_due_health_checks(100);",
+	"SELECT 'syncs', pg_catalog.count(*) FROM public.get_due_syncs();",
+	"SELECT 'a sync', claimed, attempt, drift > '0' FROM public.claim_sync_run('$own', 'quiet', $period, true);" =~ s/drift > '0'/(drift OPERATOR(pg_catalog.>) '0')/r,
+	"SELECT 'failed', outcome FROM public.finish_sync_run('$own', 'quiet', $period, 1, 'failed', 'HTTP 500');",
+	"SELECT 'again', claimed, attempt FROM public.claim_sync_run('$own', 'quiet', $period);",
+	"SELECT 'succeeded', outcome FROM public.finish_sync_run('$own', 'quiet', $period, 2, 'succeeded');",
+	"SELECT 'a new monitor', enabled FROM public.set_monitor('$nobody', 'xledger');",
+	"SELECT 'a new schedule', enabled FROM public.set_sync_schedule('$nobody', 'xledger', '1 day', pg_catalog.now());",
+	"SELECT 'warm-ups', public.dispatch_sync_warm_ups('1 day');",
+	"SELECT 'resumed', monitoring_mode FROM public.resume_active_monitoring('quiet');",
+	"SELECT 'cleaned', public.integration_health_cleanup();");
+my $done = "a check|1\nthe other|1\nsyncs|2\na sync|t|1|t\nfailed|failed\nagain|t|2\nsucceeded|succeeded\na new monitor|t\na new schedule|t\nwarm-ups|2\nresumed|active\ncleaned|0\n"
+  . "reports|1|1|1|1|1";
+my $quiet = "SET client_min_messages = error;\n";
+my $reports = "SET request.jwt.claims = '{\"org_id\": \"$own\", \"user_role\": \"global_admin\"}'; SET ROLE authenticated;
+	SELECT 'reports', (SELECT pg_catalog.count(*) FROM public.get_sync_drift('$own')), (SELECT pg_catalog.count(*) FROM public.get_missed_syncs('$own', 48)),
+	  (SELECT pg_catalog.count(*) FROM public.integration_sync_runs), (SELECT pg_catalog.sum(succeeded) FROM public.get_global_sync_summary()),
+	  (SELECT pg_catalog.count(*) FROM public.get_global_health_problems());";
+my $all = $quiet . join("\n", @work, $reports);
+
+# works(NAME, SETUP) is a test: all of it works.
+sub works
+{
+	my ($name, $setup) = @_;
+	my ($state, $message, $out) = attempt($setup, $all);
+	is($out, $done, "$name: monitors and syncs work as ever") or diag("$state $message");
+	return;
+}
+
+# errors_of(SETUP, SQL...) does each SQL as the service role after the setup, in transactions that are not kept, and
+# returns references to the SQLSTATE, the message, and the SQL of those that end in an error.  What comes
+# before a claim or an end of a sync has been done before the setup.
+sub errors_of
+{
+	my ($setup, @sql) = @_;
+	my ($out, $err);
+	my $script = join('', map { "\\warn ----\nBEGIN; SET ROLE service_role; " . join('', before($_)) . "RESET ROLE;\n$setup;\nSET ROLE service_role;\n$_\nROLLBACK; RESET ROLE;\n" } @sql);
+	$node->psql($db, $quiet . $script, stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-q', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never' ]);
+	my (undef, @errors) = split(/^----\n?/m, $err, -1);
+	wait_until_up($node) if @errors < @sql;
+	return map {
+		my $text = $errors[$_] // 'the connection is lost';
+		$text =~ /(?:ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}): (.*)/ ? [ $1, $2, $sql[$_] ] : $text =~ /connection|terminat/ ? [ 'LOST', $text, $sql[$_] ] : ()
+	} 0 .. $#sql;
+}
+
+# bears(NAME, SETUP, SQLSTATES, TEXT) is a test: each piece of work is done, or ends in an error of
+# these SQLSTATEs, a regular expression, with a message like TEXT, and one at least does unless there
+# are none.
+sub bears
+{
+	my ($name, $setup, $states, $text) = @_;
+	my @errors = errors_of($setup, @work, $reports);
+	is(join("\n", map { "@$_" } grep { $_->[0] !~ /^(?:$states)$/ || $_->[1] !~ $text } @errors), '', "$name: done, or a clean error that names what is wrong");
+	isnt(scalar @errors, 0, "$name: and not all is done") if $states ne '';
+	return;
+}
+
+# before(SQL) is the claims and ends of syncs that come before SQL in @work.
+sub before
+{
+	my ($sql) = @_;
+	my @before;
+	return @before if $sql !~ /_run\(/;
+	for (@work) { last if $_ eq $sql; push @before, $_ if /_run\(/ }
+	return @before;
 }
 
 my $trigger = sub {
@@ -108,6 +193,37 @@ refused('a label of a status that the extension does not know',
 	  or diag("$state $message $out");
 }
 
+note('A site alters the tables of monitors and syncs');
+for my $table ('integration_monitors', 'integration_sync_schedules', 'integration_sync_runs')
+{
+	works("$table has one more column", "ALTER TABLE $table ADD note text");
+	works("$table has one more column with a default", "ALTER TABLE $table ADD note text NOT NULL DEFAULT 'x'");
+	works("$table has lost a column of the site", "ALTER TABLE $table ADD a int, ADD b text; ALTER TABLE $table DROP a");
+	works("$table has a generated column", "ALTER TABLE $table ADD day text GENERATED ALWAYS AS ('x' || integration_type) STORED");
+	works("$table has row-level security forced", "ALTER TABLE $table FORCE ROW LEVEL SECURITY");
+	works("$table has another trigger", $trigger->('a', $table, 'BEFORE INSERT OR UPDATE', 'RETURN NEW;'));
+	bears("$table demands a column that nobody fills", "ALTER TABLE $table ADD must text; UPDATE $table SET must = 1; ALTER TABLE $table ALTER must SET NOT NULL", '23502', qr/"must"/);
+	bears("$table is gone", "ALTER TABLE $table RENAME TO elsewhere", '42P01', qr/$table/);
+}
+my %columns = (integration_monitors => [qw(org_id integration_type enabled due_at claimed_at)],
+	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url planned_since due_at warm_up_for pruned_until)],
+	integration_sync_runs => [qw(org_id integration_type scheduled_for attempt outcome started_at finished_at lease_until cold_start drift error idempotency_key)],
+	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until)]);
+for my $table (sort keys %columns)
+{
+	for my $column (@{ $columns{$table} })
+	{
+		bears("$table without its column $column", "ALTER TABLE $table RENAME $column TO renamed", '42703', qr/\b$column\b/);
+		for my $type ('text', 'integer', 'bytea')
+		{
+			next if $type eq 'text' && $column =~ /^(?:integration_type|time_zone|warm_up_url|error|idempotency_key|passive_reason)$/ || $type eq 'integer' && $column eq 'attempt';
+			my @errors = errors_of("ALTER TABLE $table RENAME $column TO old; ALTER TABLE $table ADD $column $type", @work, $reports, "SELECT set_monitor('$own', 'dynamics');", record(3, 'quiet', 'healthy'),
+				"SELECT record_health_checks('[{\"org_id\": \"$own\", \"integration_type\": \"xledger\", \"status\": \"unhealthy\", \"http_status\": 429, \"retry_after\": 9}]'); PREPARE TRANSACTION 'switch'; ROLLBACK PREPARED 'switch';");
+			is(join("\n", map { "@$_" } grep { $_->[0] =~ /^(?:LOST|XX|5[78]|22P03)/ } @errors), '', "$table with another column $column, of type $type: done, or a clean error");
+		}
+	}
+}
+
 note('A site adds triggers and rules');
 refused('a trigger of the history that returns NULL', $trigger->('a', 'integration_health_history', 'BEFORE INSERT OR UPDATE', 'RETURN NULL;'),
 	$check, '55000', qr/history/);
@@ -144,6 +260,26 @@ recorded('a trigger of status that meddles with the kept columns',
 refused('a rule on status', 'CREATE RULE r AS ON INSERT TO integration_health_status DO ALSO SELECT 1', $check, '0A000');
 refused('a rule on the history', 'CREATE RULE r AS ON INSERT TO integration_health_history DO INSTEAD NOTHING', $check, '55000');
 
+{
+	my $claimed = "SET ROLE service_role; $quiet $work[3] RESET ROLE";
+	refused('a trigger of the runs that returns NULL', $trigger->('a', 'integration_sync_runs', 'BEFORE INSERT', 'RETURN NULL;'), $work[3], '55000', qr/runs/);
+	refused('a trigger of the runs that returns NULL for an end', "$claimed;" . $trigger->('a', 'integration_sync_runs', 'BEFORE UPDATE', 'RETURN NULL;'), $work[4], '55000', qr/runs/);
+	refused('a trigger of the runs that returns NULL for a further attempt', "SET ROLE service_role; $quiet $work[3] $work[4] RESET ROLE;" . $trigger->('a', 'integration_sync_runs', 'BEFORE UPDATE', 'RETURN NULL;'),
+		$work[5], '55000', qr/runs/);
+	refused('a trigger of the runs that deletes them', $trigger->('a', 'integration_sync_runs', 'BEFORE UPDATE', 'DELETE FROM public.integration_sync_runs; RETURN NEW;') . ";$claimed", $work[4], '27000', undef, 'postgres');
+	refused('a trigger of the monitors that keeps them due', $trigger->('a', 'integration_monitors', 'BEFORE UPDATE', 'NEW.due_at := OLD.due_at; RETURN NEW;'), $work[1], '55000', qr/monitors/);
+	refused('a trigger of the monitors that takes the time away', $trigger->('a', 'integration_monitors', 'BEFORE UPDATE', 'NEW.due_at := NULL; RETURN NEW;'), $work[1], '23502', qr/"due_at"/);
+	refused('a trigger of the types that returns NULL', $trigger->('a', 'integration_types', 'BEFORE UPDATE', 'RETURN NULL;'), $work[10], '55000', qr/types/);
+	my (undef, undef, $out) = attempt($trigger->('a', 'integration_monitors', 'BEFORE UPDATE', 'RETURN NULL;'), $work[1]);
+	is($out, 'the other|0', 'a trigger of the monitors that returns NULL: nothing is handed out');
+	(undef, undef, $out) = attempt($trigger->('a', 'integration_sync_schedules', 'BEFORE UPDATE', 'RETURN NULL;'), $work[9]);
+	is($out, 'warm-ups|0', 'a trigger of the schedules that returns NULL: no worker is called');
+	for my $table ('integration_monitors', 'integration_sync_schedules', 'integration_sync_runs')
+	{
+		bears("a rule on $_ of $table", "CREATE RULE r AS ON $_ TO $table DO INSTEAD NOTHING", '0A000|55000', qr/rule|RETURNING|\b$table\b/) for 'INSERT', 'UPDATE';
+	}
+}
+
 note('A site alters integration_types');
 for my $type ('text', 'date', 'bigint')
 {
@@ -165,8 +301,13 @@ note('Another owner, and row-level security that binds owners too');
 	my ($state, $message) = attempt($owner, "SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();
 		SELECT record_health_checks('[]'); DELETE FROM integration_health_status; RESET ROLE; TRUNCATE integration_health_status");
 	is($state, '00000', 'tables of another owner: every job does its work') or diag($message);
+	bears('tables of another owner, who may not call the functions', $owner, '42501', qr/permission denied for function/);
+	works('tables and functions of another owner', "$owner; DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
+		EXECUTE format('ALTER FUNCTION %s OWNER TO site_owner', f); END LOOP; END \$\$");
 	for my $table (@tables)
 	{
+		bears("$table alone of another owner", "CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner", $table =~ /types/ ? '' : '42501', qr/permission denied for/)
+		  if $table !~ /history|counts/;
 		my ($state, $message) = attempt("CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner",
 			"$check SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();");
 		like($state, qr/^(?:00000|42501)$/, "$table alone of another owner: done or refused") or diag($message);
@@ -177,9 +318,10 @@ note("The trigger functions on other people's tables");
 $node->safe_psql($db, <<'SQL');
 CREATE ROLE mallory;
 CREATE SCHEMA mallory AUTHORIZATION mallory;
-GRANT EXECUTE ON FUNCTION integration_health_status_trigger(), integration_types_trigger() TO mallory;
+GRANT EXECUTE ON FUNCTION integration_health_status_trigger(), integration_types_trigger(),
+  integration_monitors_trigger(), integration_sync_schedules_trigger() TO mallory;
 SQL
-for my $function ('integration_health_status_trigger', 'integration_types_trigger')
+for my $function ('integration_health_status_trigger', 'integration_types_trigger', 'integration_monitors_trigger', 'integration_sync_schedules_trigger')
 {
 	my $mine = 'SET search_path = mallory, public';
 	my @shapes = ('CREATE TABLE mallory.integration_health_status (LIKE public.integration_health_status)',
@@ -264,6 +406,10 @@ CREATE TABLE evil.integration_types (LIKE public.integration_types);
 CREATE TABLE evil.integration_health_status (LIKE public.integration_health_status);
 CREATE TABLE evil.integration_health_history (LIKE public.integration_health_history INCLUDING INDEXES);
 CREATE TABLE evil.integration_health_counts (LIKE public.integration_health_counts);
+CREATE TABLE evil.integration_monitors (LIKE public.integration_monitors);
+CREATE TABLE evil.integration_sync_schedules (LIKE public.integration_sync_schedules);
+CREATE TABLE evil.integration_sync_runs (LIKE public.integration_sync_runs INCLUDING INDEXES);
+CREATE TYPE evil.integration_sync_outcome AS ENUM ('purple');
 CREATE TYPE evil.integration_health_state AS ENUM ('purple');
 CREATE TYPE evil.integration_monitoring_mode AS ENUM ('purple');
 CREATE DOMAIN evil.uuid AS text;
@@ -276,7 +422,7 @@ DECLARE
   t text;
   op text;
 BEGIN
-  FOREACH t IN ARRAY '{uuid,text,int4,int8,numeric,timestamptz,interval,public.integration_health_state,public.integration_monitoring_mode,"\"char\"",tid,oid,name}'::text[]
+  FOREACH t IN ARRAY '{uuid,text,int4,int8,numeric,timestamptz,interval,public.integration_health_state,public.integration_monitoring_mode,public.integration_sync_outcome,bool,"\"char\"",tid,oid,name}'::text[]
   LOOP
     EXECUTE format('CREATE FUNCTION evil.op(%1$s, %1$s) RETURNS boolean LANGUAGE sql AS ''SELECT evil.caught()''',
       CASE WHEN t LIKE '%.%' OR t LIKE '"%' THEN t ELSE 'pg_catalog.' || t END);
@@ -287,6 +433,9 @@ BEGIN
     END LOOP;
   END LOOP;
 END $$;
+CREATE FUNCTION evil.op(timestamptz, pg_catalog.interval) RETURNS timestamptz LANGUAGE sql AS 'SELECT CASE WHEN evil.caught() THEN $1 END';
+CREATE OPERATOR evil.+ (LEFTARG = timestamptz, RIGHTARG = pg_catalog.interval, FUNCTION = evil.op);
+CREATE OPERATOR evil.- (LEFTARG = timestamptz, RIGHTARG = pg_catalog.interval, FUNCTION = evil.op);
 GRANT ALL ON ALL TABLES IN SCHEMA evil TO PUBLIC;
 SQL
 for my $path ('evil, pg_catalog, public', 'evil, public, pg_catalog, pg_temp', 'pg_temp, evil, pg_catalog', q{''})
@@ -294,7 +443,11 @@ for my $path ('evil, pg_catalog, public', 'evil, public, pg_catalog, pg_temp', '
 	my $evil = "SET search_path = $path;
 		CREATE TEMP TABLE integration_health_history (LIKE public.integration_health_history INCLUDING INDEXES);
 		CREATE TEMP TABLE integration_health_counts (LIKE public.integration_health_counts);
-		CREATE TEMP TABLE integration_types (LIKE public.integration_types)";
+		CREATE TEMP TABLE integration_types (LIKE public.integration_types);
+		CREATE TEMP TABLE integration_monitors (LIKE public.integration_monitors);
+		CREATE TEMP TABLE integration_sync_schedules (LIKE public.integration_sync_schedules);
+		CREATE TEMP TABLE integration_sync_runs (LIKE public.integration_sync_runs INCLUDING INDEXES);
+		GRANT ALL ON ALL TABLES IN SCHEMA pg_temp TO PUBLIC";
 	my $call = "SELECT check_no FROM public.record_health_check('$own', 'xledger', 'degraded');";
 	recorded("search_path $path", $evil, "$call RESET search_path;");
 	my ($state, $message, $out) = attempt($evil, <<"SQL");
@@ -318,19 +471,43 @@ SELECT 'look-alikes ' || (SELECT pg_catalog.count(*) FROM evil.integration_healt
 SQL
 	is($state, '00000', "search_path $path: no operator, type or function of another is called") or diag($message);
 	like($out, qr/^look-alikes 00$/m, "search_path $path: no table of another is written");
+	($state, $message, $out) = attempt($evil, $all . "\nRESET ROLE; SELECT 'look-alikes', " . join(', ', map { my $table = $_; map { "(SELECT pg_catalog.count(*) FROM $_.$table)" } 'evil', 'pg_temp' }
+		  'integration_types', 'integration_monitors', 'integration_sync_schedules', 'integration_sync_runs'));
+	is($out, "$done\nlook-alikes" . '|0' x 8, "search_path $path: monitors and syncs work as ever") or diag("$state $message");
 	($state, $message) = attempt($evil, "RESET ROLE; SELECT public.grant_integration_health('authenticated', 'service_role');");
 	is($state, '00000', "search_path $path: grant_integration_health() finds its functions") or diag($message);
+}
+
+note('A false pg_net');
+{
+	my $false = "CREATE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}', headers jsonb DEFAULT '{}', timeout_milliseconds int DEFAULT 1000)
+		RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'caught' USING ERRCODE = 'P0666'; END \$\$";
+	my %false = (
+		"of a user" => "CREATE SCHEMA net AUTHORIZATION mallory; GRANT USAGE ON SCHEMA net TO PUBLIC; SET ROLE mallory; $false; RESET ROLE",
+		"of a user in the schema of pg_net" => "CREATE SCHEMA net; GRANT ALL ON SCHEMA net TO PUBLIC; SET ROLE mallory; $false; RESET ROLE",
+		"of another result" => 'CREATE SCHEMA net; GRANT USAGE ON SCHEMA net TO PUBLIC; ' . $false =~ s/RETURNS bigint/RETURNS text/r,
+		"on search_path" => 'SET search_path = mallory, public; ' . $false =~ s/net\.http_post/mallory.http_post/r);
+	for my $name (sort keys %false)
+	{
+		my ($state, $message, $out) = attempt($false{$name}, $work[9]);
+		is("$out $message", 'warm-ups|2 ', "net.http_post $name is not called: the events are sent") or diag($state);
+	}
 }
 
 note('Every function, called by every role');
 {
 	my @reader = qw(get_global_health_problems get_global_health_summary get_health_trend get_org_health_status
 	  integration_health_can_read integration_health_org_ids integration_health_trend_start
-	  integration_health_uncounted);
+	  integration_health_uncounted integration_sync_key integration_sync_periods integration_sync_last_period
+	  integration_sync_next_period integration_sync_is_late get_sync_drift get_missed_syncs get_cold_starts
+	  get_global_sync_summary);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
-	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs);
+	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
+	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
+	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
+	  dispatch_sync_warm_ups);
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
-		anon => {}, mallory => { integration_health_status_trigger => 1, integration_types_trigger => 1 });
+		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status types monitors sync_schedules) });
 	my @functions = rows($node, $db, <<'SQL');
 SELECT p.oid::regproc, p.oid, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n)
          FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, n)), p.pronargdefaults
@@ -338,7 +515,7 @@ SELECT p.oid::regproc, p.oid, (SELECT string_agg('NULL::' || format_type(t, NULL
   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'integration_health'
  WHERE NOT 'internal'::regtype = ANY (p.proargtypes) ORDER BY 1
 SQL
-	cmp_ok(scalar @functions, '>=', 17, 'the extension has functions');
+	cmp_ok(scalar @functions, '>=', 40, 'the extension has functions');
 	for my $role (sort keys %may)
 	{
 		my (@wrong, @unclean);
@@ -357,7 +534,7 @@ SQL
 for my $role (qw(anon authenticated mallory))
 {
 	my @done = grep { (attempt('SELECT 1', $_, $role))[0] ne '42501' } map {
-		("INSERT INTO $_ SELECT * FROM $_", "INSERT INTO $_ DEFAULT VALUES", "UPDATE $_ SET integration_type = integration_type",
+		("INSERT INTO $_ (integration_type) SELECT integration_type FROM $_", "INSERT INTO $_ DEFAULT VALUES", "UPDATE $_ SET integration_type = integration_type",
 			"DELETE FROM $_", "TRUNCATE $_", "LOCK TABLE $_", "CREATE TRIGGER x BEFORE INSERT ON $_ FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()")
 	} TABLES;
 	is("@done", '', "$role writes to no table");
@@ -372,6 +549,11 @@ for my $role (qw(anon authenticated mallory))
 		'DELETE FROM integration_health_counts', 'INSERT INTO integration_health_counts SELECT * FROM integration_health_counts',
 		(map { "UPDATE integration_health_status SET $_ = $_" } qw(status_since last_healthy_at consecutive_failures check_no recorded_at)),
 		'INSERT INTO integration_health_status SELECT * FROM integration_health_status',
+		'INSERT INTO integration_sync_runs (integration_type) SELECT integration_type FROM integration_sync_runs', 'UPDATE integration_sync_runs SET attempt = attempt', 'DELETE FROM integration_sync_runs',
+		(map { "TRUNCATE $_" } qw(integration_types integration_monitors integration_sync_schedules integration_sync_runs)),
+		(map { ("UPDATE integration_monitors SET $_ = $_", "INSERT INTO integration_monitors (org_id, integration_type, $_) VALUES ('$nobody', 'xledger', now())") } qw(due_at claimed_at)),
+		(map { ("UPDATE integration_sync_schedules SET $_ = $_", "INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, $_) VALUES ('$nobody', 'xledger', '1 day', now(), now())") }
+			  qw(planned_since due_at warm_up_for pruned_until)),
 		q{SELECT grant_integration_health('anon', 'anon')});
 	is("@done", '', 'service_role writes to no table, and no column, that the extension keeps');
 }
@@ -408,6 +590,14 @@ note('Texts that could tell one org of another');
 			"INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('ORG', 'xledger', 'healthy') ON CONFLICT DO NOTHING",
 			"INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('ORG', 'nonesuch', 'healthy')",
 			"UPDATE integration_health_status SET status = 'unknown' WHERE org_id = 'ORG'",
+			(map { ("SELECT * FROM $_ WHERE org_id = 'ORG'", "DELETE FROM $_ WHERE org_id = 'ORG'", "UPDATE $_ SET enabled = false WHERE org_id = 'ORG'", "UPDATE $_ SET org_id = 'ORG'") } 'integration_monitors', 'integration_sync_schedules'),
+			"SELECT * FROM integration_sync_runs WHERE org_id = 'ORG'",
+			(map { ("INSERT INTO integration_monitors (org_id, integration_type) VALUES ('ORG', '$_')", "INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor) VALUES ('ORG', '$_', '1 day', now())") } 'xledger', 'quiet', 'nonesuch'),
+			"INSERT INTO integration_monitors (org_id, integration_type) VALUES ('ORG', 'xledger') ON CONFLICT DO NOTHING",
+			"SELECT * FROM set_monitor('ORG', 'xledger')", "SELECT * FROM set_sync_schedule('ORG', 'quiet', '1 day', now())",
+			"SELECT * FROM get_sync_drift('ORG', 720)", "SELECT * FROM get_missed_syncs('ORG', 720)", "SELECT * FROM get_cold_starts('ORG', 720)",
+			# A writer works for all organisations: it is asked for nothing but its right.
+			($role eq 'authenticated' ? ("SELECT * FROM claim_sync_run('ORG', 'quiet', now())", "SELECT * FROM finish_sync_run('ORG', 'quiet', now(), 1, 'failed')") : ()),
 			"UPDATE integration_health_status SET org_id = 'ORG'", "DELETE FROM integration_health_status WHERE org_id = 'ORG'",
 			"SELECT record_health_checks('[{\"org_id\": \"ORG\", \"integration_type\": \"xledger\", \"status\": \"healthy\"}]')")
 		{
@@ -416,8 +606,9 @@ note('Texts that could tell one org of another');
 		}
 	}
 	my $err = error_of($node, $db, "CREATE FUNCTION pg_temp.leak(text) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS \$\$ BEGIN RAISE NOTICE 'saw %', \$1; RETURN true; END \$\$;
-		$claims; SET ROLE authenticated; SELECT * FROM integration_health_status WHERE pg_temp.leak(org_id::text); SELECT * FROM integration_health_history WHERE pg_temp.leak(org_id::text)");
-	like($err, qr/saw \Q$own/, 'a leaky function sees the own org');
+		$claims; SET ROLE authenticated; SELECT * FROM integration_health_status WHERE pg_temp.leak(org_id::text); SELECT * FROM integration_health_history WHERE pg_temp.leak(org_id::text);
+		SELECT * FROM integration_monitors WHERE pg_temp.leak('monitor of ' || org_id::text); SELECT * FROM integration_sync_schedules WHERE pg_temp.leak('schedule of ' || org_id::text); SELECT * FROM integration_sync_runs WHERE pg_temp.leak('run of ' || org_id::text)");
+	like($err, qr/saw \Q$own\E.*saw monitor of \Q$own\E.*saw schedule of \Q$own/s, 'a leaky function sees the own org');
 	unlike($err, qr/\Q$foreign/, 'and no other');
 }
 
