@@ -1,0 +1,36 @@
+// main.mjs: a worker whose syncs are a POST to SYNC_URL each. Looks for what is due every 15 seconds,
+// until SIGTERM or SIGINT; a sync that runs is finished first. Needs SUPABASE_URL and
+// SUPABASE_SERVICE_ROLE_KEY, too; SUPABASE_DB_SCHEMA where the extension is not in public.
+import { setTimeout as wait } from 'node:timers/promises';
+import { createClient } from '@supabase/supabase-js';
+import { createWorker } from './worker.mjs';
+
+const { SYNC_URL, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SUPABASE_DB_SCHEMA } = process.env;
+if (!SYNC_URL || !SUPABASE_URL || !SUPABASE_SERVICE_ROLE_KEY) {
+  console.error('sync-worker: SYNC_URL, SUPABASE_URL or SUPABASE_SERVICE_ROLE_KEY is not set');
+  process.exit(1);
+}
+const supabase = createClient(SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, {
+  auth: { persistSession: false }, db: { schema: SUPABASE_DB_SCHEMA ?? 'public' },
+});
+
+// Your own work goes here. The external system knows a repeated request by its key.
+async function sync({ org_id, integration_type, scheduled_for, idempotency_key }, signal) {
+  const response = await fetch(SYNC_URL, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotency_key },
+    body: JSON.stringify({ org_id, integration_type, scheduled_for }),
+    signal,
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+}
+
+const ending = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => ending.abort());
+
+const worker = createWorker({ supabase, sync });
+while (!ending.signal.aborted) {
+  await worker.run().catch((error) => console.error(`sync-worker: ${error.message}`));
+  await wait(15_000, undefined, { signal: ending.signal }).catch(() => {});
+}

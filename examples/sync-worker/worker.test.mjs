@@ -1,0 +1,155 @@
+// The worker, on a real PostgREST with the extension, before an external system that counts: each period
+// is done once, whoever else is at it.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { close, listen } from '../../test/rest/servers.mjs';
+import { startStack, until } from '../../test/rest/stack.mjs';
+import { service } from '../../test/rest/tokens.mjs';
+import { createWorker } from './worker.mjs';
+
+describe('sync worker', () => {
+  let stack;
+  let supabase;
+  let lines;
+
+  before(async () => {
+    stack = await startStack({ database: 'sync_worker' });
+    supabase = stack.client(service);
+  });
+  after(() => stack?.stop());
+  beforeEach(async () => {
+    lines = [];
+    stack.gateway.pass = stack.gateway.forward;
+    await stack.sql('DELETE FROM integration_sync_schedules');
+  });
+
+  // n hourly schedules, whose first period has just come.
+  async function schedule(n) {
+    const anchor = new Date(Date.now() + 100).toISOString();
+    const rows = Array.from({ length: n }, () => ({ org_id: randomUUID(), integration_type: 'xledger', every: '1 hour', anchor }));
+    assert.equal((await supabase.from('integration_sync_schedules').insert(rows)).error, null);
+    await until('the periods', async () => (await supabase.rpc('get_due_syncs')).data.length === n);
+    return rows;
+  }
+  const start = (sync, changed) => createWorker({ supabase, sync, log: (line) => lines.push(line), retry_ms: 20, ...changed });
+  const runs = async () => (await supabase.from('integration_sync_runs').select().in('org_id', (await supabase.from('integration_sync_schedules').select('org_id')).data.map((row) => row.org_id))).data;
+
+  test('what is due is done once, by whichever worker has it', async () => {
+    await schedule(12);
+    const done = [[], [], []];
+    await Promise.all(done.map((mine) => start(async (run) => {
+      mine.push(run.idempotency_key);
+      await wait(10);
+    }).run()));
+    assert.equal(done.flat().length, 12);
+    assert.equal(new Set(done.flat()).size, 12);
+    assert.ok(done.filter((mine) => mine.length > 0).length > 1, 'they shared the work');
+    const rows = await runs();
+    assert.deepEqual(rows.map(({ outcome, attempt }) => [outcome, attempt]), Array(12).fill(['succeeded', 1]));
+    assert.equal(lines.filter((line) => /^sync \S+ attempt=1 succeeded$/.test(line)).length, 12);
+    await start(() => assert.fail('nothing is due any more')).run();
+    assert.equal(lines.length, 12);
+  });
+
+  test('what fails is tried again with the same key, so often and no more', async () => {
+    await schedule(1);
+    const keys = [];
+    const worker = start(async (run) => {
+      keys.push(run.idempotency_key);
+      throw new Error(`HTTP 500 \0\ud800${'x'.repeat(3000)}`);
+    }, { max_attempts: 3 });
+    for (let round = 1; round <= 5; round++) await worker.run();
+    assert.equal(keys.length, 3);
+    assert.equal(new Set(keys).size, 1);
+    const [run] = await runs();
+    assert.deepEqual([run.outcome, run.attempt, run.cold_start], ['failed', 3, false]);
+    assert.match(run.error, /^HTTP 500 {3}x+$/);
+  });
+
+  test('one that fails does not keep the others from being done', async () => {
+    const [first] = await schedule(3);
+    await start((run) => {
+      if (run.org_id === first.org_id) throw new Error('no');
+    }).run();
+    assert.deepEqual((await runs()).map(({ outcome }) => outcome).sort(), ['failed', 'succeeded', 'succeeded']);
+  });
+
+  test('the first round of a process is a cold start, the next is none', async () => {
+    const worker = start(() => {});
+    for (const cold of [true, false]) {
+      await stack.sql('DELETE FROM integration_sync_schedules');
+      await schedule(1);
+      await worker.run();
+      assert.deepEqual((await runs()).map(({ cold_start }) => cold_start), [cold]);
+    }
+  });
+
+  test('a sync is told to stop before its lease ends', async () => {
+    await schedule(1);
+    await start((run, signal) => new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('told to stop')));
+    }), { lease: '1 second' }).run();
+    const [run] = await runs();
+    assert.deepEqual([run.outcome, run.error], ['failed', 'told to stop']);
+    assert.ok(Date.parse(run.finished_at) - Date.parse(run.started_at) < 1000);
+  });
+
+  test('who was given up drops its result; the period is the other worker\'s', async () => {
+    await schedule(1);
+    let release;
+    const slow = start(() => new Promise((resolve) => { release = resolve; }), { lease: '1 second' }).run();
+    await until('the claim', () => release);
+    await wait(1100);
+    await start(() => {}).run();
+    release();
+    await slow;
+    assert.match(lines[0], /attempt=2 succeeded$/);
+    assert.match(lines[1], /finish_sync_run: 55000 attempt 1 of this sync run is not the current one/);
+    assert.deepEqual((await runs()).map(({ outcome, attempt }) => [outcome, attempt]), [['succeeded', 2]]);
+  });
+
+  test('the end of a sync is sent again when its answer is lost', async () => {
+    await schedule(1);
+    let reports = 0;
+    stack.gateway.pass = async (request, response) => {
+      if (!request.url.endsWith('/finish_sync_run') || ++reports > 2) return stack.gateway.forward(request, response);
+      const answer = await stack.gateway.deliver(request, await buffer(request));
+      answer.resume();
+      return response.destroy();
+    };
+    await start(() => {}).run();
+    assert.equal(reports, 3);
+    assert.match(lines[0], /attempt=1 succeeded$/);
+  });
+
+  test('the Node entry: POSTs with the key as a header, reports an answer that is no success, ends on SIGTERM', async () => {
+    const requests = [];
+    const site = http.createServer((request, response) => {
+      requests.push(request.headers['idempotency-key']);
+      response.writeHead(503).end();
+    });
+    const env = {
+      PATH: process.env.PATH, SUPABASE_URL: stack.url, SUPABASE_SERVICE_ROLE_KEY: stack.token(service), SYNC_URL: `http://127.0.0.1:${await listen(site)}/`,
+    };
+    const [{ org_id }] = await schedule(1);
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, fileURLToPath(new URL('main.mjs', import.meta.url))], { env });
+    child.stdout.on('data', (data) => lines.push(String(data)));
+    try {
+      await until('the sync', () => lines.length > 0);
+      assert.match(lines[0], /attempt=1 failed HTTP 503\n$/);
+      assert.deepEqual(requests.map((key) => key.split(':')[0]), [org_id]);
+      child.kill('SIGTERM');
+      assert.deepEqual(await once(child, 'close'), [0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      await close(site);
+    }
+  });
+});
