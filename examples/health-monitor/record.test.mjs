@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { after, before, beforeEach, describe, test } from 'node:test';
@@ -169,8 +170,7 @@ describe('health monitor', () => {
       await psql('postgres', `ALTER DATABASE monitor ALLOW_CONNECTIONS false;
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'monitor'`);
       await gateway.forward(request, response);
-      back = until('another recording', async () => recordings > 1)
-        .finally(() => psql('postgres', 'ALTER DATABASE monitor ALLOW_CONNECTIONS true'));
+      back = wait(1000).then(() => psql('postgres', 'ALTER DATABASE monitor ALLOW_CONNECTIONS true'));
     });
     const { org_id, outcome } = await runOnce({ record_backoff_ms: 100, record_attempts: 10, settle_ms: 1500 });
     await back;
