@@ -6,6 +6,9 @@ SELECT 'types ' || t::text FROM ih.integration_types t ORDER BY 1;
 SELECT 'status ' || t::text FROM ih.integration_health_status t ORDER BY 1;
 SELECT 'history ' || t::text FROM ih.integration_health_history t ORDER BY 1;
 SELECT 'counts ' || t::text FROM ih.integration_health_counts t ORDER BY 1;
+SELECT 'monitor ' || t::text FROM ih.integration_monitors t ORDER BY 1;
+SELECT 'schedule ' || t::text FROM ih.integration_sync_schedules t ORDER BY 1;
+SELECT 'run ' || t::text FROM ih.integration_sync_runs t ORDER BY 1;
 SELECT format('job %s %s %s %s %s %s', jobid, jobname, schedule, command, username, active) FROM cron.job ORDER BY 1;
 SELECT format('extension %s %s', extname, extversion) FROM pg_extension WHERE extname = 'integration_health';
 SELECT format('rights %s %s', oid::regclass, (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(relacl) a))
