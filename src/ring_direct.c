@@ -285,6 +285,7 @@ static bool
 FindBeside(Relation rel, ItemPointer place)
 {
 	ItemPointerData next;
+	BlockNumber		nblocks;
 
 	if (neighbour.transaction != GetTopTransactionId())
 	{
@@ -296,13 +297,14 @@ FindBeside(Relation rel, ItemPointer place)
 		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		return false;
 
+	/* The transaction may have truncated the table since. */
+	nblocks = RelationGetNumberOfBlocks(rel);
 	ItemPointerSet(&next, ItemPointerGetBlockNumber(&neighbour.root),
 				   ItemPointerGetOffsetNumber(&neighbour.root) + 1);
-	if (!FetchAt(rel, next, place))
+	if (ItemPointerGetBlockNumber(&next) >= nblocks || !FetchAt(rel, next, place))
 	{
 		ItemPointerSet(&next, ItemPointerGetBlockNumber(&next) + 1, FirstOffsetNumber);
-		if (ItemPointerGetBlockNumber(&next) >= RelationGetNumberOfBlocks(rel) ||
-			!FetchAt(rel, next, place))
+		if (ItemPointerGetBlockNumber(&next) >= nblocks || !FetchAt(rel, next, place))
 		{
 			neighbour.misses++;
 			return false;

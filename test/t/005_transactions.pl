@@ -101,6 +101,20 @@ SQL
 	invariants_hold($node, $db, 'subtransactions leave the invariants true');
 }
 
+note('A truncation between two checks of a transaction');
+{
+	new_database($node, 'truncated');
+	my $all = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
+		FROM generate_series(1, 50) o;";
+	$node->safe_psql('truncated', as_role('service_role') . $all x 97);
+	for my $then ('', 'SAVEPOINT s;' . $all . 'ROLLBACK TO s;', $all . 'TRUNCATE integration_health_status;')
+	{
+		is(sqlstate($node, 'truncated', 'BEGIN;' . $all . 'TRUNCATE integration_health_status;' . $then . $all x 3 . 'COMMIT;'), '00000', 'the place of the last check is no place any more');
+		invariants_hold($node, 'truncated', 'and the invariants hold');
+		$node->safe_psql('truncated', as_role('service_role') . $all x 97);
+	}
+}
+
 note('Time-outs and cancels inside the trigger');
 {
 	$node->safe_psql($db, as_role('service_role') . record(20, 'xledger', 'healthy'));
