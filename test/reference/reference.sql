@@ -15,6 +15,7 @@ CREATE TABLE integration_types (
   monitoring_mode  integration_monitoring_mode NOT NULL DEFAULT 'active',
   passive_since    timestamptz,
   passive_reason   text,
+  passive_until    timestamptz,
   created_at       timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO integration_types (integration_type, display_name)
@@ -54,6 +55,32 @@ CREATE TABLE integration_health_counts (
   status           integration_health_state NOT NULL,
   delta            bigint NOT NULL
 );
+
+-- Types that a current check of the transaction found rate limited, with the time that it was asked to
+-- wait; they go passive when it commits.
+CREATE TABLE rate_limits (integration_type text, until timestamptz);
+
+CREATE FUNCTION switch_to_passive() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  wait timestamptz;
+BEGIN
+  SELECT max(r.until) INTO wait FROM rate_limits r WHERE r.integration_type = NEW.integration_type;
+  UPDATE integration_types t
+     SET monitoring_mode = 'passive', passive_since = clock_timestamp(), passive_reason = 'HTTP 429',
+         passive_until = GREATEST(CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END, wait)
+   WHERE t.integration_type = NEW.integration_type AND t.monitoring_mode = 'active';
+  UPDATE integration_types t SET passive_until = GREATEST(t.passive_until, wait)
+   WHERE t.integration_type = NEW.integration_type;
+  DELETE FROM rate_limits r WHERE r.integration_type = NEW.integration_type;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER a AFTER INSERT ON rate_limits DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION switch_to_passive();
+
+CREATE FUNCTION note_rate_limit(s integration_health_status) RETURNS void LANGUAGE sql
+BEGIN ATOMIC
+  INSERT INTO rate_limits SELECT s.integration_type WHERE s.http_status = 429;
+END;
 
 -- Restored rows between their BEFORE and their AFTER trigger.
 CREATE TABLE restored (org_id uuid, integration_type text, recorded_at timestamptz);
@@ -96,6 +123,7 @@ BEGIN
      AND r.recorded_at = NEW.recorded_at;
   IF NOT FOUND THEN
     PERFORM copy_check(NEW, 1, NEW.checked_at);
+    PERFORM note_rate_limit(NEW);
   END IF;
   RETURN NULL;
 END $$;
@@ -125,6 +153,7 @@ BEGIN
   IF NEW.checked_at < OLD.checked_at THEN
     NEW := OLD;
   ELSE
+    PERFORM note_rate_limit(NEW);
     NEW.status_since := CASE WHEN NEW.status = OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
     NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
     NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN OLD.consecutive_failures + 1
@@ -196,6 +225,12 @@ BEGIN
       (entry ->> 'http_status')::integer, entry ->> 'error', (entry ->> 'checked_at')::timestamptz);
     recorded := recorded + 1;
   END LOOP;
+  UPDATE rate_limits r SET until = w.until
+    FROM (SELECT e ->> 'integration_type' AS integration_type, max(LEAST((e ->> 'checked_at')::timestamptz, now())
+                 + make_interval(secs => (e ->> 'retry_after')::float8)) AS until
+            FROM jsonb_array_elements(checks) AS a (e)
+           WHERE e ->> 'http_status' = '429' AND e ->> 'retry_after' IS NOT NULL GROUP BY 1) AS w
+   WHERE r.integration_type = w.integration_type AND COALESCE(r.until < w.until, true);
   RETURN recorded;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
   RAISE '%', SQLERRM USING ERRCODE = '22023';
@@ -229,6 +264,20 @@ BEGIN
 END $$;
 
 CREATE FUNCTION integration_health_compact() RETURNS bigint LANGUAGE sql RETURN 0;
+
+CREATE FUNCTION resume_active_monitoring(name text) RETURNS integration_types LANGUAGE plpgsql AS $$
+DECLARE
+  result integration_types;
+BEGIN
+  UPDATE integration_types t
+     SET monitoring_mode = 'active', passive_since = NULL, passive_reason = NULL,
+         passive_until = CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END
+   WHERE t.integration_type = name RETURNING t.* INTO result;
+  IF result IS NULL OR NOT FOUND THEN
+    RAISE 'no such type' USING ERRCODE = '22023';
+  END IF;
+  RETURN result;
+END $$;
 
 GRANT USAGE ON SCHEMA reference TO service_role;
 GRANT ALL ON ALL TABLES IN SCHEMA reference TO service_role;

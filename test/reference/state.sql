@@ -6,7 +6,8 @@ CREATE FUNCTION shown(t timestamptz) RETURNS text LANGUAGE sql STABLE
 
 CREATE FUNCTION state() RETURNS TABLE (line text) LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT concat_ws(' ', 'type', integration_type, display_name, check_interval, monitoring_mode)
+  SELECT concat_ws(' ', 'type', integration_type, display_name, check_interval, monitoring_mode,
+                   COALESCE(shown(passive_since), '-'), COALESCE(passive_reason, '-'), COALESCE(shown(passive_until), '-'))
     FROM integration_types
   UNION ALL
   SELECT concat_ws(' ', 'status', org_id, integration_type, status, COALESCE(latency_ms, -1),

@@ -45,7 +45,7 @@ sub values_list
 	my ($org, $type) = @_;
 	my $status = "'" . pick(@statuses) . "'";
 	my $latency = pick('NULL', int(rand(5000)));
-	my $http = pick('NULL', 200, 429, 503);
+	my $http = chance(0.03) ? 429 : pick('NULL', 200, 404, 503);
 	my $error = pick('NULL', "'timeout " . int(rand(100)) . "'");
 	if (chance(0.03))
 	{
@@ -157,6 +157,15 @@ my %operations = (
 		}
 		return "$text\\.";
 	},
+	# Some checks are rate limited, for a time that is counted from theirs, or from now() where that is later: theirs
+	# is in the past.
+	batch_limited => sub {
+		my $past = sub { return 'to_timestamp(' . ($start + 1800 - 3600 * (2 + int(rand(50)))) . ')' };
+		my $entries = join(",\n  ", map { '(' . join(', ', (values_list(@$_))[ 0 .. 5 ], $past->()) . ', ' . pick(429, 429, 503) . ', ' . pick('NULL', 7200 * (1 + int(rand(20)))) . ')' } some_pairs());
+		return "SELECT record_health_checks((SELECT jsonb_agg(to_jsonb(e) - 'n' || jsonb_build_object('http_status', n)) FROM (VALUES\n  "
+		  . "$entries) AS e ($columns, n, retry_after)));";
+	},
+	resume => sub { return "SELECT monitoring_mode, passive_since, passive_reason FROM resume_active_monitoring('" . pick(@types, 'nonesuch') . "');" },
 	delete => sub {
 		return "DELETE FROM integration_health_status WHERE org_id = '" . mortal_org()
 		  . "' AND integration_type = '" . type() . "';";
@@ -224,7 +233,7 @@ SQL
 my %weights = (
 	record => 12, upsert => 12, upsert_without_time => 2, upsert_where => 2, upsert_many => 8,
 	nothing => 4, nothing_many => 3, insert => 6, update => 8, update_without_time => 1, update_many => 3,
-	update_to_itself => 2, change_key => 1, merge => 8, batch => 8, copy => 4, delete => 2.5,
+	update_to_itself => 2, change_key => 1, merge => 8, batch => 8, batch_limited => 0.5, resume => 3, copy => 4, delete => 2.5,
 	delete_many => 0.4, half_restored => 0.5, cleanup => 0.4, stale => 0.5, compact => 1, truncate => 0.03,
 	touch_type => 0.5, restore => 3, restore_over => 1, restore_all => 0.3);
 my @wheel = map { ($_) x int(100 * $weights{$_}) } sort keys %weights;
