@@ -44,6 +44,7 @@ build() {
   local dir
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
+  rm -f "$dir"/src/*.{o,bc}
   say "building and installing into PostgreSQL $pg_major"
   make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"

@@ -6,6 +6,7 @@
 #include "integration_health.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -404,13 +405,14 @@ RequireCurrent(FinishVerdict verdict, int32 stored_attempt, int32 attempt, const
 }
 
 /*
- * RecordHealth records the end of a sync as a check, where the type is in passive mode.
+ * RecordHealth records the end of a sync as a check, where the type is in passive mode: made now(), as
+ * other checks of the same transaction are by default.
  */
 static void
-RecordHealth(Oid status, Datum *key, SyncOutcome outcome, Datum error, bool error_is_null,
-			 TimestampTz now)
+RecordHealth(Oid status, Datum *key, SyncOutcome outcome, Datum error, bool error_is_null)
 {
-	Datum values[5] = { key[0], key[1], (Datum) 0, error, TimestampTzGetDatum(now) };
+	Datum values[5] = { key[0], key[1], (Datum) 0, error,
+						TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()) };
 	char  nulls[6] = "     ";
 
 	values[2] = CStringGetTextDatum(outcome == SYNC_FAILED ? "unhealthy" : "healthy");
@@ -477,7 +479,7 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 			RunOwnerQuery(&move_on, ExtensionTable(schema, SCHEDULES_TABLE), values, NULL,
 						  false);
 		RecordHealth(ExtensionTable(schema, STATUS_TABLE), values, outcome, values[5],
-					 PG_ARGISNULL(5), now);
+					 PG_ARGISNULL(5));
 	}
 	if (RunOwnerQuery(&whole_run, runs, values, NULL, false) != 1)
 		RefuseIntrusion(&whole_run, RUNS_TABLE);
