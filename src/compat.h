@@ -82,6 +82,13 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 	ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, (which) == TU_Summarizing)
 #endif
 
+/* 16 renamed what tells in which subtransaction a relation got a new file. */
+#if PG_VERSION_NUM < 160000
+#define FirstNewFile(rel) ((rel)->rd_firstRelfilenodeSubid)
+#else
+#define FirstNewFile(rel) ((rel)->rd_firstRelfilelocatorSubid)
+#endif
+
 /* 18 counts index searches, and knows deferrable primary keys. */
 #if PG_VERSION_NUM < 180000
 #define BeginIndexScan(rel, index, snapshot, nkeys) \

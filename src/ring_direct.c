@@ -83,18 +83,19 @@ typedef struct RingTarget
 
 static RingTarget target;
 
-/* Misses in a row after which a transaction looks into the index at once. */
+/* Misses in a row after which a subtransaction looks into the index at once. */
 #define MAX_MISSES 4
 
 /*
- * Where the row lies that transaction overwrote last: what the index points to, which an update
+ * Where the row lies that a subtransaction overwrote last: what the index points to, which an update
  * leaves in its place.  It is a guess at what comes next, and no more.
  */
 static struct
 {
-	TransactionId	transaction;
-	ItemPointerData root;
-	int				misses;
+	TransactionId	 transaction;
+	SubTransactionId subid;
+	ItemPointerData	 root;
+	int				 misses;
 } neighbour;
 
 /*
@@ -277,34 +278,48 @@ FetchAt(Relation rel, ItemPointerData root, ItemPointer place)
 }
 
 /*
- * FindBeside looks for the row of the check right behind the one that this transaction overwrote
- * last: statements of many rows wrote them in one order, and so they lie.  It returns false where it
- * is not there, and gives up for the transaction after a few misses in a row.
+ * HasNeighbour tells whether neighbour.root can be looked at.  It is forgotten with the subtransaction
+ * that set it, whose lock keeps others from truncating the table, and where the transaction itself has
+ * given the table a new file: it would be no place in that.
+ */
+static bool
+HasNeighbour(Relation rel)
+{
+	TransactionId	 transaction = GetTopTransactionId();
+	SubTransactionId subid = GetCurrentSubTransactionId();
+
+	if (neighbour.transaction != transaction || neighbour.subid != subid)
+	{
+		neighbour.transaction = transaction;
+		neighbour.subid = subid;
+		neighbour.misses = 0;
+		ItemPointerSetInvalid(&neighbour.root);
+	}
+	return ItemPointerIsValid(&neighbour.root) && neighbour.misses < MAX_MISSES &&
+		   rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		   rel->rd_createSubid == InvalidSubTransactionId &&
+		   FirstNewFile(rel) == InvalidSubTransactionId;
+}
+
+/*
+ * FindBeside looks for the row of the check right behind the one that was overwritten last: statements
+ * of many rows wrote them in one order, and so they lie.  It returns false where it is not there, and
+ * gives up after a few misses in a row.
  */
 static bool
 FindBeside(Relation rel, ItemPointer place)
 {
 	ItemPointerData next;
-	BlockNumber		nblocks;
 
-	if (neighbour.transaction != GetTopTransactionId())
-	{
-		neighbour.transaction = GetTopTransactionId();
-		neighbour.misses = 0;
-		ItemPointerSetInvalid(&neighbour.root);
-	}
-	if (!ItemPointerIsValid(&neighbour.root) || neighbour.misses >= MAX_MISSES ||
-		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (!HasNeighbour(rel))
 		return false;
-
-	/* The transaction may have truncated the table since. */
-	nblocks = RelationGetNumberOfBlocks(rel);
 	ItemPointerSet(&next, ItemPointerGetBlockNumber(&neighbour.root),
 				   ItemPointerGetOffsetNumber(&neighbour.root) + 1);
-	if (ItemPointerGetBlockNumber(&next) >= nblocks || !FetchAt(rel, next, place))
+	if (!FetchAt(rel, next, place))
 	{
 		ItemPointerSet(&next, ItemPointerGetBlockNumber(&next) + 1, FirstOffsetNumber);
-		if (ItemPointerGetBlockNumber(&next) >= nblocks || !FetchAt(rel, next, place))
+		if (ItemPointerGetBlockNumber(&next) >= RelationGetNumberOfBlocks(rel) ||
+			!FetchAt(rel, next, place))
 		{
 			neighbour.misses++;
 			return false;

@@ -104,15 +104,37 @@ SQL
 note('A truncation between two checks of a transaction');
 {
 	new_database($node, 'truncated');
-	my $all = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
+	my $batch = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
 		FROM generate_series(1, 50) o;";
-	$node->safe_psql('truncated', as_role('service_role') . $all x 97);
-	for my $then ('', 'SAVEPOINT s;' . $all . 'ROLLBACK TO s;', $all . 'TRUNCATE integration_health_status;')
+	my $upsert = "INSERT INTO integration_health_status (org_id, integration_type, status) SELECT lpad(o::text, 32, '0')::uuid, 'xledger', 'healthy' FROM generate_series(1, 50) o
+		ON CONFLICT (org_id, integration_type) DO UPDATE SET status = EXCLUDED.status;";
+	$node->safe_psql('truncated', as_role('service_role') . $batch x 97);
+	for my $all ($batch, $upsert)
 	{
-		is(sqlstate($node, 'truncated', 'BEGIN;' . $all . 'TRUNCATE integration_health_status;' . $then . $all x 3 . 'COMMIT;'), '00000', 'the place of the last check is no place any more');
-		invariants_hold($node, 'truncated', 'and the invariants hold');
-		$node->safe_psql('truncated', as_role('service_role') . $all x 97);
+		for my $then ('', "SAVEPOINT s; $all ROLLBACK TO s;", "$all TRUNCATE integration_health_status;",
+			"SAVEPOINT s; TRUNCATE integration_health_status; $all ROLLBACK TO s;")
+		{
+			is(sqlstate($node, 'truncated', "BEGIN; $all TRUNCATE integration_health_status; $then" . $all x 3 . 'COMMIT;'), '00000', 'the place of the last check is no place any more');
+			invariants_hold($node, 'truncated', 'and the invariants hold');
+			$node->safe_psql('truncated', as_role('service_role') . $batch x 97);
+		}
 	}
+}
+
+note('A truncation by another session between two checks of a transaction');
+{
+	my $few = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
+		FROM generate_series(1, 50) o;";
+	my $session = $node->background_psql('truncated', on_error_stop => 1);
+	$session->query_safe('BEGIN; SET LOCAL ROLE service_role; SAVEPOINT s;');
+	$session->query_safe($few);
+	$session->query_safe('ROLLBACK TO s');
+	$node->safe_psql('truncated', 'TRUNCATE integration_health_history');
+	$session->query_safe("$few COMMIT;");
+	is(value($node, 'truncated', 'SELECT count(*) FROM integration_health_history'), 50, 'the place of a check that was rolled back is no place any more');
+	$session->quit;
+	$node->safe_psql('truncated', 'TRUNCATE integration_health_status; ' . $few x 3);
+	invariants_hold($node, 'truncated', 'and the invariants hold again');
 }
 
 note('Time-outs and cancels inside the trigger');
