@@ -1,7 +1,7 @@
 // monitor.mjs: probes the external systems of many organisations over HTTP and records what it saw
 // in integration_health. No framework and no import but ./work.mjs and ./record.mjs: it runs as it is
 // in Node 18 and later, Deno and Supabase Edge Functions. The caller brings the supabase-js client.
-import { recordOnce } from './record.mjs';
+import { recordOnce, within } from './record.mjs';
 import { dueBatches, pairOf, registerTargets } from './work.mjs';
 
 // What the database takes as retry_after.
@@ -95,12 +95,12 @@ export async function probe(target, settings, fetch = globalThis.fetch) {
   const start = performance.now();
   const elapsed = () => Math.round(performance.now() - start);
   try {
-    const response = await fetch(target.url, {
+    const response = await within(settings.timeout_ms, (signal) => fetch(target.url, {
       method: target.method ?? 'HEAD',
       headers: target.headers,
       redirect: 'manual',      // one request a probe; a redirect is an answer
-      signal: AbortSignal.timeout(settings.timeout_ms),
-    });
+      signal,
+    }));
     const latency_ms = elapsed();
     // The status is all that is wanted. A body that fails on its way is no matter.
     await response.body?.cancel().catch(() => {});

@@ -27,8 +27,7 @@ export async function recordOnce(supabase, checks, settings) {
   for (let attempt = 1; attempt <= settings.record_attempts; attempt++) {
     if (attempt > 1) await wait(backoff(settings, attempt));
     const sent = Date.now();
-    const answer = await supabase.rpc('record_health_checks', { checks })
-      .abortSignal(AbortSignal.timeout(settings.record_timeout_ms));
+    const answer = await answerOf(supabase.rpc('record_health_checks', { checks }), settings.record_timeout_ms);
     if (!answer.error) return give(answer.data, attempt);
     error = describe(answer);
     if (isRefused(answer.status)) return give(0, attempt, error);
@@ -55,9 +54,11 @@ async function lookFor(supabase, check, until, settings) {
   let unreadable = 0;
   for (let look = 2; ; look++) {
     const timeIsUp = Date.now() >= until;
-    const answer = await supabase.from('integration_health_history').select('check_no')
-      .match({ org_id: check.org_id, integration_type: check.integration_type, checked_at: check.checked_at }).limit(1)
-      .abortSignal(AbortSignal.timeout(settings.record_timeout_ms));
+    const answer = await answerOf(
+      supabase.from('integration_health_history').select('check_no')
+        .match({ org_id: check.org_id, integration_type: check.integration_type, checked_at: check.checked_at }).limit(1),
+      settings.record_timeout_ms,
+    );
     if (answer.data?.length > 0) return true;
     if (timeIsUp && !answer.error) return false;
     if (timeIsUp && ++unreadable >= settings.record_attempts) return undefined;
@@ -70,6 +71,29 @@ async function lookFor(supabase, check, until, settings) {
 function backoff({ record_backoff_ms }, attempt) {
   return Math.min(record_backoff_ms * 2 ** (attempt - 2), 60_000) * (0.75 + Math.random() / 2);
 }
+
+// within(ms, work): what work(signal) comes to, or a TimeoutError when the time is up. A signal alone
+// will not do: fetch in Debian's Node 18 may lose it, and waits for five minutes then.
+export async function within(ms, work) {
+  const controller = new AbortController();
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => {
+      const error = new DOMException(`no answer within ${ms} ms`, 'TimeoutError');
+      reject(error);
+      controller.abort(error);
+    }, ms);
+  });
+  try {
+    return await Promise.race([work(controller.signal), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// answerOf(request, ms): the answer to a request of supabase-js; an error like its own when it is late.
+export const answerOf = (request, ms) => within(ms, (signal) => request.abortSignal(signal))
+  .catch((error) => ({ data: null, status: 0, error: { code: '', message: String(error) } }));
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 

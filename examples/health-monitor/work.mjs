@@ -1,7 +1,7 @@
 // work.mjs: asks the database which pairs are to be probed now. It hands out each pair to one monitor,
 // no more often than the check_interval of its type allows: so any number of monitors may run side by
 // side, and failing pairs, rate limits and what an admin switched off are no concern of theirs.
-import { describe } from './record.mjs';
+import { answerOf, describe } from './record.mjs';
 
 // As the database writes them: a uuid in lower case.
 export const pairOf = ({ org_id, integration_type }) => `${org_id.toLowerCase()} ${integration_type}`;
@@ -9,7 +9,7 @@ export const pairOf = ({ org_id, integration_type }) => `${org_id.toLowerCase()}
 // ask(what, request, settings): the data of a request to Supabase; throws an Error when it failed. Not
 // sent again: whether a claim without an answer was made is not known, and the next run asks anyway.
 async function ask(what, request, { record_timeout_ms }) {
-  const answer = await request.abortSignal(AbortSignal.timeout(record_timeout_ms));
+  const answer = await answerOf(request, record_timeout_ms);
   if (answer.error) throw new Error(`${what} failed: ${describe(answer)}`);
   return answer.data;
 }

@@ -56,18 +56,26 @@ export function startListener({ connection, origins, authorization, log = consol
     log(event?.event === 'warm_up' ? `${line}: ${await warmUp(event)}` : line);
   }
 
+  // late(): fails when a worker has had its time.
+  async function late() {
+    await wait(settings.timeout_ms, undefined, { ref: false });
+    throw new Error(`timeout: no answer within ${settings.timeout_ms} ms`);
+  }
+
   // warmUp(event): POSTs what pg_net would, once; returns what became of it.
   async function warmUp({ url, ...body }) {
     const start = performance.now();
     try {
       if (!origins.includes(new URL(url).origin)) return 'not called: its origin is not among those allowed';
-      const response = await fetch(url, {
+      const request = fetch(url, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', ...(authorization && { Authorization: authorization }) },
         body: JSON.stringify(body),
         redirect: 'manual',      // it could lead anywhere
         signal: AbortSignal.timeout(settings.timeout_ms),
       });
+      // fetch in Debian's Node 18 may lose the signal, and waits for five minutes then.
+      const response = await Promise.race([request, late()]);
       await response.body?.cancel().catch(() => {});
       return `HTTP ${response.status} after ${Math.round(performance.now() - start)} ms`;
     } catch (error) {
