@@ -60,23 +60,6 @@ AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 }
 
 /*
- * Fold makes one row of the changes of each type and status, and returns how many rows went.
- */
-static int64
-Fold(Oid counts)
-{
-	bool  isnull;
-	int64 folded;
-
-	SPI_connect();
-	RunOwnerQuery(&fold, counts, NULL, NULL, false);
-	folded =
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	return folded;
-}
-
-/*
  * MaybeFold folds after one change in about a thousand, so that the table stays small where no job
  * ever runs.  Once a transaction at the most: rows that a transaction has deleted itself still cost
  * it a look.  Not where a row that another fold took would be a serialization failure.
@@ -90,7 +73,7 @@ MaybeFold(Oid counts)
 		last_transaction == GetCurrentTransactionStartTimestamp())
 		return;
 	last_transaction = GetCurrentTransactionStartTimestamp();
-	Fold(counts);
+	RunOwnerCount(&fold, counts, NULL);
 }
 
 /*
@@ -125,5 +108,6 @@ CountForgetAll(Oid schema)
 Datum
 ih_compact(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(Fold(ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE)));
+	PG_RETURN_INT64(
+		RunOwnerCount(&fold, ExtensionTable(SchemaOfFunction(fcinfo), COUNTS_TABLE), NULL));
 }

@@ -85,24 +85,6 @@ static OwnerQuery mark_stale = {
 };
 
 /*
- * DeleteOldRuns deletes at most max_rows sync runs and returns how many.
- */
-static int64
-DeleteOldRuns(Oid runs, Datum retention, int32 max_rows)
-{
-	Datum values[2] = { retention, Int32GetDatum(max_rows) };
-	bool  isnull;
-	int64 deleted;
-
-	SPI_connect();
-	RunOwnerQuery(&delete_old_runs, runs, values, NULL, false);
-	deleted =
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	return deleted;
-}
-
-/*
  * ih_cleanup is integration_health_cleanup(retention, max_rows).
  */
 Datum
@@ -124,8 +106,10 @@ ih_cleanup(PG_FUNCTION_ARGS)
 	values[1] = Int32GetDatum(max_rows);
 	deleted = RunOwnerCommand(&delete_old, ExtensionTable(schema, HISTORY_TABLE), values, NULL);
 	if (deleted < max_rows)
-		deleted += DeleteOldRuns(ExtensionTable(schema, RUNS_TABLE), values[0],
-								 (int32) (max_rows - deleted));
+	{
+		values[1] = Int32GetDatum((int32) (max_rows - deleted));
+		deleted += RunOwnerCount(&delete_old_runs, ExtensionTable(schema, RUNS_TABLE), values);
+	}
 	PG_RETURN_INT64(deleted);
 }
 

@@ -163,7 +163,7 @@ FirstDueOf(Oid schema, Datum org_id, Datum integration_type)
 		interval = SpanMicros(SpanOf(DatumGetIntervalP(value)));
 		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 		if (!isnull)
-			not_before = LeaseEnd(Min(DatumGetTimestampTz(value), now), interval);
+			not_before = TimeAfter(Min(DatumGetTimestampTz(value), now), interval);
 	}
 	SPI_finish();
 	due = FirstDue(now, interval, HashOfPair(org_id, integration_type));

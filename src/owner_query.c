@@ -167,6 +167,24 @@ RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls)
 }
 
 /*
+ * RunOwnerCount runs a query whose single row is a number, in a connection of its own, and returns
+ * that.
+ */
+int64
+RunOwnerCount(OwnerQuery *query, Oid relid, Datum *values)
+{
+	bool  isnull;
+	int64 count;
+
+	SPI_connect();
+	RunOwnerQuery(query, relid, values, NULL, false);
+	count =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return count;
+}
+
+/*
  * RefuseIntrusion raises 55000: something that a site has attached to a table kept a query from
  * doing its work.  The plan is dropped, for one that a rule has emptied names no table, and nothing
  * would ever invalidate it.

@@ -33,6 +33,7 @@ typedef struct OwnerQuery
 extern uint64 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls,
 							bool read_only);
 extern int64  RunOwnerCommand(OwnerQuery *query, Oid relid, Datum *values, const char *nulls);
+extern int64  RunOwnerCount(OwnerQuery *query, Oid relid, Datum *values);
 
 extern void TruncateAsOwner(OwnerQuery *truncate, Oid relid);
 

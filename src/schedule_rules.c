@@ -347,12 +347,12 @@ Drift(int64_t scheduled_for, int64_t started_at)
 }
 
 /*
- * LeaseEnd returns until when a run that is claimed now belongs to its claimer.
+ * TimeAfter returns the time that lies so long after another: when a lease ends, for one.
  */
 int64_t
-LeaseEnd(int64_t now, int64_t lease)
+TimeAfter(int64_t at, int64_t length)
 {
-	return Limited(Limited(now) + Limited(lease));
+	return Limited(Limited(at) + Limited(length));
 }
 
 /*

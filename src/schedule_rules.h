@@ -83,7 +83,7 @@ extern bool	   NextPeriod(const SyncPlan *plan, int64_t after, int64_t *at);
 extern int64_t NearestPeriod(const SyncPlan *plan, int64_t at);
 
 extern int64_t		 Drift(int64_t scheduled_for, int64_t started_at);
-extern int64_t		 LeaseEnd(int64_t now, int64_t lease);
+extern int64_t		 TimeAfter(int64_t at, int64_t length);
 extern bool			 MayClaim(SyncOutcome outcome, int64_t lease_until, int64_t now);
 extern FinishVerdict JudgeFinish(SyncOutcome stored, int32_t stored_attempt,
 								 SyncOutcome reported, int32_t reported_attempt);

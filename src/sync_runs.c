@@ -308,7 +308,7 @@ Claim(Oid runs, Datum *values, int64 lease)
 		TimestampTz now = GetCurrentTimestamp();
 
 		values[3] = TimestampTzGetDatum(now);
-		values[4] = TimestampTzGetDatum(LeaseEnd(now, lease));
+		values[4] = TimestampTzGetDatum(TimeAfter(now, lease));
 		if (RunOwnerQuery(&first_attempt, runs, values, NULL, false) == 1)
 			return true;
 
@@ -323,7 +323,7 @@ Claim(Oid runs, Datum *values, int64 lease)
 					  now))
 			return false;
 		values[3] = TimestampTzGetDatum(now);
-		values[4] = TimestampTzGetDatum(LeaseEnd(now, lease));
+		values[4] = TimestampTzGetDatum(TimeAfter(now, lease));
 		if (RunOwnerQuery(&next_attempt, runs, values, NULL, false) != 1)
 			RefuseIntrusion(&next_attempt, RUNS_TABLE);
 		return true;

@@ -172,7 +172,7 @@ ih_dispatch_warm_ups(PG_FUNCTION_ARGS)
 						errmsg("ahead must be between 1 second and 1 day"),
 						errhint("Leave the argument out for 1 minute.")));
 	values[0] = TimestampTzGetDatum(now);
-	values[1] = TimestampTzGetDatum(LeaseEnd(now, ahead));
+	values[1] = TimestampTzGetDatum(TimeAfter(now, ahead));
 
 	SPI_connect();
 	nrows = RunOwnerQuery(&take_due, schedules, values, NULL, false);

@@ -179,7 +179,7 @@ CheckLedger(Bytes *in)
 			HOLDS(attempt == reporter && stored != SYNC_RUNNING && stored != reported);
 			break;
 	}
-	HOLDS(LeaseEnd(now, lease) >= -FARTHEST_TIME && LeaseEnd(now, lease) <= FARTHEST_TIME);
+	HOLDS(TimeAfter(now, lease) >= -FARTHEST_TIME && TimeAfter(now, lease) <= FARTHEST_TIME);
 	HOLDS(SpanMicros(span) >= -FARTHEST_TIME && SpanMicros(span) <= FARTHEST_TIME);
 	if (now >= -FARTHEST_TIME && now <= FARTHEST_TIME && lease >= -FARTHEST_TIME &&
 		lease <= FARTHEST_TIME)

@@ -359,9 +359,9 @@ drift_and_leases_do_not_overflow(void **state)
 	assert_int_equal(Drift(HOUR, HOUR + 7), 7);
 	assert_int_equal(Drift(HOUR, HOUR - 7), -7);
 	assert_int_equal(Drift(INT64_MIN, INT64_MAX), 2 * FARTHEST_TIME);
-	assert_int_equal(LeaseEnd(HOUR, MINUTE), HOUR + MINUTE);
-	assert_int_equal(LeaseEnd(INT64_MAX, INT64_MAX), FARTHEST_TIME);
-	assert_int_equal(LeaseEnd(INT64_MIN, 0), -FARTHEST_TIME);
+	assert_int_equal(TimeAfter(HOUR, MINUTE), HOUR + MINUTE);
+	assert_int_equal(TimeAfter(INT64_MAX, INT64_MAX), FARTHEST_TIME);
+	assert_int_equal(TimeAfter(INT64_MIN, 0), -FARTHEST_TIME);
 }
 
 static void
