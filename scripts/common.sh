@@ -56,7 +56,8 @@ as_postgres() {
 }
 
 # start_cluster DIR [SETTING=VALUE...]: a throw-away server with its socket in DIR, superuser
-# postgres (or $PG_SUPERUSER), no password. stop_cluster DIR stops and removes it.
+# postgres (or $PG_SUPERUSER), no password; its clock shows the time $CLOCK, if set. stop_cluster DIR
+# stops and removes it.
 start_cluster() {
   local dir=$1 options="-k $1 -c listen_addresses= -c fsync=off" setting
   shift
@@ -66,7 +67,10 @@ start_cluster() {
   as_postgres initdb -D "$dir/data" -U "${PG_SUPERUSER:-postgres}" -A trust -E UTF8 \
     --locale=C.UTF-8 -N >"$dir.log" 2>&1 || { cat "$dir.log" >&2; die "initdb failed"; }
   mv "$dir.log" "$dir/initdb.log"
-  as_postgres pg_ctl -s -w -D "$dir/data" -l "$dir/log" -o "$options" start \
+  local clock=()
+  [ -z "${CLOCK:-}" ] || clock=(FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="+$(($(date -d "$CLOCK" +%s) - $(date +%s)))s"
+    LD_PRELOAD="$(dpkg -L libfaketime | grep '/libfaketime\.so')")
+  as_postgres env "${clock[@]}" pg_ctl -s -w -D "$dir/data" -l "$dir/log" -o "$options" start \
     || { cat "$dir/log" >&2; die "the server did not start"; }
 }
 stop_cluster() {

@@ -35,12 +35,13 @@ ALTER TABLE integration_monitors RENAME due_at TO due;
 SELECT t.error(format('SELECT set_monitor(%L, %L)', :'org_b', 'xledger'));
 ROLLBACK;
 -- a rule or trigger that keeps a run from the ledger is an error, not a lost run
-SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 day', date_trunc('day', now())));
+SELECT now() AS period \gset
+SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 day', :'period'));
 SET client_min_messages = error;
-SELECT claimed FROM claim_sync_run(:'org_a', 'xledger', date_trunc('day', now()));
+SELECT claimed FROM claim_sync_run(:'org_a', 'xledger', :'period');
 CREATE FUNCTION t.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER a BEFORE UPDATE ON integration_sync_runs FOR EACH ROW EXECUTE FUNCTION t.nothing();
-SELECT t.error(format($$SELECT finish_sync_run(%L, 'xledger', date_trunc('day', now()), 1, 'failed')$$, :'org_a'));
+SELECT t.error(format($$SELECT finish_sync_run(%L, 'xledger', %L, 1, 'failed')$$, :'org_a', :'period'));
 DROP TRIGGER a ON integration_sync_runs;
-SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', date_trunc('day', now()), 1, 'failed');
+SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', :'period', 1, 'failed');
 DROP FUNCTION t.nothing;
