@@ -6,7 +6,6 @@ SET ROLE service_role;
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'unhealthy');
 RESET ROLE;
-DROP FUNCTION t.violations;
 DROP EXTENSION integration_health;
 SELECT relname FROM pg_class WHERE relname LIKE 'integration\_%';
 SELECT proname FROM pg_proc WHERE prosrc LIKE 'ih\_%';
