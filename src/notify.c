@@ -6,7 +6,6 @@
  */
 #include "notify.h"
 
-#include "access/xact.h"
 #include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -133,8 +132,7 @@ IsTooMany(void)
 
 	if (list_length(events) < MAX_TRANSITIONS)
 		return false;
-	if (((Event *) llast(events))->json != NULL ||
-		((Event *) llast(events))->note.subid != GetCurrentSubTransactionId())
+	if (((Event *) llast(events))->json != NULL)
 		NoteEvent(NULL);
 	return true;
 }
