@@ -101,11 +101,12 @@ SQL
 	invariants_hold($node, $db, 'subtransactions leave the invariants true');
 }
 
+# Fifty checks, of a pair each.
+my $batch = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
+	FROM generate_series(1, 50) o;";
 note('A truncation between two checks of a transaction');
 {
 	new_database($node, 'truncated');
-	my $batch = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
-		FROM generate_series(1, 50) o;";
 	my $upsert = "INSERT INTO integration_health_status (org_id, integration_type, status) SELECT lpad(o::text, 32, '0')::uuid, 'xledger', 'healthy' FROM generate_series(1, 50) o
 		ON CONFLICT (org_id, integration_type) DO UPDATE SET status = EXCLUDED.status;";
 	$node->safe_psql('truncated', as_role('service_role') . $batch x 97);
@@ -123,17 +124,15 @@ note('A truncation between two checks of a transaction');
 
 note('A truncation by another session between two checks of a transaction');
 {
-	my $few = "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(o::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', 'healthy')))
-		FROM generate_series(1, 50) o;";
 	my $session = $node->background_psql('truncated', on_error_stop => 1);
 	$session->query_safe('BEGIN; SET LOCAL ROLE service_role; SAVEPOINT s;');
-	$session->query_safe($few);
+	$session->query_safe($batch);
 	$session->query_safe('ROLLBACK TO s');
 	$node->safe_psql('truncated', 'TRUNCATE integration_health_history');
-	$session->query_safe("$few COMMIT;");
+	$session->query_safe("$batch COMMIT;");
 	is(value($node, 'truncated', 'SELECT count(*) FROM integration_health_history'), 50, 'the place of a check that was rolled back is no place any more');
 	$session->quit;
-	$node->safe_psql('truncated', 'TRUNCATE integration_health_status; ' . $few x 3);
+	$node->safe_psql('truncated', 'TRUNCATE integration_health_status; ' . $batch x 3);
 	invariants_hold($node, 'truncated', 'and the invariants hold again');
 }
 
