@@ -7,7 +7,10 @@
 
 EXTENSION = integration_health
 MODULE_big = integration_health
-DATA = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control).sql
+# The script of the extension, put together from its parts in the order in which they need each other.
+SCRIPT = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(EXTENSION).control).sql
+PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health recording monitors syncs reports jobs dump rights)
+DATA_built = $(SCRIPT)
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 
@@ -24,6 +27,10 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+$(SCRIPT): $(PARTS)
+	for part in $^; do cat $$part || exit; echo; done >$@.part
+	mv $@.part $@
 
 # The pure rules are linked into the tests as they stand: they need no server, nor its headers.
 RULES = $(wildcard src/*_rules.c)

@@ -17,6 +17,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "own_triggers.h"
 #include "relations.h"
 
 static const char placeholder[] = "@schema@";
@@ -119,7 +120,8 @@ OwnerOf(Oid relid)
 
 /*
  * RunOwnerQuery runs a query as the owner of table relid and returns the number of rows processed.
- * The caller is connected to SPI and finds the result in SPI_tuptable.
+ * The caller is connected to SPI and finds the result in SPI_tuptable.  A query that is not
+ * read_only writes relid and no other table; 55000 as RequireOwnTriggers.
  */
 uint64
 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bool read_only)
@@ -127,6 +129,14 @@ RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bo
 	Oid save_userid;
 	int save_sec_context;
 	int result;
+
+	if (!read_only)
+	{
+		Relation rel = table_open(relid, RowExclusiveLock);
+
+		RequireOwnTriggers(rel);
+		table_close(rel, NoLock);
+	}
 
 	/*
 	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner

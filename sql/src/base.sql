@@ -1,0 +1,31 @@
+-- ---------------------------------------------------------------------------------------------
+-- Types, the schema of what is no API, and the check of an argument that several reports have
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TYPE @extschema@.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
+COMMENT ON TYPE @extschema@.integration_health_state IS
+  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could tell).';
+
+CREATE TYPE @extschema@.integration_monitoring_mode AS ENUM ('active', 'passive');
+COMMENT ON TYPE @extschema@.integration_monitoring_mode IS
+  'active: the monitor probes the external system; passive: it does not, only scheduled syncs tell.';
+
+CREATE TYPE @extschema@.integration_sync_outcome AS ENUM ('running', 'succeeded', 'failed');
+COMMENT ON TYPE @extschema@.integration_sync_outcome IS
+  'State of one run of a scheduled sync.';
+
+CREATE SCHEMA integration_health_private;
+COMMENT ON SCHEMA integration_health_private IS
+  'What extension integration_health keeps to itself. Nothing in it is for applications.';
+
+CREATE FUNCTION @extschema@.integration_health_trend_start(hours integer)
+RETURNS timestamptz
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_trend_start';
+COMMENT ON FUNCTION @extschema@.integration_health_trend_start(integer) IS
+  'The time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
+
+CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
+RETURNS void
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
+COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
+  'Locks the tables in ROW EXCLUSIVE mode. To be called before the extension writes them as their owner. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the owner of the table nor a superuser.';

@@ -1,0 +1,12 @@
+-- ---------------------------------------------------------------------------------------------
+-- Dump: the data of these tables is dumped with the database
+-- ---------------------------------------------------------------------------------------------
+
+-- One statement each: two in one SELECT fail with "tuple already updated by self".
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_types', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_status', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_history', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_counts', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_monitors', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_schedules', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_runs', '');

@@ -1,0 +1,139 @@
+-- ---------------------------------------------------------------------------------------------
+-- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
+-- the columns that most checks change stand together at the end: WAL holds the stretch from the first
+-- changed byte to the last. What a check may say is said by the constraints of the status table, once;
+-- late results are held against them, too. Names of triggers sort last, so that they see what a site's
+-- own BEFORE triggers made.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE @extschema@.integration_health_status (
+  org_id               uuid NOT NULL,
+  integration_type     text COLLATE pg_catalog."C" NOT NULL,
+  status               @extschema@.integration_health_state NOT NULL,
+  http_status          integer,
+  error                text,
+  status_since         timestamptz NOT NULL,
+  consecutive_failures integer NOT NULL,
+  latency_ms           integer,
+  checked_at           timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  last_healthy_at      timestamptz,
+  recorded_at          timestamptz NOT NULL,
+  check_no             bigint NOT NULL,
+  PRIMARY KEY (org_id, integration_type),
+  FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type),
+  CONSTRAINT latency_ms_is_not_negative CHECK (latency_ms >= 0),
+  CONSTRAINT http_status_is_between_100_and_599 CHECK (http_status >= 100 AND http_status <= 599),
+  CONSTRAINT error_is_at_most_2000_characters CHECK (pg_catalog.length(error) <= 2000),
+  CONSTRAINT checked_at_is_finite CHECK (pg_catalog.isfinite(checked_at)),
+  CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
+  CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE @extschema@.integration_health_status IS
+  'The latest status of each (org_id, integration_type). Writing a row records a check.';
+COMMENT ON COLUMN @extschema@.integration_health_status.org_id IS
+  'Organisation. Never changes.';
+COMMENT ON COLUMN @extschema@.integration_health_status.integration_type IS
+  'External system, a row of integration_types. Never changes.';
+COMMENT ON COLUMN @extschema@.integration_health_status.status IS 'Result of the check.';
+COMMENT ON COLUMN @extschema@.integration_health_status.latency_ms IS
+  'Response time in milliseconds, 0 or more; null when there was no response.';
+COMMENT ON COLUMN @extschema@.integration_health_status.http_status IS
+  'HTTP status code, 100 to 599; null when there was no HTTP response.';
+COMMENT ON COLUMN @extschema@.integration_health_status.error IS
+  'What went wrong, at most 2000 characters; null when nothing did.';
+COMMENT ON COLUMN @extschema@.integration_health_status.checked_at IS
+  'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
+COMMENT ON COLUMN @extschema@.integration_health_status.status_since IS
+  'checked_at of the first check of the present run of equal statuses. Kept by the trigger.';
+COMMENT ON COLUMN @extschema@.integration_health_status.last_healthy_at IS
+  'checked_at of the last healthy check; null when there was none. Kept by the trigger.';
+COMMENT ON COLUMN @extschema@.integration_health_status.consecutive_failures IS
+  'unhealthy adds one, healthy and degraded reset to 0, unknown leaves it. Kept by the trigger.';
+COMMENT ON COLUMN @extschema@.integration_health_status.check_no IS
+  'Running number of the recorded checks of the pair, from 1, without a gap. Kept by the trigger.';
+COMMENT ON COLUMN @extschema@.integration_health_status.recorded_at IS
+  'When the check was recorded. Kept by the trigger.';
+
+CREATE TABLE @extschema@.integration_health_history (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  slot             smallint NOT NULL,
+  status           @extschema@.integration_health_state NOT NULL,
+  http_status      integer,
+  error            text,
+  latency_ms       integer,
+  checked_at       timestamptz NOT NULL,
+  check_no         bigint NOT NULL,
+  PRIMARY KEY (org_id, integration_type, slot),
+  CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE @extschema@.integration_health_history IS
+  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of integration_health_status and by the cleanup alone.';
+COMMENT ON COLUMN @extschema@.integration_health_history.org_id IS 'Organisation.';
+COMMENT ON COLUMN @extschema@.integration_health_history.integration_type IS 'External system.';
+COMMENT ON COLUMN @extschema@.integration_health_history.slot IS
+  'Place in the ring, check_no modulo 96.';
+COMMENT ON COLUMN @extschema@.integration_health_history.check_no IS
+  'Running number of the check, as in integration_health_status when it was recorded.';
+COMMENT ON COLUMN @extschema@.integration_health_history.status IS 'Result of the check.';
+COMMENT ON COLUMN @extschema@.integration_health_history.latency_ms IS
+  'Response time in milliseconds; null when there was no response.';
+COMMENT ON COLUMN @extschema@.integration_health_history.http_status IS
+  'HTTP status code; null when there was no HTTP response.';
+COMMENT ON COLUMN @extschema@.integration_health_history.error IS 'What went wrong.';
+COMMENT ON COLUMN @extschema@.integration_health_history.checked_at IS 'When the check was made.';
+
+CREATE TABLE @extschema@.integration_health_counts (
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  status           @extschema@.integration_health_state NOT NULL,
+  delta            bigint NOT NULL
+);
+-- It has no key; where all tables are published, its folding must be, too.
+ALTER TABLE @extschema@.integration_health_counts REPLICA IDENTITY FULL;
+COMMENT ON TABLE @extschema@.integration_health_counts IS
+  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of integration_health_status.';
+COMMENT ON COLUMN @extschema@.integration_health_counts.integration_type IS 'External system.';
+COMMENT ON COLUMN @extschema@.integration_health_counts.status IS 'Status that is counted.';
+COMMENT ON COLUMN @extschema@.integration_health_counts.delta IS
+  'Pairs that came to this status, less those that left it.';
+
+CREATE FUNCTION @extschema@.integration_health_status_trigger()
+RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'ih_status_trigger';
+COMMENT ON FUNCTION @extschema@.integration_health_status_trigger() IS
+  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
+
+CREATE TRIGGER zz_integration_health_stamp
+  BEFORE INSERT OR UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
+  'Stamps the columns that the extension keeps; copies an updated row to the history.';
+
+CREATE TRIGGER zz_integration_health_copy
+  AFTER INSERT OR DELETE ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+COMMENT ON TRIGGER zz_integration_health_copy ON @extschema@.integration_health_status IS
+  'Copies the first check of a pair to the history; removes the history of a pair that goes.';
+
+CREATE TRIGGER zz_integration_health_truncate
+  AFTER TRUNCATE ON @extschema@.integration_health_status
+  FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
+  'Empties the history and the counts with the table.';
+
+ALTER TABLE @extschema@.integration_health_status ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.integration_health_history ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.integration_health_counts ENABLE ROW LEVEL SECURITY;
+
+-- The sub-select makes the planner evaluate the claims once a query, not once a row.
+CREATE POLICY integration_health_status_read ON @extschema@.integration_health_status
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
+COMMENT ON POLICY integration_health_status_read ON @extschema@.integration_health_status IS
+  'A caller sees the organisations that its claims name.';
+
+CREATE POLICY integration_health_history_read ON @extschema@.integration_health_history
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
+COMMENT ON POLICY integration_health_history_read ON @extschema@.integration_health_history IS
+  'A caller sees the organisations that its claims name.';

@@ -1,0 +1,104 @@
+/*
+ * own_triggers.c
+ *	  Refuses a write that the extension makes as the owner of a table when a trigger or a rule of
+ *	  somebody else would run with the owner's rights.
+ */
+#include "own_triggers.h"
+
+#include "access/table.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(require_own_triggers);
+
+/*
+ * OwnerOfFunction returns the role that owns a function; 42883 when it is gone.
+ */
+static Oid
+OwnerOfFunction(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid		  owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("function with OID %u does not exist", function)));
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * RequireOwnTriggers raises 55000 when a table has a rule, or an enabled trigger whose function
+ * belongs to neither the owner of the table nor a superuser.  The caller holds ROW EXCLUSIVE or
+ * more on the table until the end of the transaction, which keeps others from adding one.
+ */
+void
+RequireOwnTriggers(Relation rel)
+{
+	Oid				   table_owner = rel->rd_rel->relowner;
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table \"%s\" has a rule", RelationGetRelationName(rel)),
+						errdetail("The extension writes this table itself, past any rule."),
+						errhint("Drop the rule."), errtable(rel)));
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		Oid			   function_owner;
+
+		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		function_owner = OwnerOfFunction(trigger->tgfoid);
+		if (function_owner != table_owner && !superuser_arg(function_owner))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg(
+					 "trigger \"%s\" of table \"%s\" would run with the rights of the table's owner",
+					 trigger->tgname, RelationGetRelationName(rel)),
+				 errdetail("Its function belongs to role \"%s\", the table to role \"%s\".",
+						   GetUserNameFromId(function_owner, true),
+						   GetUserNameFromId(table_owner, true)),
+				 errhint(
+					 "Drop the trigger, or make the owner of the table the owner of its function."),
+				 errtable(rel)));
+	}
+}
+
+/*
+ * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers for SQL.  It locks the
+ * tables in ROW EXCLUSIVE mode until the end of the transaction.  22004 for a null among them.
+ */
+Datum
+require_own_triggers(PG_FUNCTION_ARGS)
+{
+	Datum *tables;
+	bool  *nulls;
+	int	   ntables;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &tables, &nulls, &ntables);
+	for (int i = 0; i < ntables; i++)
+	{
+		Relation rel;
+
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("a table must not be null")));
+		rel = table_open(DatumGetObjectId(tables[i]), RowExclusiveLock);
+		RequireOwnTriggers(rel);
+		table_close(rel, NoLock);
+	}
+	PG_RETURN_VOID();
+}
