@@ -17,6 +17,8 @@
 
 PG_FUNCTION_INFO_V1(ih_org_ids);
 PG_FUNCTION_INFO_V1(ih_can_read);
+PG_FUNCTION_INFO_V1(require_claims);
+PG_FUNCTION_INFO_V1(require_admin_role);
 
 /*
  * ReadInput calls the input function of a type; what is wrong with the text becomes a 22023 that
@@ -193,4 +195,28 @@ ih_can_read(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(true);
 	}
 	PG_RETURN_BOOL(false);
+}
+
+/*
+ * require_claims() raises 22023 for claims that cannot be read.
+ */
+Datum
+require_claims(PG_FUNCTION_ARGS)
+{
+	Datum *orgs;
+
+	(void) fcinfo;
+	CallerOrgs(&orgs);
+	PG_RETURN_VOID();
+}
+
+/*
+ * require_admin_role() is RequireAdminRole for SQL.
+ */
+Datum
+require_admin_role(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	RequireAdminRole();
+	PG_RETURN_VOID();
 }

@@ -57,8 +57,10 @@ static const char *const reader_rights[] = {
 static const char *const writer_rights[] = {
 	"SELECT, INSERT, UPDATE, DELETE ON %1$s.integration_types",
 	"SELECT, DELETE ON %1$s.integration_health_status",
-	"INSERT (org_id, integration_type, status, latency_ms, http_status, error, checked_at),"
-	" UPDATE (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"
+	"INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after,"
+	"   checked_at),"
+	" UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after,"
+	"   checked_at)"
 	" ON %1$s.integration_health_status",
 	"SELECT ON %1$s.integration_health_history, %1$s.integration_health_counts,"
 	" %1$s.integration_sync_runs",

@@ -26,3 +26,15 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE COST 0.01 SUPPORT @extschema@.integration
 AS 'MODULE_PATHNAME', 'ih_uncounted';
 COMMENT ON FUNCTION @extschema@.integration_health_uncounted(uuid) IS
   'True. Stands in the policies, so that the planner''s estimates tell nothing of rows that the caller may not see.';
+
+CREATE FUNCTION integration_health_private.require_claims()
+RETURNS void
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'require_claims';
+COMMENT ON FUNCTION integration_health_private.require_claims() IS
+  'What a report does first. Errors: 22023 request.jwt.claims cannot be read.';
+
+CREATE FUNCTION integration_health_private.require_admin_role()
+RETURNS void
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'require_admin_role';
+COMMENT ON FUNCTION integration_health_private.require_admin_role() IS
+  'What a report over all organisations does first. Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 request.jwt.claims cannot be read.';

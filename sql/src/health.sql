@@ -12,6 +12,7 @@ CREATE TABLE @extschema@.integration_health_status (
   status               @extschema@.integration_health_state NOT NULL,
   http_status          integer,
   error                text,
+  retry_after          integer,
   status_since         timestamptz NOT NULL,
   consecutive_failures integer NOT NULL,
   latency_ms           integer,
@@ -24,6 +25,7 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT latency_ms_is_not_negative CHECK (latency_ms >= 0),
   CONSTRAINT http_status_is_between_100_and_599 CHECK (http_status >= 100 AND http_status <= 599),
   CONSTRAINT error_is_at_most_2000_characters CHECK (pg_catalog.length(error) <= 2000),
+  CONSTRAINT retry_after_is_at_most_a_year CHECK (retry_after >= 0 AND retry_after <= 31536000),
   CONSTRAINT checked_at_is_finite CHECK (pg_catalog.isfinite(checked_at)),
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
@@ -41,6 +43,8 @@ COMMENT ON COLUMN @extschema@.integration_health_status.http_status IS
   'HTTP status code, 100 to 599; null when there was no HTTP response.';
 COMMENT ON COLUMN @extschema@.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
+COMMENT ON COLUMN @extschema@.integration_health_status.retry_after IS
+  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it did not.';
 COMMENT ON COLUMN @extschema@.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN @extschema@.integration_health_status.status_since IS
