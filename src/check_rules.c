@@ -15,6 +15,16 @@ HistorySlot(int64_t check_no)
 }
 
 /*
+ * TimeOfCheck returns when a check was made: at checked_at, but not after it was recorded, so that
+ * a clock that is ahead cannot make all later checks of the pair late.
+ */
+int64_t
+TimeOfCheck(int64_t checked_at, int64_t recorded_at)
+{
+	return checked_at < recorded_at ? checked_at : recorded_at;
+}
+
+/*
  * CheckIsLate tells whether a check made at checked_at is older than the current one.  A check of
  * the same time is not: it replaces the current one.
  */

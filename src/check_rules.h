@@ -39,6 +39,7 @@ typedef struct PairState
 } PairState;
 
 extern int16_t	 HistorySlot(int64_t check_no);
+extern int64_t	 TimeOfCheck(int64_t checked_at, int64_t recorded_at);
 extern bool		 CheckIsLate(const PairState *current, int64_t checked_at);
 extern PairState FirstCheck(HealthState status, int64_t checked_at);
 extern PairState NextCheck(const PairState *current, HealthState status, int64_t checked_at);

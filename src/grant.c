@@ -74,7 +74,7 @@ static const char *const writer_rights[] = {
 	"EXECUTE ON FUNCTION"
 	" %1$s.record_health_check(pg_catalog.uuid, pg_catalog.text,"
 	"   %1$s.integration_health_state, pg_catalog.int4, pg_catalog.int4, pg_catalog.text,"
-	"   pg_catalog.timestamptz),"
+	"   pg_catalog.timestamptz, pg_catalog.int4),"
 	" %1$s.record_health_checks(pg_catalog.jsonb),"
 	" %1$s.integration_health_cleanup(pg_catalog.\"interval\", pg_catalog.int4),"
 	" %1$s.mark_stale_health(pg_catalog.int4),"

@@ -119,9 +119,18 @@ OwnerOf(Oid relid)
 }
 
 /*
+ * IsSelect tells a query that only reads, or locks rows, from one that writes.
+ */
+static bool
+IsSelect(const OwnerQuery *query)
+{
+	return strncmp(query->text, "SELECT", strlen("SELECT")) == 0;
+}
+
+/*
  * RunOwnerQuery runs a query as the owner of table relid and returns the number of rows processed.
  * The caller is connected to SPI and finds the result in SPI_tuptable.  A query that is not
- * read_only writes relid and no other table; 55000 as RequireOwnTriggers.
+ * read_only and no SELECT writes relid and no other table; 55000 as RequireOwnTriggers.
  */
 uint64
 RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bool read_only)
@@ -130,7 +139,7 @@ RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bo
 	int save_sec_context;
 	int result;
 
-	if (!read_only)
+	if (!read_only && !IsSelect(query))
 	{
 		Relation rel = table_open(relid, RowExclusiveLock);
 

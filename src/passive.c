@@ -42,13 +42,18 @@ static OwnerQuery needs_change = {
 	.sees_latest = true,
 };
 
+/* Until when a system asked, at $3, not to be probed: $2, but no longer than any pair would wait. */
+#define ASKED_FOR \
+	"CASE WHEN $2 IS NOT NULL THEN LEAST($2, $3 OPERATOR(pg_catalog.+) t.max_backoff) END"
+
 /* Readers of all organisations see the reason: it names none. */
 static OwnerQuery switch_to_passive = {
 	.text =
 		"UPDATE @schema@.integration_types AS t"
 		"   SET monitoring_mode = 'passive', passive_since = $3, passive_reason = 'HTTP 429',"
-		"       passive_until = GREATEST($2, CASE WHEN t.passive_until OPERATOR(pg_catalog.>) $3"
-		"                                         THEN t.passive_until END)"
+		"       passive_until = GREATEST(" ASKED_FOR ","
+		"                                CASE WHEN t.passive_until OPERATOR(pg_catalog.>) $3"
+		"                                     THEN t.passive_until END)"
 		" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
 		"   AND t.monitoring_mode OPERATOR(pg_catalog.=)"
 		"       'active'::@schema@.integration_monitoring_mode"
@@ -60,19 +65,18 @@ static OwnerQuery switch_to_passive = {
 };
 
 static OwnerQuery prolong = {
-	.text = "UPDATE @schema@.integration_types AS t SET passive_until = $2"
+	.text = "UPDATE @schema@.integration_types AS t SET passive_until = " ASKED_FOR
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
-			"   AND COALESCE(t.passive_until, '-infinity') OPERATOR(pg_catalog.<) $2",
-	.nargs = 2,
-	.argtypes = { TEXTOID, TIMESTAMPTZOID },
+			"   AND COALESCE(t.passive_until, '-infinity') OPERATOR(pg_catalog.<) " ASKED_FOR,
+	.nargs = 3,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID },
 	.sees_latest = true,
 };
 
 static OwnerQuery resume = {
 	.text = "UPDATE @schema@.integration_types AS t"
 			"   SET monitoring_mode = 'active', passive_since = NULL, passive_reason = NULL,"
-			"       passive_until = CASE WHEN t.passive_until OPERATOR(pg_catalog.>) $2"
-			"                            THEN t.passive_until END"
+			"       passive_until = NULL"
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
 			" RETURNING t",
 	.nargs = 2,
@@ -99,15 +103,13 @@ static OwnerQuery spread_anew = {
 	.text = "UPDATE @schema@.integration_monitors AS m"
 			"   SET due_at = @schema@.integration_monitor_first_due("
 			"         m.org_id, m.integration_type, t.check_interval,"
-			"         GREATEST($2, t.passive_until))"
+			"         $2)"
 			"  FROM @schema@.integration_types AS t"
 			" WHERE t.integration_type OPERATOR(pg_catalog.=) $1"
 			"   AND m.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
 			"     SELECT d.ctid FROM @schema@.integration_monitors AS d"
-			"       JOIN @schema@.integration_types AS u"
-			"         ON u.integration_type OPERATOR(pg_catalog.=) d.integration_type"
 			"      WHERE d.integration_type OPERATOR(pg_catalog.=) $1"
-			"        AND d.due_at OPERATOR(pg_catalog.<=) GREATEST($2, u.passive_until)"
+			"        AND d.due_at OPERATOR(pg_catalog.<=) $2"
 			"        FOR NO KEY UPDATE OF d SKIP LOCKED))",
 	.nargs = 2,
 	.argtypes = { TEXTOID, TIMESTAMPTZOID },
@@ -223,35 +225,24 @@ NotedRateLimit(const char *name)
 }
 
 /*
- * NoteRateLimit notes that a check of a type found it rate limited.
+ * NoteRateLimit notes that a check of a type found it rate limited, and until when it asked not to be
+ * probed; DT_NOBEGIN where it gave no time.
  */
 void
-NoteRateLimit(Oid schema, Datum integration_type)
+NoteRateLimit(Oid schema, Datum integration_type, TimestampTz until)
 {
 	char	  *name = TextDatumGetCString(integration_type);
-	RateLimit *limit;
+	RateLimit *limit = NotedRateLimit(name);
 
-	if (NotedRateLimit(name) == NULL)
+	if (limit == NULL)
 	{
 		limit = AddNote(NOTE_RATE_LIMIT, sizeof(RateLimit));
 		limit->types = ExtensionTable(schema, TYPES_TABLE);
 		strlcpy(limit->name, name, NAMEDATALEN);
 		limit->until = DT_NOBEGIN;
 	}
+	limit->until = Max(limit->until, until);
 	pfree(name);
-}
-
-/*
- * NoteRetryAfter notes until when a rate limited type asked not to be probed; nothing where this
- * subtransaction has not noted the type.
- */
-void
-NoteRetryAfter(Datum integration_type, TimestampTz until)
-{
-	RateLimit *limit = NotedRateLimit(TextDatumGetCString(integration_type));
-
-	if (limit != NULL && limit->until < until)
-		limit->until = until;
 }
 
 /*

@@ -13,7 +13,6 @@
 #define HTTP_TOO_MANY_REQUESTS 429
 
 extern void SwitchRateLimitedTypes(List *limits);
-extern void NoteRateLimit(Oid schema, Datum integration_type);
-extern void NoteRetryAfter(Datum integration_type, TimestampTz until);
+extern void NoteRateLimit(Oid schema, Datum integration_type, TimestampTz until);
 
 #endif /* IH_PASSIVE_H */

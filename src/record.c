@@ -8,13 +8,15 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "passive.h"
 #include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(ih_record_health_checks);
@@ -27,88 +29,133 @@ static const char *const check_keys[] = { "org_id",		"integration_type", "status
 #define MAX_RETRY_AFTER 31536000
 
 /*
- * One statement records the checks that are number $2 of their pair by time, in the order of the
- * keys, so that two callers cannot deadlock.
+ * The entries of an array, typed, with the round in which each is recorded: the n-th check of its
+ * pair by time goes in round n.  Within a round they have the order of the keys, as bytes, so that
+ * two callers, or one and a writer who sorts, cannot deadlock.
  */
-static const char record_round[] =
-	"WITH entry AS MATERIALIZED ("
-	"  SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,"
-	"         COALESCE(e.checked_at, pg_catalog.now()) AS checked_at,"
-	"         pg_catalog.row_number() OVER (PARTITION BY e.org_id, e.integration_type"
-	"           ORDER BY COALESCE(e.checked_at, pg_catalog.now()), e.place) AS round"
-	"    FROM ROWS FROM (pg_catalog.jsonb_to_recordset($1) AS ("
-	"           org_id pg_catalog.uuid, integration_type pg_catalog.text,"
-	"           status %1$s.integration_health_state, latency_ms pg_catalog.int4,"
-	"           http_status pg_catalog.int4, error pg_catalog.text,"
-	"           checked_at pg_catalog.timestamptz))"
-	"         WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status,"
-	"                               error, checked_at, place)"
-	"), recorded AS ("
-	"  INSERT INTO %1$s.integration_health_status AS s"
-	"         (org_id, integration_type, status, latency_ms, http_status, error, checked_at)"
-	"  SELECT org_id, integration_type, status, latency_ms, http_status, error, checked_at"
-	"    FROM entry WHERE round OPERATOR(pg_catalog.=) $2"
-	"   ORDER BY org_id, integration_type"
-	"  ON CONFLICT (org_id, integration_type) DO UPDATE"
-	"     SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,"
-	"         http_status = EXCLUDED.http_status, error = EXCLUDED.error,"
-	"         checked_at = EXCLUDED.checked_at"
-	"  RETURNING s.org_id"
-	") SELECT (SELECT pg_catalog.count(*) FROM recorded), (SELECT pg_catalog.max(round) FROM entry)";
+static const char read_entries[] =
+	"SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,"
+	"       e.retry_after::pg_catalog.int4 AS retry_after, COALESCE(e.checked_at, pg_catalog.now()) AS checked_at,"
+	"       pg_catalog.row_number() OVER (PARTITION BY e.org_id, e.integration_type"
+	"         ORDER BY COALESCE(e.checked_at, pg_catalog.now()), e.place) AS round"
+	"  FROM ROWS FROM (pg_catalog.jsonb_to_recordset($1) AS ("
+	"         org_id pg_catalog.uuid, integration_type pg_catalog.text,"
+	"         status %1$s.integration_health_state, latency_ms pg_catalog.int4,"
+	"         http_status pg_catalog.int4, error pg_catalog.text, retry_after pg_catalog.numeric,"
+	"         checked_at pg_catalog.timestamptz))"
+	"       WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status,"
+	"                             error, retry_after, checked_at, place)"
+	" ORDER BY round, e.org_id, e.integration_type COLLATE pg_catalog.\"C\"";
 
-/* Until when each type of the rate limited checks asked to be left alone. */
-static const char ask_for_retry[] =
-	"SELECT e.integration_type, pg_catalog.max(LEAST(e.checked_at, pg_catalog.now())"
-	"         OPERATOR(pg_catalog.+)"
-	"         pg_catalog.make_interval(secs => e.retry_after::pg_catalog.float8))"
-	"  FROM pg_catalog.jsonb_to_recordset($1) AS e (integration_type pg_catalog.text,"
-	"         http_status pg_catalog.int4, checked_at pg_catalog.timestamptz,"
-	"         retry_after pg_catalog.numeric)"
-	" WHERE e.http_status OPERATOR(pg_catalog.=) 429 AND e.retry_after IS NOT NULL"
-	" GROUP BY e.integration_type";
+#define ENTRY_COLUMNS 8
+#define ENTRY_ROUND (ENTRY_COLUMNS + 1)
+
+/* Records the entries of one round, an array for each column. */
+static const char record_round[] =
+	"INSERT INTO %1$s.integration_health_status AS s"
+	"       (org_id, integration_type, status, latency_ms, http_status, error, retry_after,"
+	"        checked_at)"
+	" SELECT * FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2),"
+	"   pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
+	"   pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8))"
+	" ON CONFLICT (org_id, integration_type) DO UPDATE"
+	"    SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,"
+	"        http_status = EXCLUDED.http_status, error = EXCLUDED.error,"
+	"        retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at";
+
+/* The queries of a call, for its schema. */
+typedef struct Queries
+{
+	char *read_entries;
+	char *record_round;
+} Queries;
 
 /* An array of checks that is to be recorded, and how many of them were. */
 typedef struct Batch
 {
-	const char *query;
-	Datum		checks;
-	int64		recorded;
+	const Queries *queries;
+	Datum		   checks;
+	int64		   recorded;
 } Batch;
 
 /*
- * Record records a Batch.
+ * RoundOf returns the round of an entry.
+ */
+static int64
+RoundOf(const SPITupleTable *entries, uint64 i)
+{
+	bool isnull;
+
+	return DatumGetInt64(
+		SPI_getbinval(entries->vals[i], entries->tupdesc, ENTRY_ROUND, &isnull));
+}
+
+/*
+ * ColumnArray returns a column of the entries from first to end as an array.
+ */
+static Datum
+ColumnArray(const SPITupleTable *entries, uint64 first, uint64 end, int column)
+{
+	Form_pg_attribute att = TupleDescAttr(entries->tupdesc, column - 1);
+	int				  nvalues = (int) (end - first);
+	int				  lower_bound = 1;
+	Datum			 *values = palloc(sizeof(Datum) * nvalues);
+	bool			 *nulls = palloc(sizeof(bool) * nvalues);
+
+	for (int i = 0; i < nvalues; i++)
+		values[i] =
+			SPI_getbinval(entries->vals[first + i], entries->tupdesc, column, &nulls[i]);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &nvalues, &lower_bound,
+											  att->atttypid, att->attlen, att->attbyval,
+											  att->attalign));
+}
+
+/*
+ * Record records a Batch: it reads all of it once, and each round hands on only its own entries.
  */
 static void
 Record(void *arg)
 {
-	Batch	  *batch = arg;
-	Oid		   argtypes[2] = { JSONBOID, INT8OID };
-	SPIPlanPtr plan;
-	int64	   rounds = 1;
+	Batch		  *batch = arg;
+	Oid			   jsonb_type = JSONBOID;
+	Oid			   argtypes[ENTRY_COLUMNS];
+	MemoryContext  round_context;
+	SPITupleTable *entries;
+	SPIPlanPtr	   plan;
+	uint64		   nentries;
+	uint64		   end;
 
 	batch->recorded = 0;
 	SPI_connect();
-	plan = SPI_prepare(batch->query, 2, argtypes);
+	if (SPI_execute_with_args(batch->queries->read_entries, 1, &jsonb_type, &batch->checks,
+							  NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "the entries could not be read");
+	nentries = SPI_processed;
+	entries = SPI_tuptable;
+	for (int i = 0; i < ENTRY_COLUMNS; i++)
+		argtypes[i] = get_array_type(TupleDescAttr(entries->tupdesc, i)->atttypid);
+	plan = SPI_prepare(batch->queries->record_round, ENTRY_COLUMNS, argtypes);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
-	for (int64 round = 1; round <= rounds; round++)
+
+	round_context = AllocSetContextCreate(CurrentMemoryContext, "round of health checks",
+										  ALLOCSET_DEFAULT_SIZES);
+	for (uint64 first = 0; first < nentries; first = end)
 	{
-		Datum	  values[2] = { batch->checks, Int64GetDatum(round) };
-		bool	  isnull;
-		HeapTuple counted;
+		MemoryContext caller = MemoryContextSwitchTo(round_context);
+		Datum		  values[ENTRY_COLUMNS];
+		int64		  round = RoundOf(entries, first);
 
-		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
+		CHECK_FOR_INTERRUPTS();
+		for (end = first + 1; end < nentries && RoundOf(entries, end) == round; end++)
+			;
+		for (int i = 0; i < ENTRY_COLUMNS; i++)
+			values[i] = ColumnArray(entries, first, end, i + 1);
+		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
 			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(SPI_result));
-		counted = SPI_tuptable->vals[0];
-		batch->recorded +=
-			DatumGetInt64(SPI_getbinval(counted, SPI_tuptable->tupdesc, 1, &isnull));
-		if (round == 1)
-		{
-			Datum most = SPI_getbinval(counted, SPI_tuptable->tupdesc, 2, &isnull);
-
-			rounds = isnull ? 0 : DatumGetInt64(most);
-		}
-		SPI_freetuptable(SPI_tuptable);
+		batch->recorded += (int64) SPI_processed;
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(round_context);
 	}
 	SPI_finish();
 }
@@ -164,14 +211,12 @@ IsRetryAfter(const JsonbValue *value)
 
 /*
  * RequireKnownKeys raises 22023 for an entry that is no object or has a key that means nothing: a
- * misspelt one would otherwise be lost in silence.  It tells whether one has retry_after, which no
- * table has and is checked here.
+ * misspelt one would otherwise be lost in silence; and for a retry_after that is no number: a cast
+ * would round or read it.
  */
-static bool
+static void
 RequireKnownKeys(JsonbContainer *array)
 {
-	bool has_retry_after = false;
-
 	for (int place = 0; place < (int) JsonContainerSize(array); place++)
 	{
 		JsonbValue		  *entry = getIthJsonbValueFromContainer(array, place);
@@ -207,62 +252,62 @@ RequireKnownKeys(JsonbContainer *array)
 						   psprintf("retry_after is not a whole number of seconds from 0 to %d",
 									MAX_RETRY_AFTER),
 						   NULL);
-		has_retry_after = true;
 	}
-	return has_retry_after;
 }
 
-/*
- * KeepRetryAfter notes, for each type that the checks found rate limited, until when to leave it
- * alone.
- */
-static void
-KeepRetryAfter(Datum checks)
+/* An array whose entries are recorded one by one; place is the one that it is at. */
+typedef struct Search
 {
-	Oid argtypes[1] = { JSONBOID };
-
-	SPI_connect();
-	if (SPI_execute_with_args(ask_for_retry, 1, argtypes, &checks, NULL, true, 0) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "the times of retry could not be read");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool  isnull;
-		Datum type = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		Datum until = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
-
-		NoteRetryAfter(type, DatumGetTimestampTz(until));
-	}
-	SPI_finish();
-}
+	const Queries  *queries;
+	JsonbContainer *array;
+	int				place;
+} Search;
 
 /*
- * BlameEntry tries the entries one by one, undoing each, and raises the error of the first that
- * fails.  It returns when none does.
+ * RecordOneByOne records the entries of a Search in their order, until one of them fails.
  */
 static void
-BlameEntry(const char *query, JsonbContainer *array)
+RecordOneByOne(void *arg)
 {
-	for (int place = 0; place < (int) JsonContainerSize(array); place++)
+	Search		 *search = arg;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(caller, "search for a bad health check", ALLOCSET_DEFAULT_SIZES);
+
+	for (search->place = 0; search->place < (int) JsonContainerSize(search->array);
+		 search->place++)
 	{
 		JsonbParseState *state = NULL;
 		JsonbValue		*single;
-		Batch			 batch;
-		ErrorData		*error;
+		Batch			 batch = { search->queries, 0, 0 };
 
-		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(context);
 		pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-		pushJsonbValue(&state, WJB_ELEM, getIthJsonbValueFromContainer(array, place));
+		pushJsonbValue(&state, WJB_ELEM,
+					   getIthJsonbValueFromContainer(search->array, search->place));
 		single = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-
-		batch.query = query;
 		batch.checks = JsonbPGetDatum(JsonbValueToJsonb(single));
-		error = TryInSubtransaction(Record, &batch, false);
-		if (error != NULL && IsBadData(error))
-			ReportBadEntry(place, error->message, error->detail);
-		if (error != NULL)
-			ReThrowError(error);
+		Record(&batch);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
 	}
+	MemoryContextDelete(context);
+}
+
+/*
+ * BlameEntry records the entries one by one in a subtransaction, and raises the error of the first
+ * that fails; it takes all of them back and returns when none does.
+ */
+static void
+BlameEntry(const Queries *queries, JsonbContainer *array)
+{
+	Search	   search = { queries, array, 0 };
+	ErrorData *error = TryInSubtransaction(RecordOneByOne, &search, false);
+
+	if (error != NULL && IsBadData(error))
+		ReportBadEntry(search.place, error->message, error->detail);
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 /*
@@ -271,26 +316,27 @@ BlameEntry(const char *query, JsonbContainer *array)
 Datum
 ih_record_health_checks(PG_FUNCTION_ARGS)
 {
-	Oid		   schema = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Jsonb	  *checks;
-	Batch	   batch;
-	ErrorData *error;
-	bool	   has_retry_after;
+	Oid			schema = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Jsonb	   *checks;
+	Queries		queries;
+	Batch		batch;
+	ErrorData  *error;
+	const char *quoted = quote_identifier(get_namespace_name(schema));
 
 	checks = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
 	if (checks == NULL || !JB_ROOT_IS_ARRAY(checks) || JB_ROOT_IS_SCALAR(checks))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("checks must be a JSON array of objects")));
-	has_retry_after = RequireKnownKeys(&checks->root);
+	RequireKnownKeys(&checks->root);
 
-	batch.query = psprintf(record_round, quote_identifier(get_namespace_name(schema)));
+	queries.read_entries = psprintf(read_entries, quoted);
+	queries.record_round = psprintf(record_round, quoted);
+	batch.queries = &queries;
 	batch.checks = JsonbPGetDatum(checks);
 	error = TryInSubtransaction(Record, &batch, true);
 	if (error != NULL && IsBadData(error))
-		BlameEntry(batch.query, &checks->root);
+		BlameEntry(&queries, &checks->root);
 	if (error != NULL)
 		ReThrowError(error);
-	if (has_retry_after)
-		KeepRetryAfter(batch.checks);
 	PG_RETURN_INT32((int32) batch.recorded);
 }

@@ -27,6 +27,7 @@ static const struct
 	[COL_LATENCY_MS] = { "latency_ms", INT4OID },
 	[COL_HTTP_STATUS] = { "http_status", INT4OID },
 	[COL_ERROR] = { "error", TEXTOID },
+	[COL_RETRY_AFTER] = { "retry_after", INT4OID },
 	[COL_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
 	[COL_STATUS_SINCE] = { "status_since", TIMESTAMPTZOID },
 	[COL_LAST_HEALTHY_AT] = { "last_healthy_at", TIMESTAMPTZOID },

@@ -182,7 +182,7 @@ StateOf(const Firing *firing, const Row *row)
  * StampedRow returns a row as a tuple, with the columns that the extension keeps set to state.
  */
 static HeapTuple
-StampedRow(const Firing *firing, Row *row, const PairState *state)
+StampedRow(const Firing *firing, Row *row, const PairState *state, TimestampTz recorded_at)
 {
 	SetColumn(firing, row, COL_CHECKED_AT, TimestampTzGetDatum(state->checked_at), false);
 	SetColumn(firing, row, COL_STATUS_SINCE, TimestampTzGetDatum(state->status_since), false);
@@ -191,8 +191,20 @@ StampedRow(const Firing *firing, Row *row, const PairState *state)
 	SetColumn(firing, row, COL_CONSECUTIVE_FAILURES, Int32GetDatum(state->consecutive_failures),
 			  false);
 	SetColumn(firing, row, COL_CHECK_NO, Int64GetDatum(state->check_no), false);
-	SetColumn(firing, row, COL_RECORDED_AT, TimestampTzGetDatum(Stamp()), false);
+	SetColumn(firing, row, COL_RECORDED_AT, TimestampTzGetDatum(recorded_at), false);
 	return heap_form_tuple(firing->desc, row->values, row->nulls);
+}
+
+/*
+ * CheckedAt returns when the check in a row was made, by TimeOfCheck.  Infinity stays: the table's
+ * constraint refuses it.
+ */
+static TimestampTz
+CheckedAt(const Firing *firing, const Row *row, TimestampTz recorded_at)
+{
+	TimestampTz checked_at = DatumGetTimestampTz(RequiredColumn(firing, row, COL_CHECKED_AT));
+
+	return TIMESTAMP_NOT_FINITE(checked_at) ? checked_at : TimeOfCheck(checked_at, recorded_at);
 }
 
 /*
@@ -218,13 +230,16 @@ CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz 
  * NoteHttpStatus notes that the type is rate limited, where the current check of a pair says so.
  */
 static void
-NoteHttpStatus(const Firing *firing, const Row *row)
+NoteHttpStatus(const Firing *firing, const Row *row, TimestampTz checked_at)
 {
 	NullableDatum http_status = Column(firing, row, COL_HTTP_STATUS);
+	NullableDatum retry_after = Column(firing, row, COL_RETRY_AFTER);
 
 	if (!http_status.isnull && DatumGetInt32(http_status.value) == HTTP_TOO_MANY_REQUESTS)
-		NoteRateLimit(firing->layout->schema,
-					  RequiredColumn(firing, row, COL_INTEGRATION_TYPE));
+		NoteRateLimit(firing->layout->schema, RequiredColumn(firing, row, COL_INTEGRATION_TYPE),
+					  retry_after.isnull
+						  ? DT_NOBEGIN
+						  : checked_at + DatumGetInt32(retry_after.value) * USECS_PER_SEC);
 }
 
 /*
@@ -265,6 +280,7 @@ StampInsert(const Firing *firing)
 	Row			  row = TakeApart(firing, firing->data->tg_trigtuple);
 	NullableDatum check_no = Column(firing, &row, COL_CHECK_NO);
 	NullableDatum recorded_at = Column(firing, &row, COL_RECORDED_AT);
+	TimestampTz	  stamp;
 	PairState	  first;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_INSERT);
@@ -284,9 +300,9 @@ StampInsert(const Firing *firing)
 		return row.tuple;
 	}
 
-	first = FirstCheck(StatusOf(firing, &row),
-					   DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT)));
-	return StampedRow(firing, &row, &first);
+	stamp = Stamp();
+	first = FirstCheck(StatusOf(firing, &row), CheckedAt(firing, &row, stamp));
+	return StampedRow(firing, &row, &first, stamp);
 }
 
 /*
@@ -314,7 +330,7 @@ CopyInsert(const Firing *firing)
 				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
 	NotifyTransition(org_id, integration_type, NULL, StateName(StatusOf(firing, &row)),
 					 checked_at, 1);
-	NoteHttpStatus(firing, &row);
+	NoteHttpStatus(firing, &row, checked_at);
 }
 
 /*
@@ -357,6 +373,76 @@ RequireConstraints(const Firing *firing, HeapTuple late)
 }
 
 /*
+ * IsSet tells whether an update sets a column: the statement names it, or a trigger of the site's
+ * has changed it since.  MERGE names together what any of its actions sets.
+ */
+static bool
+IsSet(const Firing *firing, const Row *old, const Row *new, StatusColumn column)
+{
+	int				  i = firing->layout->attnum[column] - 1;
+	Form_pg_attribute att = TupleDescAttr(firing->desc, i);
+
+	return bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber,
+						 firing->data->tg_updatedcols) ||
+		   old->nulls[i] != new->nulls[i] ||
+		   (!old->nulls[i] &&
+			!datum_image_eq(old->values[i], new->values[i], att->attbyval, att->attlen));
+}
+
+/*
+ * MakeWhole makes a whole check of what an update sets: the status stays, a time that is not set is
+ * now(), and any other column that is not set is null, not the last check's.  It returns false, and
+ * changes nothing, where the update sets no column of a check.
+ */
+static bool
+MakeWhole(const Firing *firing, const Row *old, Row *new)
+{
+	static const StatusColumn said[] = { COL_LATENCY_MS, COL_HTTP_STATUS, COL_ERROR,
+										 COL_RETRY_AFTER };
+	bool					  is_set[lengthof(said)];
+	bool					  sets_time = IsSet(firing, old, new, COL_CHECKED_AT);
+	bool					  is_check = sets_time || IsSet(firing, old, new, COL_STATUS);
+
+	for (size_t i = 0; i < lengthof(said); i++)
+	{
+		is_set[i] = IsSet(firing, old, new, said[i]);
+		is_check = is_check || is_set[i];
+	}
+	if (!is_check)
+		return false;
+
+	for (size_t i = 0; i < lengthof(said); i++)
+	{
+		if (!is_set[i])
+			SetColumn(firing, new, said[i], (Datum) 0, true);
+	}
+	if (!sets_time)
+		SetColumn(firing, new, COL_CHECKED_AT,
+				  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), false);
+	return true;
+}
+
+/*
+ * KeptRow returns the new row of an update that is no check, with the columns that the extension
+ * keeps as they were.
+ */
+static HeapTuple
+KeptRow(const Firing *firing, const Row *old, Row *new)
+{
+	static const StatusColumn kept[] = { COL_STATUS_SINCE, COL_LAST_HEALTHY_AT,
+										 COL_CONSECUTIVE_FAILURES, COL_CHECK_NO,
+										 COL_RECORDED_AT };
+
+	for (size_t i = 0; i < lengthof(kept); i++)
+	{
+		NullableDatum value = Column(firing, old, kept[i]);
+
+		SetColumn(firing, new, kept[i], value.value, value.isnull);
+	}
+	return heap_form_tuple(firing->desc, new->values, new->nulls);
+}
+
+/*
  * StampUpdate records one more check of a pair.  The row is locked by now and OLD is its latest
  * version, so the check gets its number, and goes into the ring, here: a late one leaves no other
  * trace.
@@ -367,25 +453,27 @@ StampUpdate(const Firing *firing)
 	Row old = TakeApart(firing, firing->data->tg_trigtuple);
 	Row new = TakeApart(firing, firing->data->tg_newtuple);
 	PairState	current = StateOf(firing, &old);
-	HealthState status = StatusOf(firing, &new);
+	HealthState status;
+	TimestampTz recorded_at;
 	TimestampTz checked_at;
 	PairState	next;
 	bool		is_late;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_UPDATE);
 	RequireSameKey(firing, &old, &new);
+	if (!MakeWhole(firing, &old, &new))
+		return KeptRow(firing, &old, &new);
 
-	/* The default of checked_at holds for every check, not for the first of a pair alone. */
-	if (bms_is_member(firing->layout->attnum[COL_CHECKED_AT] -
-						  FirstLowInvalidHeapAttributeNumber,
-					  firing->data->tg_updatedcols))
-		checked_at = DatumGetTimestampTz(RequiredColumn(firing, &new, COL_CHECKED_AT));
-	else
-		checked_at = GetCurrentTransactionStartTimestamp();
+	recorded_at = Stamp();
+	checked_at = CheckedAt(firing, &new, recorded_at);
+	status = StatusOf(firing, &new);
 
+	/* A row of before may lie in the future; it makes no check late that is made now(). */
+	if (current.checked_at > recorded_at)
+		current.checked_at = GetCurrentTransactionStartTimestamp();
 	is_late = CheckIsLate(&current, checked_at);
 	if (is_late)
-		RequireConstraints(firing, new.tuple);
+		RequireConstraints(firing, heap_form_tuple(firing->desc, new.values, new.nulls));
 	next = NextCheck(&current, status, checked_at);
 	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
@@ -399,8 +487,8 @@ StampUpdate(const Firing *firing)
 						 next.check_no);
 	}
 	if (!is_late)
-		NoteHttpStatus(firing, &new);
-	return StampedRow(firing, is_late ? &old : &new, &next);
+		NoteHttpStatus(firing, &new, checked_at);
+	return StampedRow(firing, is_late ? &old : &new, &next, recorded_at);
 }
 
 /*

@@ -76,6 +76,8 @@ export type Database = {
           org_id: string
           /** When the check was recorded. Kept by the trigger. */
           recorded_at: string
+          /** Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it did not. */
+          retry_after: number | null
           /** Result of the check. */
           status: Database["public"]["Enums"]["integration_health_state"]
           /** checked_at of the first check of the present run of equal statuses. Kept by the trigger. */
@@ -92,6 +94,7 @@ export type Database = {
           latency_ms?: number | null
           org_id: string
           recorded_at?: never
+          retry_after?: number | null
           status: Database["public"]["Enums"]["integration_health_state"]
           status_since?: never
         }
@@ -106,6 +109,7 @@ export type Database = {
           latency_ms?: number | null
           org_id?: string
           recorded_at?: never
+          retry_after?: number | null
           status?: Database["public"]["Enums"]["integration_health_state"]
           status_since?: never
         }
@@ -263,7 +267,7 @@ export type Database = {
       /** The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows. */
       integration_types: {
         Row: {
-          /** Time between two active checks of a pair; 15 minutes or more. */
+          /** Time between two active checks of a pair; 15 minutes to 366 days. */
           check_interval: string
           /** When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key. */
           created_at: string
@@ -271,7 +275,7 @@ export type Database = {
           display_name: string
           /** Key: a lower-case identifier of at most 63 characters. */
           integration_type: string
-          /** Longest wait between two active checks of a failing pair; not below check_interval. */
+          /** Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval to 366 days. */
           max_backoff: string
           /** active: probed every check_interval; passive: never probed. */
           monitoring_mode: Database["public"]["Enums"]["integration_monitoring_mode"]
@@ -279,7 +283,7 @@ export type Database = {
           passive_reason: string | null
           /** When the type went passive; null in active mode. */
           passive_since: string | null
-          /** The external system asked not to be probed before (Retry-After); null when it did not. Claims wait for it in active mode, too. */
+          /** The external system asked not to be probed before (Retry-After), at most max_backoff; null when it did not. Claims wait for it in active mode, too. */
           passive_until: string | null
         }
         Insert: {
@@ -622,7 +626,7 @@ export type Database = {
         }
         Returns: number
       }
-      /** Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, error at most 2000 characters, checked_at now() when null. A check older than the current one goes to the history only. Errors: 23502 org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the caller is no writer. For service_role. */
+      /** Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the caller is no writer. For service_role. */
       record_health_check: {
         Args: {
           org_id: string
@@ -632,6 +636,7 @@ export type Database = {
           http_status?: number | null
           error?: string | null
           checked_at?: string
+          retry_after?: number | null
         }
         Returns: Database["public"]["Tables"]["integration_health_status"]["Row"]
         SetofOptions: { from: "*"; to: "integration_health_status"; isOneToOne: true; isSetofReturn: false }
@@ -643,7 +648,7 @@ export type Database = {
         }
         Returns: number
       }
-      /** Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, and not before passive_until. Errors: 22023 no such type. For service_role. */
+      /** Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type. For service_role. */
       resume_active_monitoring: {
         Args: {
           integration_type: string

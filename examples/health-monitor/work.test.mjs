@@ -125,9 +125,13 @@ describe('health monitor, what it probes', () => {
     await intervalPasses();
     assert.equal(await probed(start(targets)), 1);
     await supabase.rpc('resume_active_monitoring', { integration_type: 'xledger' });
+    await stack.sql("UPDATE integration_types SET passive_until = now() + interval '10 minutes' WHERE integration_type = 'xledger'");
     await intervalPasses();
-    assert.equal(await probed(start(targets)), 1);
+    assert.equal(await probed(start(targets)), 1, 'left alone in active mode, too, when an admin says so');
     assert.deepEqual([...asked.keys()], [new URL(targets[1].url).pathname]);
+    await supabase.rpc('resume_active_monitoring', { integration_type: 'xledger' });
+    await intervalPasses();
+    assert.equal(await probed(start(targets)), 2, 'a resumed type is probed again');
   });
 
   test('a pair that was handed out and has no target is told of, not recorded', async () => {
@@ -195,9 +199,9 @@ describe('health monitor, what it probes', () => {
     assert.equal(await probed(monitor), 1);
     assert.equal((await monitor.run()).skipped, 1);
     await supabase.rpc('resume_active_monitoring', { integration_type: 'dynamics' });
+    assert.equal(await probed(monitor), 2, 'a resumed type is probed again');
+    await stack.sql("UPDATE integration_types SET monitoring_mode = 'active', passive_since = NULL, passive_until = now() + interval '10 minutes' WHERE integration_type = 'dynamics'");
     assert.equal(await probed(monitor), 1, 'passive_until is still to come');
-    await stack.sql('UPDATE integration_types SET passive_until = NULL');
-    assert.equal(await probed(monitor), 2);
     assert.equal(await stack.sql('SELECT count(*) FROM integration_monitors'), '0');
   });
 });

@@ -17,7 +17,9 @@ CREATE TABLE @extschema@.integration_types (
     CHECK (integration_type ~ '^[a-z][a-z0-9_]{0,62}$'),
   CONSTRAINT display_name_is_not_empty CHECK (display_name <> ''),
   CONSTRAINT check_interval_is_at_least_15_minutes CHECK (check_interval >= interval '15 minutes'),
-  CONSTRAINT max_backoff_is_at_least_check_interval CHECK (max_backoff >= check_interval)
+  CONSTRAINT check_interval_is_at_most_366_days CHECK (check_interval <= interval '366 days'),
+  CONSTRAINT max_backoff_is_at_least_check_interval CHECK (max_backoff >= check_interval),
+  CONSTRAINT max_backoff_is_at_most_366_days CHECK (max_backoff <= interval '366 days')
 );
 COMMENT ON TABLE @extschema@.integration_types IS
   'The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows.';
@@ -25,9 +27,9 @@ COMMENT ON COLUMN @extschema@.integration_types.integration_type IS
   'Key: a lower-case identifier of at most 63 characters.';
 COMMENT ON COLUMN @extschema@.integration_types.display_name IS 'Name to show to people.';
 COMMENT ON COLUMN @extschema@.integration_types.check_interval IS
-  'Time between two active checks of a pair; 15 minutes or more.';
+  'Time between two active checks of a pair; 15 minutes to 366 days.';
 COMMENT ON COLUMN @extschema@.integration_types.max_backoff IS
-  'Longest wait between two active checks of a failing pair; not below check_interval.';
+  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval to 366 days.';
 COMMENT ON COLUMN @extschema@.integration_types.monitoring_mode IS
   'active: probed every check_interval; passive: never probed.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_since IS
@@ -35,7 +37,7 @@ COMMENT ON COLUMN @extschema@.integration_types.passive_since IS
 COMMENT ON COLUMN @extschema@.integration_types.passive_reason IS
   'Why the type went passive; null in active mode.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_until IS
-  'The external system asked not to be probed before (Retry-After); null when it did not. Claims wait for it in active mode, too.';
+  'The external system asked not to be probed before (Retry-After), at most max_backoff; null when it did not. Claims wait for it in active mode, too.';
 COMMENT ON COLUMN @extschema@.integration_types.created_at IS
   'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key.';
 

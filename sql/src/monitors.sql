@@ -90,4 +90,4 @@ CREATE FUNCTION @extschema@.resume_active_monitoring(integration_type text)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_resume_monitoring';
 COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, and not before passive_until. Errors: 22023 no such type.';
+  'Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';

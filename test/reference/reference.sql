@@ -28,6 +28,7 @@ CREATE TABLE integration_health_status (
   latency_ms           integer CHECK (latency_ms >= 0),
   http_status          integer CHECK (http_status BETWEEN 100 AND 599),
   error                text CHECK (length(error) <= 2000),
+  retry_after          integer CHECK (retry_after BETWEEN 0 AND 31536000),
   checked_at           timestamptz NOT NULL DEFAULT now() CHECK (isfinite(checked_at)),
   status_since         timestamptz NOT NULL,
   last_healthy_at      timestamptz,
@@ -64,7 +65,8 @@ CREATE FUNCTION switch_to_passive() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   wait timestamptz;
 BEGIN
-  SELECT max(r.until) INTO wait FROM rate_limits r WHERE r.integration_type = NEW.integration_type;
+  SELECT CASE WHEN max(r.until) IS NOT NULL THEN LEAST(max(r.until), clock_timestamp() + max(t.max_backoff)) END INTO wait
+    FROM rate_limits r JOIN integration_types t USING (integration_type) WHERE r.integration_type = NEW.integration_type;
   UPDATE integration_types t
      SET monitoring_mode = 'passive', passive_since = clock_timestamp(), passive_reason = 'HTTP 429',
          passive_until = GREATEST(CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END, wait)
@@ -79,7 +81,7 @@ CREATE CONSTRAINT TRIGGER a AFTER INSERT ON rate_limits DEFERRABLE INITIALLY DEF
 
 CREATE FUNCTION note_rate_limit(s integration_health_status) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-  INSERT INTO rate_limits SELECT s.integration_type WHERE s.http_status = 429;
+  INSERT INTO rate_limits SELECT s.integration_type, s.checked_at + s.retry_after * interval '1 second' WHERE s.http_status = 429;
 END;
 
 -- Restored rows between their BEFORE and their AFTER trigger.
@@ -96,6 +98,10 @@ BEGIN
      AND h.check_no <= copy_check.check_no - 96;
 END $$;
 
+-- A check is never later than its recording.
+CREATE FUNCTION made_at(checked_at timestamptz) RETURNS timestamptz LANGUAGE sql VOLATILE
+  RETURN CASE WHEN isfinite(checked_at) THEN LEAST(checked_at, clock_timestamp()) ELSE checked_at END;
+
 CREATE FUNCTION before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.check_no IS NULL) <> (NEW.recorded_at IS NULL) THEN
@@ -108,6 +114,7 @@ BEGIN
   IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
     RAISE 'null' USING ERRCODE = '23502';
   END IF;
+  NEW.checked_at := made_at(NEW.checked_at);
   NEW.status_since := NEW.checked_at;
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
   NEW.consecutive_failures := (NEW.status = 'unhealthy')::integer;
@@ -128,26 +135,34 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- Fires for updates that name checked_at only: the next function cannot see which do.
-CREATE FUNCTION sets_checked_at() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Fires for updates that name the column of its argument only: the next function cannot see which do.
+CREATE FUNCTION sets() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM set_config('reference.sets_checked_at', 'yes', true);
+  PERFORM set_config('reference.sets', concat(current_setting('reference.sets', true), ' ', TG_ARGV[0]), true);
   RETURN NEW;
 END $$;
 
 CREATE FUNCTION before_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  set_columns text[] := string_to_array(ltrim(current_setting('reference.sets', true)), ' ');
 BEGIN
-  IF current_setting('reference.sets_checked_at', true) = 'yes' THEN
-    PERFORM set_config('reference.sets_checked_at', '', true);
-  ELSE
-    NEW.checked_at := now();
-  END IF;
+  PERFORM set_config('reference.sets', '', true);
+  set_columns := COALESCE(set_columns, '{}');
   IF NEW.org_id <> OLD.org_id OR NEW.integration_type <> OLD.integration_type THEN
     RAISE 'key' USING ERRCODE = '22023';
   END IF;
+  IF set_columns = '{}' THEN
+    RETURN OLD;
+  END IF;
+  IF NOT 'latency_ms' = ANY (set_columns) THEN NEW.latency_ms := NULL; END IF;
+  IF NOT 'http_status' = ANY (set_columns) THEN NEW.http_status := NULL; END IF;
+  IF NOT 'error' = ANY (set_columns) THEN NEW.error := NULL; END IF;
+  IF NOT 'retry_after' = ANY (set_columns) THEN NEW.retry_after := NULL; END IF;
+  IF NOT 'checked_at' = ANY (set_columns) THEN NEW.checked_at := now(); END IF;
   IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
     RAISE 'null' USING ERRCODE = '23502';
   END IF;
+  NEW.checked_at := made_at(NEW.checked_at);
   PERFORM copy_check(NEW, OLD.check_no + 1, NEW.checked_at);
 
   IF NEW.checked_at < OLD.checked_at THEN
@@ -187,7 +202,12 @@ BEGIN
 END $$;
 
 CREATE TRIGGER a BEFORE INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION before_insert();
-CREATE TRIGGER b BEFORE UPDATE OF checked_at ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets_checked_at();
+CREATE TRIGGER b0 BEFORE UPDATE OF status ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('status');
+CREATE TRIGGER b1 BEFORE UPDATE OF latency_ms ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('latency_ms');
+CREATE TRIGGER b2 BEFORE UPDATE OF http_status ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('http_status');
+CREATE TRIGGER b3 BEFORE UPDATE OF error ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('error');
+CREATE TRIGGER b4 BEFORE UPDATE OF retry_after ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('retry_after');
+CREATE TRIGGER b5 BEFORE UPDATE OF checked_at ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('checked_at');
 CREATE TRIGGER c BEFORE UPDATE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION before_update();
 CREATE TRIGGER d AFTER INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_insert();
 CREATE TRIGGER e AFTER DELETE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_delete();
@@ -197,17 +217,17 @@ CREATE TRIGGER g AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration_hea
 CREATE FUNCTION record_health_check(
   org_id uuid, integration_type text, status integration_health_state,
   latency_ms integer DEFAULT NULL, http_status integer DEFAULT NULL, error text DEFAULT NULL,
-  checked_at timestamptz DEFAULT now())
+  checked_at timestamptz DEFAULT now(), retry_after integer DEFAULT NULL)
 RETURNS integration_health_status LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   result integration_health_status;
 BEGIN
   INSERT INTO integration_health_status AS s
-         (org_id, integration_type, status, latency_ms, http_status, error, checked_at)
-  VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, now()))
+         (org_id, integration_type, status, latency_ms, http_status, error, checked_at, retry_after)
+  VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, now()), $8)
   ON CONFLICT (org_id, integration_type) DO UPDATE
-     SET status = $3, latency_ms = $4, http_status = $5, error = $6, checked_at = COALESCE($7, now())
+     SET status = $3, latency_ms = $4, http_status = $5, error = $6, checked_at = COALESCE($7, now()), retry_after = $8
   RETURNING s.* INTO result;
   RETURN result;
 END $$;
@@ -222,15 +242,10 @@ BEGIN
   LOOP
     PERFORM record_health_check((entry ->> 'org_id')::uuid, entry ->> 'integration_type',
       (entry ->> 'status')::integration_health_state, (entry ->> 'latency_ms')::integer,
-      (entry ->> 'http_status')::integer, entry ->> 'error', (entry ->> 'checked_at')::timestamptz);
+      (entry ->> 'http_status')::integer, entry ->> 'error', (entry ->> 'checked_at')::timestamptz,
+      (entry ->> 'retry_after')::numeric::integer);
     recorded := recorded + 1;
   END LOOP;
-  UPDATE rate_limits r SET until = w.until
-    FROM (SELECT e ->> 'integration_type' AS integration_type, max(LEAST((e ->> 'checked_at')::timestamptz, now())
-                 + make_interval(secs => (e ->> 'retry_after')::float8)) AS until
-            FROM jsonb_array_elements(checks) AS a (e)
-           WHERE e ->> 'http_status' = '429' AND e ->> 'retry_after' IS NOT NULL GROUP BY 1) AS w
-   WHERE r.integration_type = w.integration_type AND COALESCE(r.until < w.until, true);
   RETURN recorded;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
   RAISE '%', SQLERRM USING ERRCODE = '22023';
@@ -271,7 +286,7 @@ DECLARE
 BEGIN
   UPDATE integration_types t
      SET monitoring_mode = 'active', passive_since = NULL, passive_reason = NULL,
-         passive_until = CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END
+         passive_until = NULL
    WHERE t.integration_type = name RETURNING t.* INTO result;
   IF result IS NULL OR NOT FOUND THEN
     RAISE 'no such type' USING ERRCODE = '22023';

@@ -1,0 +1,29 @@
+-- record_health_checks reads a batch once, and finds a bad entry without a subtransaction for each.
+\i test/fixtures/preamble.sql
+-- however many entries there are before the bad one, the search takes the same number of transaction ids
+CREATE FUNCTION t.xids_of_a_bad_batch(entries integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint;
+BEGIN
+  before := txid_snapshot_xmax(txid_current_snapshot());
+  PERFORM t.error(format('SELECT record_health_checks(%L)', (
+    SELECT jsonb_agg(jsonb_build_object('org_id', ('00000000-0000-0000-0003-' || lpad(n::text, 12, '0'))::uuid, 'integration_type', 'xledger',
+             'status', 'healthy', 'latency_ms', CASE WHEN n = entries THEN -1 END) ORDER BY n)
+      FROM generate_series(1, entries) n)));
+  RETURN txid_snapshot_xmax(txid_current_snapshot()) - before;
+END $$;
+BEGIN;
+SELECT txid_current() > 0 AS has_xid;
+COMMIT;
+SELECT t.xids_of_a_bad_batch(1000) < 10 AS few;
+SELECT t.error(format('SELECT record_health_checks(%L)', (
+  SELECT jsonb_agg(jsonb_build_object('org_id', :'org_a', 'integration_type', CASE WHEN n IN (700, 800) THEN 'nowhere' ELSE 'xledger' END, 'status', 'healthy') ORDER BY n)
+    FROM generate_series(1, 1000) n)));
+SELECT count(*) FROM integration_health_status;
+
+-- many checks of one pair: each recorded once, in the order of their times
+SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', :'org_a', 'integration_type', 'xledger', 'status', CASE WHEN n % 2 = 0 THEN 'healthy' ELSE 'unhealthy' END,
+         'latency_ms', n, 'checked_at', now() - n * interval '1 second') ORDER BY n)) FROM generate_series(1, 500) n;
+SELECT check_no, latency_ms, status FROM integration_health_status;
+SELECT count(*), min(check_no), max(check_no), bool_and(latency_ms = 501 - check_no) AS in_order FROM integration_health_history;
+SELECT * FROM t.violations();
