@@ -18,6 +18,9 @@
 
 PG_FUNCTION_INFO_V1(ih_grant);
 
+/* What the reports call with the caller's rights. */
+#define PRIVATE_SCHEMA "USAGE ON SCHEMA integration_health_private"
+
 #define READER_FUNCTIONS                                                         \
 	"EXECUTE ON FUNCTION %1$s.integration_health_org_ids(),"                     \
 	" %1$s.integration_health_can_read(pg_catalog.uuid),"                        \
@@ -40,14 +43,15 @@ PG_FUNCTION_INFO_V1(ih_grant);
 	" %1$s.get_sync_drift(pg_catalog.uuid, pg_catalog.int4),"                    \
 	" %1$s.get_missed_syncs(pg_catalog.uuid, pg_catalog.int4),"                  \
 	" %1$s.get_cold_starts(pg_catalog.uuid, pg_catalog.int4),"                   \
-	" %1$s.get_global_sync_summary(pg_catalog.int4)"
+	" %1$s.get_global_sync_summary(pg_catalog.int4),"                            \
+	" integration_health_private.require_claims()"
 
 /* What authenticated may do. */
 static const char *const reader_rights[] = {
 	"SELECT ON %1$s.integration_types, %1$s.integration_health_status,"
 	" %1$s.integration_health_history, %1$s.integration_monitors,"
 	" %1$s.integration_sync_schedules, %1$s.integration_sync_runs",
-	READER_FUNCTIONS, NULL
+	READER_FUNCTIONS, PRIVATE_SCHEMA, NULL
 };
 
 /*
@@ -71,6 +75,7 @@ static const char *const writer_rights[] = {
 	" UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url)"
 	" ON %1$s.integration_sync_schedules",
 	READER_FUNCTIONS,
+	PRIVATE_SCHEMA,
 	"EXECUTE ON FUNCTION"
 	" %1$s.record_health_check(pg_catalog.uuid, pg_catalog.text,"
 	"   %1$s.integration_health_state, pg_catalog.int4, pg_catalog.int4, pg_catalog.text,"
@@ -128,7 +133,7 @@ RevokeAll(Oid extension, const char *roles)
 			" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass"
 			"   AND d.refobjid OPERATOR(pg_catalog.=) $1"
 			"   AND d.deptype OPERATOR(pg_catalog.=) 'e'"
-			"   AND o.type OPERATOR(pg_catalog.=) ANY ('{table,sequence,function}'::pg_catalog.text[])"
+			"   AND o.type OPERATOR(pg_catalog.=) ANY ('{schema,table,sequence,function}'::pg_catalog.text[])"
 			" ORDER BY d.classid, d.objid",
 			1, argtypes, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not list the members of extension %u", extension);
