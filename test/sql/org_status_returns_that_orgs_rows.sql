@@ -37,6 +37,4 @@ SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET ROLE authenticated;
-SELECT p.* FROM pg_proc, t.plan(replace(substring(prosrc FROM 'RETURN QUERY(.*);\s*END'), 'get_org_health_status.org_id',
-    quote_literal('00000000-0000-0000-0000-00000000000a') || '::uuid')) AS p
- WHERE proname = 'get_org_health_status';
+SELECT * FROM t.plan($$SELECT * FROM integration_health_private.org_health_status('00000000-0000-0000-0000-00000000000a')$$);
