@@ -2,7 +2,9 @@
 -- Reports on health: of one organisation, and of all for global admins
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.get_org_health_status(org_id uuid)
+-- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises first.
+
+CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
   integration_type text, display_name text, status @extschema@.integration_health_state,
   latency_ms integer, http_status integer, error text, checked_at timestamptz,
@@ -21,16 +23,31 @@ BEGIN ATOMIC
          t.monitoring_mode
     FROM @extschema@.integration_types t
     LEFT JOIN @extschema@.integration_health_status s
-      ON s.integration_type = t.integration_type AND s.org_id = get_org_health_status.org_id
-   WHERE @extschema@.integration_health_can_read(get_org_health_status.org_id)
+      ON s.integration_type = t.integration_type AND s.org_id = org_health_status.org_id
+   WHERE @extschema@.integration_health_can_read(org_health_status.org_id)
    ORDER BY t.display_name, t.integration_type;
 END;
+COMMENT ON FUNCTION integration_health_private.org_health_status(uuid) IS
+  'The query of get_org_health_status.';
+
+CREATE FUNCTION @extschema@.get_org_health_status(org_id uuid)
+RETURNS TABLE (
+  integration_type text, display_name text, status @extschema@.integration_health_state,
+  latency_ms integer, http_status integer, error text, checked_at timestamptz,
+  status_since timestamptz, last_healthy_at timestamptz, consecutive_failures integer,
+  is_stale boolean, monitoring_mode @extschema@.integration_monitoring_mode)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN QUERY SELECT * FROM integration_health_private.org_health_status(get_org_health_status.org_id);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_org_health_status(uuid) IS
   'The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when an active type was checked longer ago than twice its check_interval (null where never checked). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims.';
 
 -- The function in FROM is evaluated before the history is looked at: wrong hours are an error
 -- also where there is no row to find.
-CREATE FUNCTION @extschema@.get_health_trend(
+CREATE FUNCTION integration_health_private.health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
   checked_at timestamptz, status @extschema@.integration_health_state, latency_ms integer,
@@ -38,17 +55,32 @@ RETURNS TABLE (
 LANGUAGE sql STABLE ROWS 96
 BEGIN ATOMIC
   SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no
-    FROM @extschema@.integration_health_trend_start(get_health_trend.hours) AS s (trend_start)
+    FROM @extschema@.integration_health_trend_start(health_trend.hours) AS s (trend_start)
    CROSS JOIN LATERAL (
          SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no
            FROM @extschema@.integration_health_history r
-          WHERE r.org_id = get_health_trend.org_id
-            AND r.integration_type = get_health_trend.integration_type
+          WHERE r.org_id = health_trend.org_id
+            AND r.integration_type = health_trend.integration_type
             AND r.checked_at >= s.trend_start
           ORDER BY r.checked_at DESC, r.check_no DESC
           LIMIT 96) h
    ORDER BY h.checked_at DESC, h.check_no DESC;
 END;
+COMMENT ON FUNCTION integration_health_private.health_trend(uuid, text, integer) IS
+  'The query of get_health_trend. Errors: 22023 when hours is null or outside 1 to 720.';
+
+CREATE FUNCTION @extschema@.get_health_trend(
+  org_id uuid, integration_type text, hours integer DEFAULT 24)
+RETURNS TABLE (
+  checked_at timestamptz, status @extschema@.integration_health_state, latency_ms integer,
+  http_status integer, error text, check_no bigint)
+LANGUAGE plpgsql STABLE ROWS 96 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN QUERY SELECT * FROM integration_health_private.health_trend(
+    get_health_trend.org_id, get_health_trend.integration_type, get_health_trend.hours);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_health_trend(uuid, text, integer) IS
   'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 

@@ -2,11 +2,171 @@
 -- Rights
 -- ---------------------------------------------------------------------------------------------
 
+-- The one list of what the extension hands out. A reader's SELECT is on the columns that a table has when it is
+-- granted, not on the table: ctid and xmin tell of other organisations' rows. An upsert that sets its keys needs
+-- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as others.
+CREATE FUNCTION integration_health_private.rights()
+RETURNS TABLE (reader boolean, writer boolean, privileges text, object text)
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  VALUES
+  -- what authenticated reads
+  (true, false, 'SELECT', 'TABLE %1$s.integration_types'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_status'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_monitors'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_sync_schedules'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
+  -- what service_role reads and writes
+  (false, true, 'SELECT, INSERT, UPDATE, DELETE', 'TABLE %1$s.integration_types'),
+  (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_health_status'),
+  (false, true, 'INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at), '
+                'UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)',
+   'TABLE %1$s.integration_health_status'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_counts'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
+  (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_monitors'),
+  (false, true, 'INSERT (org_id, integration_type, enabled), UPDATE (org_id, integration_type, enabled)',
+   'TABLE %1$s.integration_monitors'),
+  (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_sync_schedules'),
+  (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url), '
+                'UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url)',
+   'TABLE %1$s.integration_sync_schedules'),
+  -- what both call
+  (true, true, 'USAGE', 'SCHEMA integration_health_private'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_org_ids()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_can_read(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_uncounted(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_trend_start(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_health_status(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_trend(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_summary()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_problems(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_is_late(interval)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_key(uuid, text, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_last_period(interval, timestamptz, text, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_next_period(interval, timestamptz, text, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_sync_drift(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_missed_syncs(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_cold_starts(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_sync_summary(integer)'),
+  -- what service_role calls
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_check(uuid, text, %1$s.integration_health_state, '
+                           'integer, integer, text, timestamptz, integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_checks(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_cleanup(interval, integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.mark_stale_health(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_compact()'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.unschedule_integration_health_jobs()'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_monitor(uuid, text, boolean)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_due_health_checks(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.resume_active_monitoring(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_every_is_valid(interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_time_zone_is_valid(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.get_due_syncs(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_sync_run(uuid, text, timestamptz, boolean, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_sync_run(uuid, text, timestamptz, integer, '
+                           '%1$s.integration_sync_outcome, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.dispatch_sync_warm_ups(interval)');
+END;
+COMMENT ON FUNCTION integration_health_private.rights() IS
+  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
+
 CREATE FUNCTION @extschema@.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_grant';
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  missing oid;
+  foreign_table text;
+  revokes text[];
+  roles text;
+  command text;
+BEGIN
+  SELECT r INTO missing FROM pg_catalog.unnest(ARRAY[reader, writer]::oid[]) AS r
+   WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid = r) LIMIT 1;
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = pg_catalog.format('role with OID %s does not exist', missing),
+      HINT = 'Give the name of a role, or NULL for none.';
+  END IF;
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid = writer AND NOT a.rolbypassrls AND NOT a.rolsuper) THEN
+    RAISE WARNING USING ERRCODE = '55000',
+      MESSAGE = pg_catalog.format('role %s is subject to row-level security and will not be able to record checks', writer),
+      HINT = pg_catalog.format('ALTER ROLE %s BYPASSRLS, or make a policy for it.', writer);
+  END IF;
+
+  SELECT c.relname INTO foreign_table
+    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+    JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
+   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.extname = 'integration_health'
+     AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'S')
+     AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   ORDER BY c.oid LIMIT 1;
+  IF foreign_table IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = pg_catalog.format('must be owner of table %s', foreign_table);
+  END IF;
+
+  roles := pg_catalog.concat_ws(', ', 'PUBLIC', pg_catalog.to_regrole('anon')::text, reader::text, writer::text);
+  SELECT pg_catalog.array_agg(pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.type, o.identity, roles)
+                              ORDER BY d.classid, d.objid) INTO revokes
+    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid,
+         pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o
+   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.extname = 'integration_health'
+     AND d.deptype = 'e' AND o.type IN ('schema', 'table', 'sequence', 'function');
+  FOREACH command IN ARRAY revokes LOOP
+    EXECUTE command;
+  END LOOP;
+
+  FOR command IN
+    SELECT pg_catalog.format('GRANT %s ON %s TO %s',
+             CASE WHEN g.is_reader AND r.privileges = 'SELECT' THEN (
+               SELECT pg_catalog.format('SELECT (%s)', pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '))
+                 FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = pg_catalog.substr(o.object, 7)::pg_catalog.regclass
+                  AND a.attnum > 0 AND NOT a.attisdropped)
+             ELSE r.privileges END, o.object, g.grantee)
+      FROM (VALUES (reader, true), (writer, false)) AS g (grantee, is_reader)
+      JOIN integration_health_private.rights() AS r ON CASE WHEN g.is_reader THEN r.reader ELSE r.writer END
+      JOIN pg_catalog.pg_extension AS e ON e.extname = 'integration_health'
+     CROSS JOIN pg_catalog.format(r.object, e.extnamespace::pg_catalog.regnamespace) AS o (object)
+     WHERE g.grantee IS NOT NULL
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
-  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants reader what authenticated has on Supabase, and writer what service_role has. Either may be null. For the owner of the extension. Warns when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, 42501 the caller does not own the extension''s tables.';
+  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, 42501 the caller does not own the extension''s tables.';
 
 SELECT @extschema@.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
+
+-- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run with
+-- the owner's rights, and what the extension keeps by itself is not for others to write.
+DO $$
+DECLARE
+  command text;
+BEGIN
+  FOR command IN
+    SELECT pg_catalog.format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::pg_catalog.regclass,
+             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END)
+      FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS a
+     WHERE c.oid IN (SELECT d.objid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+                      WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+                        AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.extname = 'integration_health')
+       AND c.relkind = 'r'
+       AND a.grantee <> c.relowner
+       AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
+            OR a.privilege_type <> 'SELECT'
+               AND c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs'))
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;

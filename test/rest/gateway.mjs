@@ -31,7 +31,7 @@ export async function startGateway(socketPath) {
   }
 
   gateway.pass = forward;
-  const server = http.createServer((request, response) => {
+  const server = http.createServer({ maxHeaderSize: 65_536 }, (request, response) => {
     if (request.url.startsWith(prefix)) gateway.pass(request, response);
     else response.writeHead(404).end();
   });

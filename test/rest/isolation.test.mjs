@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { eachSchema, granted, minutesAgo, nowhere, orgA, orgB, people } from './suite.mjs';
+import { nestedDeep } from './tokens.mjs';
 
 const check = (org_id, rest) => ({ org_id, integration_type: 'xledger', status: 'healthy', ...rest });
 const post = (path, body, prefer) => ({ method: 'POST', path, body, prefer });
@@ -181,6 +182,25 @@ eachSchema('isolation', (stack) => {
       assert.equal(own.status, 403, name);
     }
   });
+
+  // Tokens whose claims cannot be read, in org_id or in another claim.
+  const unreadable = {
+    'no UUID': { org_id: 'acme' }, 'a number': { org_id: 7 }, 'one bad of two': { org_id: [orgB, 'acme'] }, 'a zero byte': { org_id: '\u0000' },
+    'another claim with a zero byte': { org_id: orgB, name: '\u0000' },
+    'deep nesting': { org_id: nestedDeep }, 'another claim, nested deep': { org_id: orgB, groups: nestedDeep },
+  };
+  for (const [name, claims] of Object.entries(unreadable)) {
+    test(`claims that cannot be read tell nothing of org B: ${name}`, async () => {
+      const who = { role: 'authenticated', ...claims };
+      for (const [what, request] of Object.entries(naming)) {
+        const ofB = await ask(who, request(orgB));
+        assert.deepEqual(masked(ofB, orgB), masked(await ask(who, request(nowhere)), nowhere), what);
+        assert.ok(!ofB.text.includes(secret), what);
+      }
+      assert.deepEqual([(await ask(who, naming['status: eq'](orgB))).status, (await ask(who, naming['rpc: status'](orgB))).status], [200, 400]);
+      assert.equal((await ask(who, naming['rpc: trend with bad hours'](orgB))).text.includes('hours'), false);
+    });
+  }
 
   test('no planned count depends on what org B\'s rows hold', async () => {
     const count = async (filter) => (await ask(people.memberOfA, get(`/integration_health_history?${filter}`, 'count=planned'))).headers['content-range'];

@@ -3,9 +3,13 @@ import { createHmac } from 'node:crypto';
 
 const base64url = (text) => Buffer.from(text).toString('base64url');
 
+// nestedDeep: stands in claims for 16,000 arrays, one in another, too deep for JSON.stringify.
+export const nestedDeep = 'nested 16,000 deep';
+const stringify = (claims) => JSON.stringify(claims).replaceAll(`"${nestedDeep}"`, '['.repeat(16_000) + ']'.repeat(16_000));
+
 // sign(secret, claims): a token as it stands, whatever the claims are worth.
 export function sign(secret, claims, header = { alg: 'HS256', typ: 'JWT' }) {
-  const signed = `${base64url(JSON.stringify(header))}.${base64url(JSON.stringify(claims))}`;
+  const signed = `${base64url(JSON.stringify(header))}.${base64url(stringify(claims))}`;
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 

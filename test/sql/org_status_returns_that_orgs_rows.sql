@@ -37,4 +37,4 @@ SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET ROLE authenticated;
-SELECT * FROM t.plan($$SELECT * FROM get_org_health_status('00000000-0000-0000-0000-00000000000a')$$);
+SELECT * FROM t.plan($$SELECT * FROM integration_health_private.org_health_status('00000000-0000-0000-0000-00000000000a')$$);

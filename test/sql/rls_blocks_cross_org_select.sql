@@ -16,14 +16,51 @@ SELECT c AS claims, t.seen(c) FROM unnest(ARRAY[
 SELECT set_config('request.jwt.claims', NULL, false);
 SELECT count(*) FROM integration_health_status;
 
--- claims that cannot be read are an error, never access
-SELECT c AS claims, t.error('SELECT * FROM integration_health_status') AS status,
-       t.error('SELECT * FROM integration_health_status') = t.error('SELECT * FROM integration_health_history') AS history_too
-  FROM (SELECT c, set_config('request.jwt.claims', c, false) FROM unnest(ARRAY[
+-- claims that cannot be read: tables show nothing and raise nothing, whatever is asked of them; functions raise before they look
+CREATE TEMPORARY TABLE bad (n serial, claims text);
+INSERT INTO bad (claims) SELECT unnest(ARRAY[
     'x', '{', '[]', 'null', '1', '{"org_id": 1}', '{"org_id": true}', '{"org_id": {"id": "x"}}', '{"org_id": ""}', '{"org_id": "no-uuid"}',
     format('{"org_id": "%s,%s"}', :'org_a', :'org_b'), format('{"org_id": ["%s", 1]}', :'org_a'), format('{"org_id": ["%s", null]}', :'org_a'),
-    '{"org_id": "\u0000"}', '{"n": 1e1000000}']) AS c OFFSET 0) AS v;
-SELECT t.error('SELECT * FROM get_org_health_status(gen_random_uuid())');
+    format('{"org_id": ["%s", "x"]}', :'org_a'), '{"org_id": "\u0000"}', '{"n": 1e1000000}', '{"org_id": 1e140000}',
+    format('{"org_id": "%s", "sub": "\u0000"}', :'org_a'), format('{"org_id": "%s", "n": 1e140000}', :'org_a'),
+    format('{"org_id": "%s", "n": %s%s}', :'org_a', repeat('[', 16000), repeat(']', 16000)),
+    format('{"org_id": %s%s}', repeat('[', 16000), repeat(']', 16000)), '{"org_id": "' || repeat('x', 3000) || '"}']);
+SELECT left(claims, 60) AS claims, t.seen(claims) AS seen, integration_health_org_ids() AS ids FROM (SELECT * FROM bad ORDER BY n) AS bad;
+RESET ROLE;
+CREATE FUNCTION t.asked(claims text, query text) RETURNS text LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT set_config('request.jwt.claims', claims, false);
+  SELECT t.error(query);
+END;
+SET ROLE authenticated;
+SELECT DISTINCT relation, t.asked(claims, format('SELECT FROM %I WHERE org_id = %L', relation, org)) AS error
+  FROM bad, unnest(ARRAY[:'org_a', :'org_b', '00000000-0000-0000-0000-0000000000ff']) AS org,
+       unnest('{integration_health_status,integration_health_history,integration_monitors,integration_sync_schedules,integration_sync_runs}'::text[]) AS relation
+ ORDER BY relation;
+SELECT left(claims, 60) AS claims, t.asked(claims, format('SELECT get_org_health_status(%L)', :'org_a')) AS status,
+       t.asked(claims, format('SELECT get_org_health_status(%L)', :'org_a')) = ALL (ARRAY(SELECT t.asked(claims, q) FROM unnest(ARRAY[
+         'SELECT get_org_health_status(NULL)', 'SELECT get_org_health_status(gen_random_uuid())', 'SELECT integration_health_can_read(gen_random_uuid())',
+         'SELECT integration_health_can_read(NULL)', format('SELECT get_health_trend(%L, ''xledger'')', :'org_a'),
+         'SELECT get_health_trend(gen_random_uuid(), ''xledger'', 0)', 'SELECT integration_health_private.require_claims()']) AS q)) AS others_too,
+       t.asked(claims, 'SELECT get_global_health_summary()') AS summary
+  FROM (SELECT * FROM bad ORDER BY n) AS bad;
+-- also for those to whom row-level security does not apply
+SELECT set_config('request.jwt.claims', '{"org_id": "acme"}', false);
+SET ROLE service_role;
+SELECT t.error(q) FROM unnest(ARRAY['SELECT get_org_health_status(gen_random_uuid())', 'SELECT get_health_trend(gen_random_uuid(), ''xledger'')',
+  'SELECT integration_health_can_read(gen_random_uuid())']) AS q;
+SET ROLE authenticated;
+-- what is remembered of the claims is forgotten with them, and with the setting that names them
+SELECT t.seen(t.claims(:'org_a')), t.seen('x'), t.seen(t.claims(:'org_a')), t.seen(replace(t.claims(:'org_a'), 'a"', 'b"'));
+RESET ROLE;
+SET integration_health.org_claims = 'tenant';
+SET ROLE authenticated;
+SELECT t.seen(t.claims(:'org_a')), t.seen(format('{"tenant": "%s"}', :'org_b'));
+RESET ROLE;
+RESET integration_health.org_claims;
+SET ROLE authenticated;
+SELECT t.seen(format('{"tenant": "%s"}', :'org_b')), t.seen(t.claims(:'org_a'));
+DROP TABLE bad;
 
 -- no statement of a reader changes anything
 SELECT set_config('request.jwt.claims', t.claims(:'org_a'), false) IS NOT NULL AS signed_in;

@@ -28,4 +28,4 @@ SELECT t.error($$SELECT r.* FROM (SELECT '{"org_id": "00000000-0000-0000-0000-00
   LATERAL get_health_trend(org_id => a.org_id, integration_type => 'xledger', hours => a.hours) AS r$$);
 -- the plan uses the key for the organisation and the type
 SET enable_seqscan = off;
-SELECT * FROM t.plan($$SELECT * FROM get_health_trend('00000000-0000-0000-0000-00000000000a', 'xledger', 24)$$);
+SELECT * FROM t.plan($$SELECT * FROM integration_health_private.health_trend('00000000-0000-0000-0000-00000000000a', 'xledger', 24)$$);

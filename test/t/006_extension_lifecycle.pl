@@ -168,6 +168,14 @@ note("Made by Supabase's superuser; the site's own role owns the database and ca
 	{
 		like(sqlstate($node, 'supabase', "SET SESSION AUTHORIZATION site; $sql"), qr/^(?:42501|01007)$/, "the site cannot: $sql");
 	}
+	$node->safe_psql('supabase', 'SET SESSION AUTHORIZATION site; CREATE SCHEMA own; CREATE FUNCTION own.pwn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$');
+	is(sqlstate($node, 'supabase', "SET SESSION AUTHORIZATION site; CREATE TRIGGER pwn AFTER INSERT ON $_ EXECUTE FUNCTION own.pwn()"), '42501', "the site makes no trigger on $_")
+	  for qw(integration_types integration_health_status integration_health_history integration_health_counts integration_monitors integration_sync_schedules integration_sync_runs);
+	for my $kept (qw(integration_health_history integration_health_counts integration_sync_runs))
+	{
+		is(value($node, 'supabase', "SELECT string_agg(privilege_type, ' ') FROM pg_class, aclexplode(relacl) WHERE oid = '$kept'::regclass AND grantee = 'site'::regrole"),
+			'SELECT', "and reads $kept at most");
+	}
 	is(join("\n", grep { /\banon=|(?:^| )=/ } extension_acls($node, 'supabase')), '', 'neither anon nor PUBLIC has got a right, whatever the default privileges');
 	is(value($node, 'supabase', q{SELECT string_agg(relname, ' ') FROM pg_class c JOIN pg_depend d ON d.objid = c.oid AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND extname = 'integration_health' WHERE relkind = 'r' AND NOT relrowsecurity}), '',

@@ -500,7 +500,9 @@ note('Every function, called by every role');
 	  integration_health_can_read integration_health_org_ids integration_health_trend_start
 	  integration_health_uncounted integration_sync_key integration_sync_periods integration_sync_last_period
 	  integration_sync_next_period integration_sync_is_late get_sync_drift get_missed_syncs get_cold_starts
-	  get_global_sync_summary);
+	  get_global_sync_summary
+	  integration_health_private.require_claims integration_health_private.org_health_status
+	  integration_health_private.health_trend);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
@@ -522,6 +524,7 @@ SQL
 		for (@functions)
 		{
 			my ($name, $oid, $nulls) = split /\|/;
+			$nulls = "VARIADIC $nulls" if $name =~ /require_own_triggers/;
 			my ($state, $message) = attempt('SELECT 1', "SELECT $name($nulls)", $role);
 			my $may = value($node, $db, "SELECT has_function_privilege('$role', $oid, 'EXECUTE')") eq 't';
 			push @wrong, $name if $may != ($may{$role}{$name} ? 1 : 0) || !$may && $state !~ /^(?:42501|00000)$/;
