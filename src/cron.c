@@ -14,16 +14,24 @@
 PG_FUNCTION_INFO_V1(ih_schedule_jobs);
 PG_FUNCTION_INFO_V1(ih_unschedule_jobs);
 
-/* In the order of the arguments of schedule_integration_health_jobs. */
+/*
+ * In the order of the arguments of schedule_integration_health_jobs.  The arguments are the defaults
+ * of the functions, spelt out with their types: a call that left them out would be ambiguous, or
+ * another function's, when the schema has a function of the same name with fewer arguments.  One that takes the same
+ * arguments and more with defaults stays ambiguous: so does any for integration_health_compact.
+ */
 static const struct
 {
 	const char *name;
 	const char *function;
+	const char *arguments;
 } jobs[] = {
-	{ "integration_health_cleanup", "integration_health_cleanup" },
-	{ "integration_health_counts", "integration_health_compact" },
-	{ "integration_health_stale", "mark_stale_health" },
-	{ "integration_health_warm_up", "dispatch_sync_warm_ups" },
+	{ "integration_health_cleanup", "integration_health_cleanup",
+	  "'30 days'::pg_catalog.interval, 50000::pg_catalog.int4" },
+	{ "integration_health_counts", "integration_health_compact", "" },
+	{ "integration_health_stale", "mark_stale_health", "10000::pg_catalog.int4" },
+	{ "integration_health_warm_up", "dispatch_sync_warm_ups",
+	  "'1 minute'::pg_catalog.interval" },
 };
 
 /* The job whose schedule depends on what pg_cron can do. */
@@ -101,7 +109,8 @@ ih_schedule_jobs(PG_FUNCTION_ARGS)
 	{
 		Oid	  argtypes[3] = { TEXTOID, TEXTOID, TEXTOID };
 		char *command =
-			psprintf("SELECT %s()", quote_qualified_identifier(schema, jobs[i].function));
+			psprintf("SELECT %s(%s)", quote_qualified_identifier(schema, jobs[i].function),
+					 jobs[i].arguments);
 		Datum values[4];
 		bool  nulls[4] = { false };
 		Datum job[3];

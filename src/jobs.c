@@ -15,13 +15,21 @@
 PG_FUNCTION_INFO_V1(ih_cleanup);
 PG_FUNCTION_INFO_V1(ih_mark_stale);
 
+/*
+ * CUTOFF is the time before which rows are too old.  It is never less than 24 hours ago: an interval
+ * that counts as a day or more may be shorter by the calendar, like '-1 month 31 days', or '1 day'
+ * over a change of the clocks.
+ */
+#define CUTOFF                                          \
+	"LEAST(pg_catalog.now() OPERATOR(pg_catalog.-) $1," \
+	" pg_catalog.now() OPERATOR(pg_catalog.-) '24 hours'::pg_catalog.interval)"
+
 /* Rows that a writer is overwriting just now are younger in a moment: they are skipped. */
 static OwnerQuery delete_old = {
 	.text = "DELETE FROM @schema@.integration_health_history AS h"
 			" WHERE h.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
 			"   SELECT o.ctid FROM @schema@.integration_health_history AS o"
-			"    WHERE o.checked_at OPERATOR(pg_catalog.<)"
-			"          (pg_catalog.now() OPERATOR(pg_catalog.-) $1)"
+			"    WHERE o.checked_at OPERATOR(pg_catalog.<) " CUTOFF
 			"    LIMIT $2 FOR UPDATE SKIP LOCKED))",
 	.nargs = 2,
 	.argtypes = { INTERVALOID, INT4OID },
@@ -37,10 +45,8 @@ static OwnerQuery delete_old_runs = {
 		"  DELETE FROM @schema@.integration_sync_runs AS r"
 		"   WHERE r.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
 		"     SELECT o.ctid FROM @schema@.integration_sync_runs AS o"
-		"      WHERE o.scheduled_for OPERATOR(pg_catalog.<)"
-		"            (pg_catalog.now() OPERATOR(pg_catalog.-) $1)"
-		"        AND COALESCE(o.finished_at, o.lease_until) OPERATOR(pg_catalog.<)"
-		"            (pg_catalog.now() OPERATOR(pg_catalog.-) $1)"
+		"      WHERE o.scheduled_for OPERATOR(pg_catalog.<) " CUTOFF
+		"        AND COALESCE(o.finished_at, o.lease_until) OPERATOR(pg_catalog.<) " CUTOFF
 		"      LIMIT $2 FOR UPDATE SKIP LOCKED))"
 		"  RETURNING r.org_id, r.integration_type, r.scheduled_for"
 		" ), last AS MATERIALIZED ("
@@ -90,17 +96,18 @@ static OwnerQuery mark_stale = {
 Datum
 ih_cleanup(PG_FUNCTION_ARGS)
 {
-	static const Interval none = { 0 };
+	static const Interval shortest = { .day = 1 };
 	Oid					  schema = SchemaOfFunction(fcinfo);
 	int32				  max_rows;
 	int64				  deleted;
 	Datum				  values[2];
 
 	if (PG_ARGISNULL(0) || DatumGetInt32(DirectFunctionCall2(interval_cmp, PG_GETARG_DATUM(0),
-															 IntervalPGetDatum(&none))) <= 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("retention must be longer than zero"),
-						errhint("Leave the argument out for 30 days.")));
+															 IntervalPGetDatum(&shortest))) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("retention must be at least one day"),
+				 errhint("Pass '1 day' or more, or leave the argument out for 30 days.")));
 	values[0] = PG_GETARG_DATUM(0);
 	max_rows = MaxRowsArgument(fcinfo, 1);
 	values[1] = Int32GetDatum(max_rows);

@@ -45,7 +45,7 @@ static OwnerQuery summary = {
 		"    LEFT JOIN counted AS n"
 		"      ON n.integration_type OPERATOR(pg_catalog.=) t.integration_type"
 		"   GROUP BY t.integration_type, t.display_name, t.monitoring_mode"
-		" ) SELECT s.*, CASE WHEN s.total OPERATOR(pg_catalog.>) 0 THEN pg_catalog.round("
+		" ) SELECT s.*, CASE WHEN s.total OPERATOR(pg_catalog.>) 0 THEN pg_catalog.trunc("
 		"       100::pg_catalog.numeric OPERATOR(pg_catalog.*) s.healthy::pg_catalog.numeric"
 		"       OPERATOR(pg_catalog./) s.total::pg_catalog.numeric, 2) END"
 		"   FROM spread AS s ORDER BY s.display_name, s.integration_type",

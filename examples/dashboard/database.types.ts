@@ -419,7 +419,7 @@ export type Database = {
           consecutive_failures: number
         }[]
       }
-      /** For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims. */
+      /** For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims. */
       get_global_health_summary: {
         Args: Record<PropertyKey, never>
         Returns: {
@@ -526,7 +526,7 @@ export type Database = {
         }
         Returns: boolean
       }
-      /** Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention, and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or not positive, or max_rows is null or below 1. For service_role. */
+      /** Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1. For service_role. */
       integration_health_cleanup: {
         Args: {
           retention?: string

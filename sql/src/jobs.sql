@@ -7,7 +7,7 @@ CREATE FUNCTION @extschema@.integration_health_cleanup(
 RETURNS bigint
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_cleanup';
 COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention, and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or not positive, or max_rows is null or below 1.';
+  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1.';
 
 CREATE FUNCTION @extschema@.mark_stale_health(max_rows integer DEFAULT 10000)
 RETURNS bigint

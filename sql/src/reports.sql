@@ -97,7 +97,7 @@ RETURNS TABLE (
 LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
 AS 'MODULE_PATHNAME', 'ih_global_summary';
 COMMENT ON FUNCTION @extschema@.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims.';
+  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims.';
 
 CREATE FUNCTION @extschema@.get_global_health_problems(max_rows integer DEFAULT 100)
 RETURNS TABLE (

@@ -8,12 +8,16 @@ SELECT integration_health_cleanup(max_rows => 3);
 SELECT integration_health_cleanup();
 SELECT integration_health_cleanup();
 SELECT latency_ms AS days_old, count(*) FROM integration_health_history GROUP BY 1 ORDER BY 1;
-SELECT integration_health_cleanup('12 hours');
+SELECT integration_health_cleanup('1 day');
 SELECT count(*) AS history, (SELECT count(*) FROM integration_health_status) AS status FROM integration_health_history;
 -- the ring goes on over the gap
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
 SELECT slot, check_no FROM integration_health_history;
-SELECT t.error(format('SELECT integration_health_cleanup(%s)', v)) FROM unnest(ARRAY['NULL', $$'0'$$, $$'-1 day'$$, $$'1 day', 0$$, $$'1 day', NULL$$]) AS v;
+SELECT t.error(format('SELECT integration_health_cleanup(%s)', v)) FROM unnest(ARRAY['NULL', $$'0'$$, $$'-1 day'$$, $$'1 microsecond'$$, $$'23:59:59.999999'$$, $$'1 day', 0$$, $$'1 day', NULL$$]) AS v;
+-- an interval that counts as a day takes nothing younger than a day, in whatever month
+SELECT integration_health_cleanup('-1000 months 30001 days');
+SELECT integration_health_cleanup('24 hours');
+SELECT count(*) AS kept FROM integration_health_history;
 
 RESET ROLE;
 TRUNCATE integration_health_status;

@@ -53,3 +53,13 @@ SELECT count(*) FROM get_global_health_problems();
 SELECT count(*) FROM get_org_health_status(:'org_a');
 SELECT count(*) FROM get_health_trend(:'org_a', 'xledger');
 ROLLBACK;
+-- one pair of many that is not healthy shows: percentages are rounded down
+RESET ROLE;
+TRUNCATE integration_health_status;
+INSERT INTO integration_health_status (org_id, integration_type, status)
+SELECT pg_catalog.lpad(o::text, 32, '0')::uuid, 'xledger', CASE o WHEN 1 THEN 'unhealthy' ELSE 'healthy' END::integration_health_state
+  FROM generate_series(1, 30000) AS o;
+SET ROLE service_role;
+SELECT integration_type, total, healthy, healthy_pct FROM get_global_health_summary();
+RESET ROLE;
+TRUNCATE integration_health_status;

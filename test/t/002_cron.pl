@@ -37,16 +37,29 @@ my ($cron_major, $cron_minor) = split(/\./, value($node, 'postgres', q{SELECT ex
 my $knows_seconds = $cron_major > 1 || $cron_minor >= 5;
 my $warm_up_schedule = $knows_seconds ? '30 seconds' : '* * * * *';
 is_deeply([ sort grep { !/^site job/ } @once ], [
-		'integration_health_cleanup|17 3 * * *|SELECT public.integration_health_cleanup()',
+		'integration_health_cleanup|17 3 * * *|SELECT public.integration_health_cleanup(\'30 days\'::pg_catalog.interval, 50000::pg_catalog.int4)',
 		'integration_health_counts|* * * * *|SELECT public.integration_health_compact()',
-		'integration_health_stale|*/5 * * * *|SELECT public.mark_stale_health()',
-		"integration_health_warm_up|$warm_up_schedule|SELECT public.dispatch_sync_warm_ups()"
+		'integration_health_stale|*/5 * * * *|SELECT public.mark_stale_health(10000::pg_catalog.int4)',
+		"integration_health_warm_up|$warm_up_schedule|SELECT public.dispatch_sync_warm_ups('1 minute'::pg_catalog.interval)"
 	], 'named, at their default times');
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'scheduling again changes nothing');
 is(sqlstate($node, 'postgres', q{SELECT schedule_integration_health_jobs('no schedule')}), '22023',
 	'a schedule that pg_cron cannot read is an error');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'that changes nothing');
+
+# Functions of the same names: none of them is what a job calls. (integration_health_compact has no
+# arguments to type, so that one with defaults for all of its own is ambiguous.)
+my @look_alikes = map {
+	my $name = $_;
+	map { "CREATE FUNCTION public.$name($_) RETURNS bigint LANGUAGE plpgsql AS \$\$BEGIN RAISE 'look-alike'; END\$\$;" }
+	  ($name eq 'integration_health_compact' ? () : ('', "a text DEFAULT ''")), 'VARIADIC a text[]'
+} qw(integration_health_cleanup integration_health_compact mark_stale_health dispatch_sync_warm_ups);
+for my $job (rows($node, 'postgres', q{SELECT jobname || '|' || command FROM cron.job WHERE jobname LIKE 'integration_health%' ORDER BY 1}))
+{
+	my ($name, $command) = split(/\|/, $job);
+	is(error_of($node, 'postgres', "BEGIN; @look_alikes $command; ROLLBACK"), '', "$name calls its own function among look-alikes");
+}
 
 # The default for other versions of pg_cron: what this one takes, or what it refuses.
 for my $version ('1.4', '1.4-1', '1.5', '1.10', '2.0', 'unknown')
