@@ -13,6 +13,7 @@ PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health recording m
 DATA_built = $(SCRIPT)
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -fvisibility=hidden
 
 # setup goes first and drop_and_create_again last; the others are independent of each other.
 REGRESS = setup \

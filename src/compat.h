@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -19,6 +20,25 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/*
+ * 16 hides the symbols of a library but for those marked; -fvisibility=hidden does before, where
+ * another library's symbols of the same name would else take the place of ours.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname)                                               \
+	extern PGDLLEXPORT Datum				  funcname(PG_FUNCTION_ARGS);           \
+	extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, funcname)(void); \
+	const Pg_finfo_record					 *CppConcat(pg_finfo_, funcname)(void)  \
+	{                                                                               \
+		static const Pg_finfo_record version = { 1 };                               \
+		return &version;                                                            \
+	}                                                                               \
+	extern int no_such_variable
 #endif
 
 /* 15 gave set-returning functions one way to set up their tuplestore, and settings a prefix. */

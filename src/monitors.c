@@ -171,8 +171,8 @@ FirstDueOf(Oid schema, Datum org_id, Datum integration_type)
 }
 
 /*
- * ih_monitors_trigger is integration_monitors_trigger(), BEFORE INSERT for each row.  A row that
- * brings due_at along is a restored one.
+ * ih_monitors_trigger is integration_monitors_trigger(), BEFORE INSERT OR UPDATE for each row.  An
+ * inserted row that brings due_at along is a restored one.
  */
 Datum
 ih_monitors_trigger(PG_FUNCTION_ARGS)
@@ -194,8 +194,16 @@ ih_monitors_trigger(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" does not hold monitors", RelationGetRelationName(rel))));
 	if (!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		!TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		RefuseTriggerEvent(name);
+
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+	{
+		/* Under another key it would be due at once, whatever was handed out. */
+		RequireSameKey(rel, row, trigdata->tg_newtuple, FindColumn(rel, "org_id", UUIDOID),
+					   FindColumn(rel, "integration_type", TEXTOID));
+		return PointerGetDatum(trigdata->tg_newtuple);
+	}
 
 	due_at = FindColumn(rel, "due_at", TIMESTAMPTZOID);
 	key[0] = heap_getattr(row, FindColumn(rel, "org_id", UUIDOID), desc, &nulls[0]);

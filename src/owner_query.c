@@ -20,15 +20,12 @@
 #include "own_triggers.h"
 #include "relations.h"
 
-static const char placeholder[] = "@schema@";
-
 /*
- * QualifiedText returns the text of a query with its placeholders replaced, in the current context.
+ * Replace returns a text with a placeholder in it replaced, in the current context.
  */
 static char *
-QualifiedText(const char *text, Oid schema)
+Replace(const char *text, const char *placeholder, const char *value)
 {
-	const char	  *name = quote_identifier(get_namespace_name(schema));
 	StringInfoData result;
 	const char	  *found;
 
@@ -36,11 +33,45 @@ QualifiedText(const char *text, Oid schema)
 	while ((found = strstr(text, placeholder)) != NULL)
 	{
 		appendBinaryStringInfo(&result, text, found - text);
-		appendStringInfoString(&result, name);
+		appendStringInfoString(&result, value);
 		text = found + strlen(placeholder);
 	}
 	appendStringInfoString(&result, text);
 	return result.data;
+}
+
+/*
+ * Assignments returns what @assignments@ stands for.  Generated columns take none.
+ */
+static const char *
+Assignments(Oid relid)
+{
+	Relation	   rel = table_open(relid, AccessShareLock);
+	TupleDesc	   desc = RelationGetDescr(rel);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char		 *name = quote_identifier(NameStr(att->attname));
+
+		if (!att->attisdropped && att->attgenerated == '\0')
+			appendStringInfo(&list, "%s%s = EXCLUDED.%s", list.len > 0 ? ", " : "", name, name);
+	}
+	table_close(rel, NoLock);
+	return list.data;
+}
+
+/*
+ * QualifiedText returns the text of a query for a table, with its placeholders replaced.
+ */
+static char *
+QualifiedText(const char *text, Oid relid)
+{
+	text = Replace(text, "@schema@",
+				   quote_identifier(get_namespace_name(get_rel_namespace(relid))));
+	return Replace(text, "@assignments@", Assignments(relid));
 }
 
 /*
@@ -75,7 +106,7 @@ Prepare(OwnerQuery *query, Oid relid)
 {
 	Oid		   schema = get_rel_namespace(relid);
 	Oid		   argtypes[OWNER_QUERY_MAX_ARGS];
-	char	  *text = QualifiedText(query->text, schema);
+	char	  *text = QualifiedText(query->text, relid);
 	SPIPlanPtr plan;
 
 	if (query->plan != NULL)

@@ -5,8 +5,10 @@
  */
 #include "periods.h"
 
+#include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -18,6 +20,8 @@ PG_FUNCTION_INFO_V1(ih_periods);
 PG_FUNCTION_INFO_V1(ih_last_period);
 PG_FUNCTION_INFO_V1(ih_next_period);
 PG_FUNCTION_INFO_V1(ih_sync_key);
+
+#define DIGITS "0123456789"
 
 /* No caller needs more at once, and none may ask for all until the end of time. */
 #define MAX_PERIODS 100000
@@ -39,8 +43,41 @@ SpanOf(const Interval *interval)
 }
 
 /*
- * FindTimeZone returns the time zone of that very name, NULL where there is none.  A name that is
- * none of a zone but can be read as a rule ("Europe/Oslo2") comes back in another spelling.
+ * IsListedWithDigit tells whether name, with a digit in it, is that of a time zone.  The server also
+ * reads such a name as a rule ("CET-1", "+02"), and keeps what it has read for ever: so the names are
+ * listed once a session.  They are few ("Etc/GMT+1", "EST5EDT").
+ */
+static bool
+IsListedWithDigit(const char *name)
+{
+	static List *names = NIL;
+	ListCell	*cell;
+
+	if (names == NIL)
+	{
+		pg_tzenum	 *zones = pg_tzenumerate_start();
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+		pg_tz		 *zone;
+
+		while ((zone = pg_tzenumerate_next(zones)) != NULL)
+		{
+			if (strpbrk(pg_get_timezone_name(zone), DIGITS) != NULL)
+				names = lappend(names, pstrdup(pg_get_timezone_name(zone)));
+		}
+		MemoryContextSwitchTo(caller);
+		pg_tzenumerate_end(zones);
+	}
+	foreach (cell, names)
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * FindTimeZone returns the time zone of that very name, NULL where there is none.  The server finds
+ * names in any spelling; a name without a digit is no rule, so it is a zone's or nothing.
  */
 static pg_tz *
 FindTimeZone(text *name)
@@ -51,6 +88,8 @@ FindTimeZone(text *name)
 	if (VARSIZE_ANY_EXHDR(name) == 0 || VARSIZE_ANY_EXHDR(name) > TZ_STRLEN_MAX)
 		return NULL;
 	text_to_cstring_buffer(name, given, sizeof(given));
+	if (strpbrk(given, DIGITS) != NULL && !IsListedWithDigit(given))
+		return NULL;
 	zone = pg_tzset(given);
 	if (zone == NULL || !pg_tz_acceptable(zone) ||
 		strcmp(pg_get_timezone_name(zone), given) != 0)

@@ -375,14 +375,20 @@ FindStored(Relation rel, ItemPointer place)
 }
 
 /*
- * InsertIndexEntries makes the index entries of the row just written.
+ * InsertIndexEntries makes the index entries of the row just written.  Expressions and predicates of
+ * indexes are compiled each time and live as long as their EState: it has one of its own.
  */
 static void
-InsertIndexEntries(UpdatedIndexes which)
+InsertIndexEntries(Relation rel, UpdatedIndexes which)
 {
-	ExecOpenIndices(target.result_rel, false);
-	InsertIndexTuples(target.result_rel, target.fresh, target.estate, which);
-	ExecCloseIndices(target.result_rel);
+	EState		  *estate = CreateExecutorState();
+	ResultRelInfo *result_rel = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result_rel, rel, 0, NULL, 0);
+	ExecOpenIndices(result_rel, false);
+	InsertIndexTuples(result_rel, target.fresh, estate, which);
+	ExecCloseIndices(result_rel);
+	FreeExecutorState(estate);
 }
 
 /*
@@ -402,7 +408,7 @@ Overwrite(Relation rel, ItemPointer place)
 	{
 		case TM_Ok:
 			if (updated)
-				InsertIndexEntries(updated);
+				InsertIndexEntries(rel, updated);
 			return true;
 		case TM_Updated:
 		case TM_Deleted:
@@ -415,16 +421,51 @@ Overwrite(Relation rel, ItemPointer place)
 }
 
 /*
- * RingWriteDirect puts a check into its slot of the history table, over the one that was there.  It
- * does nothing and returns false when a site has changed the table so that this takes a query.
+ * Put puts the check that target.fresh holds into its slot.
+ */
+static void
+Put(Relation rel)
+{
+	ItemPointerData place;
+
+	ExecConstraints(target.result_rel, target.fresh, target.estate);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!FindStored(rel, &place))
+		{
+			table_tuple_insert(rel, target.fresh, GetCurrentCommandId(true), 0, NULL);
+			InsertIndexEntries(rel, ALL_INDEXES);
+			return;
+		}
+		if (Overwrite(rel, &place))
+			return;
+	}
+}
+
+/*
+ * RingWriteDirect puts a check into its slot of the history table, over the one that was there, with
+ * the rights of the table's owner.  It does nothing and returns false when a site has changed the
+ * table so that this takes a query.  55000 when a constraint or an index of the table records a check
+ * itself: it would take the place of the one that is being written.
  */
 bool
 RingWriteDirect(Oid history, const RingEntry *entry)
 {
-	Relation		rel = table_open(history, RowExclusiveLock);
-	MemoryContext	caller;
-	ItemPointerData place;
+	static bool	  is_writing = false;
+	Relation	  rel = table_open(history, RowExclusiveLock);
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			  save_userid;
+	int			  save_sec_context;
 
+	if (is_writing)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" cannot take a check while it takes another",
+						RelationGetRelationName(rel)),
+				 errdetail("A constraint or an index of the table records a check."),
+				 errhint("Record checks elsewhere, such as in a trigger of the status table."),
+				 errtable(rel)));
 	if (target.relid != history)
 		PrepareTarget(rel);
 	if (!target.is_plain)
@@ -433,27 +474,26 @@ RingWriteDirect(Oid history, const RingEntry *entry)
 		return false;
 	}
 
-	caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(target.estate));
-	target.result_rel->ri_RelationDesc = rel;
-	SetFresh(entry);
-	ExecConstraints(target.result_rel, target.fresh, target.estate);
-
-	for (;;)
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	is_writing = true;
+	PG_TRY();
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (!FindStored(rel, &place))
-		{
-			table_tuple_insert(rel, target.fresh, GetCurrentCommandId(true), 0, NULL);
-			InsertIndexEntries(ALL_INDEXES);
-			break;
-		}
-		if (Overwrite(rel, &place))
-			break;
+		SetUserIdAndSecContext(rel->rd_rel->relowner,
+							   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+		MemoryContextSwitchTo(GetPerTupleMemoryContext(target.estate));
+		target.result_rel->ri_RelationDesc = rel;
+		SetFresh(entry);
+		Put(rel);
+		ExecClearTuple(target.fresh);
+		MemoryContextSwitchTo(caller);
+		ResetPerTupleExprContext(target.estate);
 	}
-
-	ExecClearTuple(target.fresh);
-	MemoryContextSwitchTo(caller);
-	ResetPerTupleExprContext(target.estate);
+	PG_FINALLY();
+	{
+		SetUserIdAndSecContext(save_userid, save_sec_context);
+		is_writing = false;
+	}
+	PG_END_TRY();
 	table_close(rel, NoLock);
 
 	/* A later write of the same command, to the same slot, must find this one older than itself. */

@@ -136,9 +136,14 @@ ih_schedules_trigger(PG_FUNCTION_ARGS)
 		RefuseTriggerEvent(name);
 
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+	{
+		/* Under another key its periods could be run again. */
+		RequireSameKey(rel, row, trigdata->tg_newtuple, FindColumn(rel, "org_id", UUIDOID),
+					   FindColumn(rel, "integration_type", TEXTOID));
 		return PointerGetDatum(IsSamePlan(rel, row, trigdata->tg_newtuple)
 								   ? trigdata->tg_newtuple
 								   : StampPlan(rel, trigdata->tg_newtuple));
+	}
 
 	heap_getattr(row, FindColumn(rel, "planned_since", TIMESTAMPTZOID), RelationGetDescr(rel),
 				 &isnull);

@@ -71,6 +71,34 @@ RefuseTriggerEvent(const char *function)
 }
 
 /*
+ * RequireSameKey raises 22023 when an update changes the key of a row, which the numbers of two
+ * columns name.
+ */
+void
+RequireSameKey(Relation rel, HeapTuple old, HeapTuple new, AttrNumber org_id,
+			   AttrNumber integration_type)
+{
+	AttrNumber key[] = { org_id, integration_type };
+
+	for (size_t i = 0; i < lengthof(key); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), key[i] - 1);
+		bool			  was_null;
+		bool			  is_null;
+		Datum			  before = heap_getattr(old, key[i], RelationGetDescr(rel), &was_null);
+		Datum			  after = heap_getattr(new, key[i], RelationGetDescr(rel), &is_null);
+
+		if (was_null != is_null ||
+			(!is_null && !datum_image_eq(before, after, att->attbyval, att->attlen)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" of a row of table \"%s\" cannot change",
+							NameStr(att->attname), RelationGetRelationName(rel)),
+					 errhint("Delete the row and insert another."), errtablecol(rel, key[i])));
+	}
+}
+
+/*
  * Stamp returns the present time for recorded_at: not before the start of the transaction, and
  * later than any other stamp of it, so that it tells the rows that a transaction recorded from
  * those that it restored.
@@ -334,27 +362,6 @@ CopyInsert(const Firing *firing)
 }
 
 /*
- * RequireSameKey raises 22023 when an update changes the key of a row.
- */
-static void
-RequireSameKey(const Firing *firing, const Row *old, const Row *new)
-{
-	static const StatusColumn key[] = { COL_ORG_ID, COL_INTEGRATION_TYPE };
-
-	for (size_t i = 0; i < lengthof(key); i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(firing->desc, firing->layout->attnum[key[i]] - 1);
-
-		if (!datum_image_eq(RequiredColumn(firing, old, key[i]),
-							RequiredColumn(firing, new, key[i]), att->attbyval, att->attlen))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" of a status row cannot change",
-								   NameStr(att->attname)),
-							errhint("Delete the row and insert another.")));
-	}
-}
-
-/*
  * RequireConstraints holds a late result, which the executor will not see as a row of the status
  * table, against the constraints of that table; 23514 or 23502 names the one that it violates.
  */
@@ -460,7 +467,9 @@ StampUpdate(const Firing *firing)
 	bool		is_late;
 
 	RequireLastPlace(firing, TRIGGER_TYPE_UPDATE);
-	RequireSameKey(firing, &old, &new);
+	RequireSameKey(firing->data->tg_relation, old.tuple, new.tuple,
+				   firing->layout->attnum[COL_ORG_ID],
+				   firing->layout->attnum[COL_INTEGRATION_TYPE]);
 	if (!MakeWhole(firing, &old, &new))
 		return KeptRow(firing, &old, &new);
 

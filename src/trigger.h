@@ -11,5 +11,7 @@
 
 extern TriggerData *RequireTrigger(FunctionCallInfo fcinfo, const char *function);
 extern void			RefuseTriggerEvent(const char *function);
+extern void RequireSameKey(Relation rel, HeapTuple old, HeapTuple new, AttrNumber org_id,
+						   AttrNumber integration_type);
 
 #endif /* IH_TRIGGER_H */

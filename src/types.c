@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/timestamp.h"
 
 #include "owner_query.h"
@@ -31,14 +32,9 @@ static OwnerQuery is_itself = {
 };
 
 static OwnerQuery replace_type = {
-	.text =
-		"INSERT INTO @schema@.integration_types AS t SELECT ($1).*"
-		" ON CONFLICT (integration_type) DO UPDATE"
-		" SET display_name = EXCLUDED.display_name, check_interval = EXCLUDED.check_interval,"
-		"     max_backoff = EXCLUDED.max_backoff, monitoring_mode = EXCLUDED.monitoring_mode,"
-		"     passive_since = EXCLUDED.passive_since, passive_reason = EXCLUDED.passive_reason,"
-		"     passive_until = EXCLUDED.passive_until,"
-		"     created_at = EXCLUDED.created_at",
+	.text = "INSERT INTO @schema@.integration_types AS t SELECT ($1).*"
+			" ON CONFLICT (integration_type) DO UPDATE"
+			" SET @assignments@",
 	.nargs = 1,
 	.argtypes = { RECORDOID },
 };
@@ -128,6 +124,35 @@ HoldPlaceForType(Oid schema, Datum integration_type)
 }
 
 /*
+ * MayReplace tells whether the caller may update any row of the table, so that a row of it may be
+ * replaced on its behalf.
+ */
+static bool
+MayReplace(Relation rel)
+{
+	return pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
+		   check_enable_rls(RelationGetRelid(rel), InvalidOid, true) != RLS_ENABLED;
+}
+
+/*
+ * RequireNoRow raises 42501 when the table has a row of a type, which only its replacement could
+ * make room for.
+ */
+static void
+RequireNoRow(Relation rel, Datum integration_type)
+{
+	if (RunOwnerCommand(&look_for_type, RelationGetRelid(rel), &integration_type, NULL) != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to replace a row of table \"%s\"",
+					RelationGetRelationName(rel)),
+			 errdetail(
+				 "A row that brings created_at along is a restored one and replaces another."),
+			 errhint("Leave created_at out.")));
+}
+
+/*
  * ih_types_trigger is integration_types_trigger(), BEFORE INSERT for each row.
  */
 Datum
@@ -165,6 +190,11 @@ ih_types_trigger(PG_FUNCTION_ARGS)
 		RunOwnerCommand(&is_itself, RelationGetRelid(rel), values, NULL) != 0)
 		return PointerGetDatum(row);
 
+	if (!MayReplace(rel))
+	{
+		RequireNoRow(rel, values[0]);
+		return PointerGetDatum(row);
+	}
 	values[0] = heap_copy_tuple_as_datum(row, RelationGetDescr(rel));
 	Write(&replace_type, RelationGetRelid(rel), values);
 	return PointerGetDatum(NULL);

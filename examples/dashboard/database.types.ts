@@ -519,7 +519,7 @@ export type Database = {
           cold_start: boolean
         }[]
       }
-      /** Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 malformed claims. */
+      /** Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks. */
       integration_health_can_read: {
         Args: {
           org_id: string
@@ -539,7 +539,7 @@ export type Database = {
         Args: Record<PropertyKey, never>
         Returns: number
       }
-      /** The organisations that the claims in request.jwt.claims name: the first of the paths in integration_health.org_claims that is there, a string or an array of strings. Empty without claims. Errors: 22023 malformed claims, or a value that is no uuid. */
+      /** The organisations that the claims in request.jwt.claims name: the first of the paths in integration_health.org_claims that is there, a string or an array of strings. Empty without claims, and when they cannot be read or one of the values is no UUID: policies call it, and an error would tell of the rows that are there. */
       integration_health_org_ids: {
         Args: Record<PropertyKey, never>
         Returns: string[]

@@ -31,13 +31,13 @@ CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'ih_monitors_trigger';
 COMMENT ON FUNCTION @extschema@.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair over the interval of its type. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger of integration_monitors: spreads the first check of a new pair over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
-  BEFORE INSERT ON @extschema@.integration_monitors
+  BEFORE INSERT OR UPDATE ON @extschema@.integration_monitors
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_stamp ON @extschema@.integration_monitors IS
-  'Says when a new pair is due; a row that brings due_at along is a restored one.';
+  'Says when a new pair is due; a row that brings due_at along is a restored one. Keeps the key as it is.';
 
 ALTER TABLE @extschema@.integration_monitors ENABLE ROW LEVEL SECURITY;
 

@@ -126,7 +126,7 @@ CREATE FUNCTION @extschema@.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'ih_schedules_trigger';
 COMMENT ON FUNCTION @extschema@.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT OR UPDATE ON @extschema@.integration_sync_schedules

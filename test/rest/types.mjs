@@ -14,11 +14,11 @@ WITH extension AS (
 ), usable AS (
   SELECT c.oid, c.relname FROM pg_class c, member m
    WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND c.relkind IN ('r', 'p')
-     AND has_table_privilege('authenticated', c.oid, 'SELECT')
+     AND has_any_column_privilege('authenticated', c.oid, 'SELECT')
 ), callable AS (
   SELECT p.* FROM pg_proc p, member m
    WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND p.prorettype <> 'trigger'::regtype
-     AND has_function_privilege('service_role', p.oid, 'EXECUTE')
+     AND p.pronamespace = (SELECT extnamespace FROM extension) AND has_function_privilege('service_role', p.oid, 'EXECUTE')
 )
 SELECT json_build_object(
   'enums', (SELECT json_agg(json_build_object(
