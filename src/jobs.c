@@ -1,7 +1,7 @@
 /*
  * jobs.c
- *	  The work that pg_cron does: deletion of what is too old, and marking of silence.
- *	  Both are the extension's own acts, run as the owner of the tables.
+ *	  The work that pg_cron does: deletion of what is too old, the extension's own act, run as the
+ *	  owner of the tables.
  */
 #include "integration_health.h"
 
@@ -13,7 +13,6 @@
 #include "relations.h"
 
 PG_FUNCTION_INFO_V1(ih_cleanup);
-PG_FUNCTION_INFO_V1(ih_mark_stale);
 
 /*
  * CUTOFF is the time before which rows are too old.  It is never less than 24 hours ago: an interval
@@ -64,32 +63,6 @@ static OwnerQuery delete_old_runs = {
 	.argtypes = { INTERVALOID, INT4OID },
 };
 
-/* The order of the keys, and SKIP LOCKED, keep it out of the way of the monitors. */
-static OwnerQuery mark_stale = {
-	.text =
-		"WITH stale AS MATERIALIZED ("
-		"  SELECT s.org_id, s.integration_type"
-		"    FROM @schema@.integration_health_status AS s"
-		"    JOIN @schema@.integration_types AS t"
-		"      ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
-		"   WHERE t.monitoring_mode OPERATOR(pg_catalog.=)"
-		"         'active'::@schema@.integration_monitoring_mode"
-		"     AND s.status OPERATOR(pg_catalog.<>) 'unknown'::@schema@.integration_health_state"
-		"     AND s.checked_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)"
-		"         (t.check_interval OPERATOR(pg_catalog.+) t.check_interval))"
-		"   ORDER BY s.org_id, s.integration_type LIMIT $1 FOR UPDATE OF s SKIP LOCKED"
-		" ) UPDATE @schema@.integration_health_status AS s"
-		"   SET status = 'unknown', latency_ms = NULL, http_status = NULL,"
-		"       checked_at = pg_catalog.now(),"
-		"       error = pg_catalog.format('no check since %s', pg_catalog.to_char("
-		"         pg_catalog.timezone('UTC', s.checked_at), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))"
-		"  FROM stale AS x"
-		" WHERE x.org_id OPERATOR(pg_catalog.=) s.org_id"
-		"   AND x.integration_type OPERATOR(pg_catalog.=) s.integration_type",
-	.nargs = 1,
-	.argtypes = { INT4OID },
-};
-
 /*
  * ih_cleanup is integration_health_cleanup(retention, max_rows).
  */
@@ -118,18 +91,4 @@ ih_cleanup(PG_FUNCTION_ARGS)
 		deleted += RunOwnerCount(&delete_old_runs, ExtensionTable(schema, RUNS_TABLE), values);
 	}
 	PG_RETURN_INT64(deleted);
-}
-
-/*
- * ih_mark_stale is mark_stale_health(max_rows).  The rows go through the trigger of the table like
- * any check.
- */
-Datum
-ih_mark_stale(PG_FUNCTION_ARGS)
-{
-	Datum values[1];
-
-	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));
-	PG_RETURN_INT64(RunOwnerCommand(
-		&mark_stale, ExtensionTable(SchemaOfFunction(fcinfo), STATUS_TABLE), values, NULL));
 }

@@ -10,26 +10,20 @@
 #include "utils/memutils.h"
 
 #include "notify.h"
-#include "passive.h"
 
 /* In the order of their making.  They live in the context of the top transaction; NIL in most. */
 static List *notes[NOTE_KINDS];
 
 /*
- * ActBeforeCommit is the transaction callback.  Types are switched first, for that makes events.
- * A transaction that is prepared sends none: PREPARE TRANSACTION refuses those with a NOTIFY.
+ * ActBeforeCommit is the transaction callback.  A transaction that is prepared sends no events:
+ * PREPARE TRANSACTION refuses those with a NOTIFY.
  */
 static void
 ActBeforeCommit(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-	{
-		if (notes[NOTE_RATE_LIMIT] != NIL)
-			SwitchRateLimitedTypes(notes[NOTE_RATE_LIMIT]);
-		if (notes[NOTE_EVENT] != NIL && event == XACT_EVENT_PRE_COMMIT)
-			SendEvents(notes[NOTE_EVENT]);
-	}
+	if (notes[NOTE_EVENT] != NIL && event == XACT_EVENT_PRE_COMMIT)
+		SendEvents(notes[NOTE_EVENT]);
 	memset(notes, 0, sizeof(notes));
 }
 

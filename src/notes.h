@@ -11,8 +11,7 @@
 
 typedef enum NoteKind
 {
-	NOTE_RATE_LIMIT, /* passive.c */
-	NOTE_EVENT		 /* notify.c */
+	NOTE_EVENT /* notify.c */
 } NoteKind;
 
 #define NOTE_KINDS (NOTE_EVENT + 1)

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(require_own_triggers);
@@ -37,13 +38,12 @@ OwnerOfFunction(Oid function)
 
 /*
  * RequireOwnTriggers raises 55000 when a table has a rule, or an enabled trigger whose function
- * belongs to neither the owner of the table nor a superuser.  The caller holds ROW EXCLUSIVE or
+ * belongs to neither role writer, who is going to write, nor a superuser.  The caller holds ROW EXCLUSIVE or
  * more on the table until the end of the transaction, which keeps others from adding one.
  */
 void
-RequireOwnTriggers(Relation rel)
+RequireOwnTriggers(Relation rel, Oid writer)
 {
-	Oid				   table_owner = rel->rd_rel->relowner;
 	const TriggerDesc *triggers = rel->trigdesc;
 
 	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
@@ -60,16 +60,16 @@ RequireOwnTriggers(Relation rel)
 		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
 			continue;
 		function_owner = OwnerOfFunction(trigger->tgfoid);
-		if (function_owner != table_owner && !superuser_arg(function_owner))
+		if (function_owner != writer && !superuser_arg(function_owner))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg(
 					 "trigger \"%s\" of table \"%s\" would run with the rights of the table's owner",
 					 trigger->tgname, RelationGetRelationName(rel)),
-				 errdetail("Its function belongs to role \"%s\", the table to role \"%s\".",
-						   GetUserNameFromId(function_owner, true),
-						   GetUserNameFromId(table_owner, true)),
+				 errdetail(
+					 "Its function belongs to role \"%s\", the table is written as role \"%s\".",
+					 GetUserNameFromId(function_owner, true), GetUserNameFromId(writer, true)),
 				 errhint(
 					 "Drop the trigger, or make the owner of the table the owner of its function."),
 				 errtable(rel)));
@@ -77,8 +77,9 @@ RequireOwnTriggers(Relation rel)
 }
 
 /*
- * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers for SQL.  It locks the
- * tables in ROW EXCLUSIVE mode until the end of the transaction.  22004 for a null among them.
+ * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers for SQL that writes as the
+ * present user.  It locks the tables in ROW EXCLUSIVE mode until the end of the transaction.  22004
+ * for a null among them, 55000 where row-level security would hide rows from the user.
  */
 Datum
 require_own_triggers(PG_FUNCTION_ARGS)
@@ -97,7 +98,16 @@ require_own_triggers(PG_FUNCTION_ARGS)
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("a table must not be null")));
 		rel = table_open(DatumGetObjectId(tables[i]), RowExclusiveLock);
-		RequireOwnTriggers(rel);
+		RequireOwnTriggers(rel, GetUserId());
+		if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("row-level security of table \"%s\" binds role \"%s\"",
+						RelationGetRelationName(rel), GetUserNameFromId(GetUserId(), false)),
+				 errhint(
+					 "Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY."),
+				 errtable(rel)));
 		table_close(rel, NoLock);
 	}
 	PG_RETURN_VOID();

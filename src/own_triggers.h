@@ -9,6 +9,6 @@
 
 #include "utils/relcache.h"
 
-extern void RequireOwnTriggers(Relation rel);
+extern void RequireOwnTriggers(Relation rel, Oid writer);
 
 #endif /* IH_OWN_TRIGGERS_H */

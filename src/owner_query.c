@@ -174,7 +174,7 @@ RunOwnerQuery(OwnerQuery *query, Oid relid, Datum *values, const char *nulls, bo
 	{
 		Relation rel = table_open(relid, RowExclusiveLock);
 
-		RequireOwnTriggers(rel);
+		RequireOwnTriggers(rel, rel->rd_rel->relowner);
 		table_close(rel, NoLock);
 	}
 

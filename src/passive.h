@@ -1,18 +1,14 @@
 /*
  * passive.h
- *	  Rate limits: what a check with HTTP status 429 does to its integration type.
+ *	  Rate limits: how a type enters passive mode, and how it leaves it.
  */
 #ifndef IH_PASSIVE_H
 #define IH_PASSIVE_H
 
 #include "integration_health.h"
 
-#include "datatype/timestamp.h"
-#include "nodes/pg_list.h"
-
 #define HTTP_TOO_MANY_REQUESTS 429
 
-extern void SwitchRateLimitedTypes(List *limits);
-extern void NoteRateLimit(Oid schema, Datum integration_type, TimestampTz until);
+extern void EndPassiveModeAtFirstCheck(Oid schema, Datum org_id, Datum integration_type);
 
 #endif /* IH_PASSIVE_H */

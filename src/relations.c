@@ -34,6 +34,7 @@ static const struct
 	[COL_CONSECUTIVE_FAILURES] = { "consecutive_failures", INT4OID },
 	[COL_CHECK_NO] = { "check_no", INT8OID },
 	[COL_RECORDED_AT] = { "recorded_at", TIMESTAMPTZOID },
+	[COL_IS_PROBE] = { "is_probe", BOOLOID },
 };
 
 static const char *const state_labels[HEALTH_STATES] = {

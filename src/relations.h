@@ -36,10 +36,11 @@ typedef enum StatusColumn
 	COL_LAST_HEALTHY_AT,
 	COL_CONSECUTIVE_FAILURES,
 	COL_CHECK_NO,
-	COL_RECORDED_AT
+	COL_RECORDED_AT,
+	COL_IS_PROBE
 } StatusColumn;
 
-#define STATUS_COLUMNS (COL_RECORDED_AT + 1)
+#define STATUS_COLUMNS (COL_IS_PROBE + 1)
 
 /*
  * What the trigger function of OID function needs to know of the status table relid: its history,

@@ -118,6 +118,15 @@ Backoff(int64_t check_interval, int64_t max_backoff, int32_t failures)
 }
 
 /*
+ * WaitsAnew tells whether a check that changed the number of failures in a row changes the wait.
+ */
+bool
+WaitsAnew(int32_t failures_before, int32_t failures)
+{
+	return failures_before != failures && (failures_before > 1 || failures > 1);
+}
+
+/*
  * WaitForCheck is Backoff with jitter: up to a tenth more, where max_backoff allows it, and else up
  * to a tenth less, but never less than the interval nor more than max_backoff.
  */

@@ -71,6 +71,7 @@ extern uint64_t PairHash(const unsigned char *org_id, const char *type, size_t t
 extern uint64_t MomentHash(uint64_t pair_hash, int64_t at);
 extern int64_t	FirstDue(int64_t now, int64_t check_interval, uint64_t hash);
 extern int64_t	Backoff(int64_t check_interval, int64_t max_backoff, int32_t failures);
+extern bool		WaitsAnew(int32_t failures_before, int32_t failures);
 extern int64_t	WaitForCheck(int64_t check_interval, int64_t max_backoff, int32_t failures,
 							 uint64_t hash);
 extern int64_t	CheckReadyAt(int64_t claimed_at, int64_t check_interval, int64_t max_backoff,

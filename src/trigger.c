@@ -16,11 +16,13 @@
 
 #include "check_rules.h"
 #include "counts.h"
+#include "monitors.h"
 #include "notify.h"
 #include "passive.h"
 #include "relations.h"
 #include "restored.h"
 #include "ring.h"
+#include "schedule_rules.h"
 #include "types.h"
 
 PG_FUNCTION_INFO_V1(ih_status_trigger);
@@ -255,22 +257,6 @@ CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz 
 }
 
 /*
- * NoteHttpStatus notes that the type is rate limited, where the current check of a pair says so.
- */
-static void
-NoteHttpStatus(const Firing *firing, const Row *row, TimestampTz checked_at)
-{
-	NullableDatum http_status = Column(firing, row, COL_HTTP_STATUS);
-	NullableDatum retry_after = Column(firing, row, COL_RETRY_AFTER);
-
-	if (!http_status.isnull && DatumGetInt32(http_status.value) == HTTP_TOO_MANY_REQUESTS)
-		NoteRateLimit(firing->layout->schema, RequiredColumn(firing, row, COL_INTEGRATION_TYPE),
-					  retry_after.isnull
-						  ? DT_NOBEGIN
-						  : checked_at + DatumGetInt32(retry_after.value) * USECS_PER_SEC);
-}
-
-/*
  * RequireLastPlace raises 55000 when a site's trigger would run after ours: it could change or
  * drop a row that the history has already.
  */
@@ -328,6 +314,7 @@ StampInsert(const Firing *firing)
 		return row.tuple;
 	}
 
+	SetColumn(firing, &row, COL_IS_PROBE, (Datum) 0, true);
 	stamp = Stamp();
 	first = FirstCheck(StatusOf(firing, &row), CheckedAt(firing, &row, stamp));
 	return StampedRow(firing, &row, &first, stamp);
@@ -345,7 +332,8 @@ CopyInsert(const Firing *firing)
 	Datum		integration_type = RequiredColumn(firing, &row, COL_INTEGRATION_TYPE);
 	TimestampTz recorded_at =
 		DatumGetTimestampTz(RequiredColumn(firing, &row, COL_RECORDED_AT));
-	TimestampTz checked_at;
+	TimestampTz	  checked_at;
+	NullableDatum http_status;
 
 	if (DatumGetInt64(RequiredColumn(firing, &row, COL_CHECK_NO)) != 1 ||
 		recorded_at < GetCurrentTransactionStartTimestamp() ||
@@ -358,7 +346,9 @@ CopyInsert(const Firing *firing)
 				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
 	NotifyTransition(org_id, integration_type, NULL, StateName(StatusOf(firing, &row)),
 					 checked_at, 1);
-	NoteHttpStatus(firing, &row, checked_at);
+	http_status = Column(firing, &row, COL_HTTP_STATUS);
+	if (http_status.isnull || DatumGetInt32(http_status.value) != HTTP_TOO_MANY_REQUESTS)
+		EndPassiveModeAtFirstCheck(firing->layout->schema, org_id, integration_type);
 }
 
 /*
@@ -483,6 +473,8 @@ StampUpdate(const Firing *firing)
 	is_late = CheckIsLate(&current, checked_at);
 	if (is_late)
 		RequireConstraints(firing, heap_form_tuple(firing->desc, new.values, new.nulls));
+	else
+		SetColumn(firing, &new, COL_IS_PROBE, (Datum) 0, true);
 	next = NextCheck(&current, status, checked_at);
 	CopyToHistory(firing, &new, next.check_no, checked_at);
 	if (next.status != current.status)
@@ -495,8 +487,10 @@ StampUpdate(const Firing *firing)
 						 StateName(current.status), StateName(next.status), checked_at,
 						 next.check_no);
 	}
-	if (!is_late)
-		NoteHttpStatus(firing, &new, checked_at);
+	if (WaitsAnew(current.consecutive_failures, next.consecutive_failures))
+		MoveMonitor(firing->layout->schema, RequiredColumn(firing, &new, COL_ORG_ID),
+					RequiredColumn(firing, &new, COL_INTEGRATION_TYPE),
+					next.consecutive_failures);
 	return StampedRow(firing, is_late ? &old : &new, &next, recorded_at);
 }
 

@@ -28,4 +28,17 @@ CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables 
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called before the extension writes them as their owner. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the owner of the table nor a superuser.';
+  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, or row-level security that binds the present user.';
+
+CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF max_rows IS NULL OR max_rows < 1 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'max_rows must be at least 1',
+      HINT = 'Leave the argument out for its default.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_max_rows(integer) IS
+  'Errors: 22023 max_rows is null or below 1.';

@@ -13,6 +13,7 @@ CREATE TABLE @extschema@.integration_health_status (
   http_status          integer,
   error                text,
   retry_after          integer,
+  is_probe             boolean,
   status_since         timestamptz NOT NULL,
   consecutive_failures integer NOT NULL,
   latency_ms           integer,
@@ -45,6 +46,8 @@ COMMENT ON COLUMN @extschema@.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN @extschema@.integration_health_status.retry_after IS
   'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it did not.';
+COMMENT ON COLUMN @extschema@.integration_health_status.is_probe IS
+  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims and the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN @extschema@.integration_health_status.status_since IS
@@ -124,6 +127,33 @@ CREATE TRIGGER zz_integration_health_truncate
   FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
   'Empties the history and the counts with the table.';
+
+CREATE FUNCTION @extschema@.integration_health_mode_trigger()
+RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'ih_mode_trigger';
+COMMENT ON FUNCTION @extschema@.integration_health_mode_trigger() IS
+  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site on integration_types keeps the mode as it is.';
+
+-- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns as
+-- they were, and one that is told again says nothing new; a row that was recorded before this transaction is a restored one.
+CREATE CONSTRAINT TRIGGER zz_integration_health_first_mode
+  AFTER INSERT ON @extschema@.integration_health_status
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+  WHEN (NEW.http_status = 429 AND NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
+  EXECUTE FUNCTION @extschema@.integration_health_mode_trigger();
+COMMENT ON TRIGGER zz_integration_health_first_mode ON @extschema@.integration_health_status IS
+  'Puts the type of a pair into passive mode when its first check was rate limited.';
+
+CREATE CONSTRAINT TRIGGER zz_integration_health_mode
+  AFTER UPDATE ON @extschema@.integration_health_status
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+  WHEN (NEW.http_status = 429
+        AND (OLD.http_status, OLD.checked_at, OLD.retry_after)
+            IS DISTINCT FROM (NEW.http_status, NEW.checked_at, NEW.retry_after)
+        OR OLD.is_probe AND NEW.is_probe IS NULL)
+  EXECUTE FUNCTION @extschema@.integration_health_mode_trigger();
+COMMENT ON TRIGGER zz_integration_health_mode ON @extschema@.integration_health_status IS
+  'Puts the type of a pair into passive mode when a check was rate limited, and back when its probe was answered.';
 
 ALTER TABLE @extschema@.integration_health_status ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.integration_health_history ENABLE ROW LEVEL SECURITY;

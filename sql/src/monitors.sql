@@ -10,6 +10,7 @@ CREATE TABLE @extschema@.integration_monitors (
   enabled          boolean NOT NULL DEFAULT true,
   due_at           timestamptz NOT NULL,
   claimed_at       timestamptz,
+  planned_since    timestamptz,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type)
 ) WITH (fillfactor = 70);
@@ -21,9 +22,11 @@ COMMENT ON COLUMN @extschema@.integration_monitors.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_monitors.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_monitors.enabled IS 'Whether the pair is handed out.';
 COMMENT ON COLUMN @extschema@.integration_monitors.due_at IS
-  'When a claim looks at the pair next: then it is handed out, or waits longer because it is failing. Filled by a trigger, moved by claims.';
+  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures.';
 COMMENT ON COLUMN @extschema@.integration_monitors.claimed_at IS
   'When the pair was handed out last; null when it never was. Kept by claims.';
+COMMENT ON COLUMN @extschema@.integration_monitors.planned_since IS
+  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger.';
 COMMENT ON INDEX @extschema@.integration_monitors_due IS
   'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
 
@@ -31,13 +34,13 @@ CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'ih_monitors_trigger';
 COMMENT ON FUNCTION @extschema@.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
   BEFORE INSERT OR UPDATE ON @extschema@.integration_monitors
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_stamp ON @extschema@.integration_monitors IS
-  'Says when a new pair is due; a row that brings due_at along is a restored one. Keeps the key as it is.';
+  'Says when a pair is due that is new or enabled again; a row that brings due_at along is a restored one. Keeps the key as it is.';
 
 ALTER TABLE @extschema@.integration_monitors ENABLE ROW LEVEL SECURITY;
 
@@ -62,6 +65,83 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_monitor_ready_at';
 COMMENT ON FUNCTION @extschema@.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
   'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
 
+CREATE FUNCTION integration_health_private.backoff(
+  check_interval interval, max_backoff interval, failures integer)
+RETURNS interval
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_backoff';
+COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
+  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
+
+-- One expression, so that it is inlined: it is asked of a million pairs.
+CREATE FUNCTION integration_health_private.stale_at(
+  checked_at timestamptz, failures integer,
+  monitoring_mode @extschema@.integration_monitoring_mode, check_interval interval, max_backoff interval,
+  type_since timestamptz, enabled boolean, claimed_at timestamptz, due_at timestamptz, enabled_since timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE WHEN monitoring_mode = 'active' AND enabled IS NOT FALSE THEN
+    LEAST(GREATEST(GREATEST(checked_at, type_since, enabled_since)
+                   + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+                          ELSE check_interval END,
+                   CASE WHEN claimed_at <= checked_at OR claimed_at IS NULL THEN due_at END),
+          GREATEST(checked_at, type_since, enabled_since)
+          + 2 * CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+                     ELSE check_interval END)
+    + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+           ELSE check_interval END
+  END;
+END;
+COMMENT ON FUNCTION integration_health_private.stale_at(timestamptz, integer, @extschema@.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz) IS
+  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has no monitor.';
+
+-- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
+-- is left: a claim in flight may want the row of the type next.
+CREATE FUNCTION integration_health_private.plan_monitors(integration_type text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_monitors'::regclass]);
+  UPDATE @extschema@.integration_monitors m
+     SET due_at = n.due_at
+    FROM (SELECT o.org_id, o.integration_type, CASE
+                   WHEN r.ready_at > pg_catalog.now() THEN r.ready_at
+                   ELSE LEAST(o.due_at, @extschema@.integration_monitor_first_due(
+                          o.org_id, o.integration_type, t.check_interval, pg_catalog.now())) END AS due_at
+            FROM @extschema@.integration_monitors o
+            JOIN @extschema@.integration_types t ON t.integration_type = o.integration_type
+            LEFT JOIN @extschema@.integration_health_status s
+              ON s.org_id = o.org_id AND s.integration_type = o.integration_type
+           CROSS JOIN LATERAL @extschema@.integration_monitor_ready_at(
+                   o.org_id, o.integration_type, o.claimed_at, t.check_interval, t.max_backoff,
+                   COALESCE(s.consecutive_failures, 0)) AS r (ready_at)
+           WHERE o.integration_type = plan_monitors.integration_type AND o.due_at > pg_catalog.now()
+             FOR NO KEY UPDATE OF o SKIP LOCKED) n
+   WHERE m.org_id = n.org_id AND m.integration_type = n.integration_type AND m.due_at <> n.due_at;
+END;
+COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
+  'Says anew when the pairs of a type are due that are not due yet. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.plan_monitors_of_type()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (NEW.check_interval, NEW.max_backoff) IS DISTINCT FROM (OLD.check_interval, OLD.max_backoff)
+     AND NEW.created_at = OLD.created_at THEN
+    PERFORM integration_health_private.plan_monitors(NEW.integration_type);
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
+  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+
+CREATE TRIGGER zz_integration_types_plan_monitors
+  AFTER UPDATE ON @extschema@.integration_types
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_monitors_of_type();
+COMMENT ON TRIGGER zz_integration_types_plan_monitors ON @extschema@.integration_types IS
+  'Says anew when the pairs of a type are due whose intervals have changed.';
+
 CREATE FUNCTION @extschema@.set_monitor(
   org_id uuid, integration_type text, enabled boolean DEFAULT true)
 RETURNS @extschema@.integration_monitors
@@ -84,10 +164,10 @@ LANGUAGE c VOLATILE
 SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'ih_claim_checks';
 COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next. A failing pair waits check_interval * 2^(failures - 1), at most max_backoff. Errors: 22023 max_rows is null or below 1.';
+  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
 
 CREATE FUNCTION @extschema@.resume_active_monitoring(integration_type text)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_resume_monitoring';
 COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';

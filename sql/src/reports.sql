@@ -17,13 +17,17 @@ BEGIN ATOMIC
          s.latency_ms, s.http_status, s.error, s.checked_at, s.status_since, s.last_healthy_at,
          COALESCE(s.consecutive_failures, 0),
          CASE WHEN s.checked_at IS NOT NULL THEN
-           t.monitoring_mode = 'active'::@extschema@.integration_monitoring_mode
-           AND s.checked_at < pg_catalog.now() - (t.check_interval + t.check_interval)
+           COALESCE(integration_health_private.stale_at(
+             s.checked_at, s.consecutive_failures, t.monitoring_mode, t.check_interval, t.max_backoff,
+             GREATEST(t.planned_since, t.passive_until), m.enabled, m.claimed_at, m.due_at, m.planned_since)
+             < pg_catalog.now(), false)
          END,
          t.monitoring_mode
     FROM @extschema@.integration_types t
     LEFT JOIN @extschema@.integration_health_status s
       ON s.integration_type = t.integration_type AND s.org_id = org_health_status.org_id
+    LEFT JOIN @extschema@.integration_monitors m
+      ON m.integration_type = t.integration_type AND m.org_id = org_health_status.org_id
    WHERE @extschema@.integration_health_can_read(org_health_status.org_id)
    ORDER BY t.display_name, t.integration_type;
 END;
@@ -43,7 +47,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_org_health_status(uuid) IS
-  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when an active type was checked longer ago than twice its check_interval (null where never checked). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims.';
+  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims.';
 
 -- The function in FROM is evaluated before the history is looked at: wrong hours are an error
 -- also where there is no row to find.

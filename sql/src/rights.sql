@@ -38,6 +38,10 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.backoff(interval, interval, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.stale_at(timestamptz, integer, '
+                          '%1$s.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, '
+                          'timestamptz, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_org_ids()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_can_read(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_uncounted(uuid)'),

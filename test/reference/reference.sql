@@ -16,6 +16,7 @@ CREATE TABLE integration_types (
   passive_since    timestamptz,
   passive_reason   text,
   passive_until    timestamptz,
+  planned_since    timestamptz,
   created_at       timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO integration_types (integration_type, display_name)
@@ -65,11 +66,12 @@ CREATE FUNCTION switch_to_passive() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   wait timestamptz;
 BEGIN
-  SELECT CASE WHEN max(r.until) IS NOT NULL THEN LEAST(max(r.until), clock_timestamp() + max(t.max_backoff)) END INTO wait
-    FROM rate_limits r JOIN integration_types t USING (integration_type) WHERE r.integration_type = NEW.integration_type;
+  SELECT CASE WHEN NEW.until IS NOT NULL THEN LEAST(NEW.until, clock_timestamp() + t.max_backoff) END INTO wait
+    FROM integration_types t WHERE t.integration_type = NEW.integration_type;
   UPDATE integration_types t
      SET monitoring_mode = 'passive', passive_since = clock_timestamp(), passive_reason = 'HTTP 429',
-         passive_until = GREATEST(CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END, wait)
+         passive_until = GREATEST(CASE WHEN t.passive_until > clock_timestamp() THEN t.passive_until END,
+                                  COALESCE(wait, clock_timestamp() + t.check_interval))
    WHERE t.integration_type = NEW.integration_type AND t.monitoring_mode = 'active';
   UPDATE integration_types t SET passive_until = GREATEST(t.passive_until, wait)
    WHERE t.integration_type = NEW.integration_type;
@@ -168,7 +170,9 @@ BEGIN
   IF NEW.checked_at < OLD.checked_at THEN
     NEW := OLD;
   ELSE
-    PERFORM note_rate_limit(NEW);
+    IF (NEW.http_status, NEW.checked_at, NEW.retry_after) IS DISTINCT FROM (OLD.http_status, OLD.checked_at, OLD.retry_after) THEN
+      PERFORM note_rate_limit(NEW);
+    END IF;
     NEW.status_since := CASE WHEN NEW.status = OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
     NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
     NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN OLD.consecutive_failures + 1
@@ -268,7 +272,7 @@ DECLARE
 BEGIN
   FOR s IN SELECT st.* FROM integration_health_status st JOIN integration_types t USING (integration_type)
             WHERE t.monitoring_mode = 'active' AND st.status <> 'unknown'
-              AND st.checked_at < now() - 2 * t.check_interval
+              AND GREATEST(st.checked_at, t.planned_since, t.passive_until) < now() - 2 * t.check_interval
             ORDER BY st.org_id, st.integration_type LIMIT max_rows
   LOOP
     PERFORM record_health_check(s.org_id, s.integration_type, 'unknown', error => 'no check since '
@@ -286,7 +290,8 @@ DECLARE
 BEGIN
   UPDATE integration_types t
      SET monitoring_mode = 'active', passive_since = NULL, passive_reason = NULL,
-         passive_until = NULL
+         passive_until = NULL,
+         planned_since = CASE WHEN t.monitoring_mode = 'passive' THEN clock_timestamp() ELSE t.planned_since END
    WHERE t.integration_type = name RETURNING t.* INTO result;
   IF result IS NULL OR NOT FOUND THEN
     RAISE 'no such type' USING ERRCODE = '22023';

@@ -1,8 +1,10 @@
 -- state() and digest(): what the two implementations are compared by, made in the database of
--- each. Times that are this run's now(), or a day later (the longest that a type is left alone), are shown as
--- such; recorded_at is left out.
+-- each. Times that are this run's now(), or a day later (the longest that a type is left alone), or the interval of
+-- a type later, are shown as such; recorded_at is left out.
 CREATE FUNCTION shown(t timestamptz) RETURNS text LANGUAGE sql STABLE
   RETURN CASE WHEN t BETWEEN now() - interval '1 hour' AND now() + interval '1 hour' THEN 'now'
+              WHEN t BETWEEN now() + interval '1 hour' AND now() + interval '2 hours' THEN 'an hour from now'
+              WHEN t BETWEEN now() + interval '4 hours 50 minutes' AND now() + interval '5 hours' THEN 'five hours from now'
               WHEN t BETWEEN now() + interval '23 hours' AND now() + interval '25 hours' THEN 'a day from now'
               ELSE extract(epoch FROM t)::bigint::text END;
 

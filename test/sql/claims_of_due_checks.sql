@@ -40,7 +40,7 @@ SET ROLE service_role;
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
 DELETE FROM integration_monitors WHERE org_id = :'org_a';
 SELECT m.due_at >= s.checked_at + interval '15 minutes' AS waits FROM set_monitor(:'org_a', 'xledger') AS m JOIN integration_health_status AS s USING (org_id, integration_type);
--- backoff: a pair with n failures in a row is handed out after 2 ^ (n - 1) intervals, and looked at until then
+-- backoff: a pair with n failures in a row is handed out after 2 ^ (n - 1) intervals
 RESET ROLE;
 TRUNCATE integration_health_status, integration_monitors;
 CREATE TEMPORARY TABLE pair AS SELECT n, ('00000000-0000-0000-0002-' || lpad(n::text, 12, '0'))::uuid AS org_id FROM generate_series(0, 10) AS n;
@@ -52,10 +52,11 @@ CREATE FUNCTION t.handed_out(after interval) RETURNS text LANGUAGE sql AS $$
 $$;
 SELECT count(set_monitor(org_id, 'xledger')) FROM pair;
 SELECT after, t.handed_out(after) FROM unnest(ARRAY['14 minutes', '17 minutes', '29 minutes', '34 minutes', '67 minutes', '133 minutes', '265 minutes', '18 hours', '24 hours']::interval[]) AS after;
--- a pair that has to wait is looked at again within an interval: it may have recovered
+-- a pair that has to wait is due when it is ready, and when it recovers it is pulled forward
 SELECT t.handed_out('20 minutes');
-SELECT bool_and(due_at <= clock_timestamp() + interval '15 minutes') AS looked_at_soon FROM integration_monitors JOIN pair USING (org_id) WHERE n > 1;
+SELECT bool_and(due_at = integration_monitor_ready_at(org_id, 'xledger', claimed_at, '15 minutes', '24 hours', n)) AS due_when_ready FROM integration_monitors JOIN pair USING (org_id) WHERE n > 1;
 SELECT count(record_health_check(org_id, 'xledger', 'healthy')) AS recovered FROM pair;
+SELECT bool_and(due_at <= now()) AS pulled_forward FROM integration_monitors JOIN pair USING (org_id) WHERE n > 1;
 SELECT t.handed_out('20 minutes');
 -- passive types, and types that asked to be left alone, are not handed out; nor disabled pairs
 UPDATE integration_types SET passive_until = now() + interval '1 hour' WHERE integration_type = 'xledger';

@@ -94,21 +94,21 @@ note('Sessions that hold plans while others drop, create and rename');
 	$node->safe_psql('plans', 'SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; CREATE EXTENSION integration_health SCHEMA ih');
 	is($ask->(all_work('ih')), $expect, 'the extension was dropped and created by another session');
 
-	$node->safe_psql('plans', "TRUNCATE ih.integration_health_status, ih.integration_monitors, ih.integration_sync_schedules, ih.integration_sync_runs; UPDATE ih.integration_types SET created_at = now() WHERE integration_type = 'dynamics'");
+	$node->safe_psql('plans', "TRUNCATE ih.integration_health_status, ih.integration_monitors, ih.integration_sync_schedules, ih.integration_sync_runs; UPDATE ih.integration_types SET created_at = now(), planned_since = NULL");
 	$node->safe_psql('plans', 'ALTER SCHEMA ih RENAME TO renamed');
 	$ask->('SET search_path = renamed');
 	is($ask->(all_work('renamed')), $expect, 'the schema was renamed');
 	invariants_hold($node, 'plans', 'and every check went where it belongs', schema => 'renamed');
 
 	# Another schema takes the old name: nothing of it may be used.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics';
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
 		CREATE SCHEMA ih; CREATE TABLE ih.integration_health_history (LIKE renamed.integration_health_history INCLUDING ALL);
 		CREATE TABLE ih.integration_monitors (LIKE renamed.integration_monitors); CREATE TABLE ih.integration_sync_runs (LIKE renamed.integration_sync_runs)");
 	is($ask->(all_work('renamed')), $expect, 'another schema took its name');
 	is(value($node, 'plans', 'SELECT (SELECT count(*) FROM ih.integration_health_history) + (SELECT count(*) FROM ih.integration_monitors) + (SELECT count(*) FROM ih.integration_sync_runs)'), 0, 'and was not taken for it');
 
 	# In one transaction.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics'");
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
 	is($ask->('BEGIN; ALTER SCHEMA renamed RENAME TO once_more;' . all_work('once_more') . 'ROLLBACK;'), $expect =~ s/429\|passive/429|active/r, 'the session itself renamed it, and no type was switched yet');
 	is($ask->(all_work('renamed')), $expect, 'and took that back');
 
@@ -118,15 +118,19 @@ note('Sessions that hold plans while others drop, create and rename');
 	is($ask->("$limited ALTER SCHEMA renamed RENAME TO elsewhere; COMMIT; SELECT $modes FROM elsewhere.integration_types; SELECT FROM elsewhere.resume_active_monitoring('xledger'); ALTER SCHEMA elsewhere RENAME TO renamed"),
 		"6\ndynamics active, xledger passive", 'of another name');
 	new_database($node, 'plans_dropped', 'renamed');
-	is(sqlstate($node, 'plans_dropped', "$limited SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; COMMIT"), '00000', 'dropped');
-	is(value($node, 'plans_dropped', "CREATE EXTENSION integration_health SCHEMA renamed; $limited DROP EXTENSION integration_health; CREATE EXTENSION integration_health SCHEMA renamed; COMMIT;
+	is(sqlstate($node, 'plans_dropped', "$limited SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; COMMIT"), '55006', 'it is not dropped while a switch is due');
+	is(sqlstate($node, 'plans_dropped', "$limited SET CONSTRAINTS ALL IMMEDIATE; SET client_min_messages = error; DROP EXTENSION integration_health CASCADE; COMMIT"), '00000', 'dropped');
+	is(value($node, 'plans_dropped', "CREATE EXTENSION integration_health SCHEMA renamed; $limited SET CONSTRAINTS ALL IMMEDIATE; DROP EXTENSION integration_health; CREATE EXTENSION integration_health SCHEMA renamed; COMMIT;
 		SELECT $modes FROM renamed.integration_types"), 'dynamics active, xledger active', 'a new one');
 
 	# Another owner, of the functions too: the owner of the tables is who calls those that claims use.
-	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now() WHERE integration_type = 'dynamics';
-		CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
-		  . "DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'renamed'::regnamespace LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO other_owner', f); END LOOP; END \$\$");
-	is($ask->(all_work('renamed')), $expect, 'all of it got another owner, and row-level security that binds him');
+	$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
+		CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed, integration_health_private TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
+		  . "DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace IN ('renamed'::regnamespace, 'integration_health_private'::regnamespace) LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO other_owner', f); END LOOP; END \$\$");
+	is($ask->(all_work('renamed')), $expect =~ s/^1\|1\|t\n//mr, 'all of it got another owner, and row-level security that binds him: but for the jobs');
+	is(sqlstate($node, 'plans', 'SELECT renamed.mark_stale_health()'), '55000', 'which do not overlook what it hides');
+	$node->safe_psql('plans', "ALTER ROLE other_owner BYPASSRLS; TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
+	is($ask->(all_work('renamed')), $expect, 'and do their work where it does not');
 	$session->quit;
 	is(sqlstate($node, 'plans', 'ALTER EXTENSION integration_health SET SCHEMA public'), '0A000', 'ALTER EXTENSION SET SCHEMA is refused');
 }

@@ -205,10 +205,10 @@ for my $table ('integration_monitors', 'integration_sync_schedules', 'integratio
 	bears("$table demands a column that nobody fills", "ALTER TABLE $table ADD must text; UPDATE $table SET must = 1; ALTER TABLE $table ALTER must SET NOT NULL", '23502', qr/"must"/);
 	bears("$table is gone", "ALTER TABLE $table RENAME TO elsewhere", '42P01', qr/$table/);
 }
-my %columns = (integration_monitors => [qw(org_id integration_type enabled due_at claimed_at)],
+my %columns = (integration_monitors => [qw(org_id integration_type enabled due_at claimed_at planned_since)],
 	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url planned_since due_at warm_up_for pruned_until)],
 	integration_sync_runs => [qw(org_id integration_type scheduled_for attempt outcome started_at finished_at lease_until cold_start drift error idempotency_key)],
-	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until)]);
+	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until probes planned_since created_at)]);
 for my $table (sort keys %columns)
 {
 	for my $column (@{ $columns{$table} })
@@ -318,10 +318,10 @@ note("The trigger functions on other people's tables");
 $node->safe_psql($db, <<'SQL');
 CREATE ROLE mallory;
 CREATE SCHEMA mallory AUTHORIZATION mallory;
-GRANT EXECUTE ON FUNCTION integration_health_status_trigger(), integration_types_trigger(),
-  integration_monitors_trigger(), integration_sync_schedules_trigger() TO mallory;
+GRANT EXECUTE ON FUNCTION integration_health_status_trigger(), integration_health_mode_trigger(),
+  integration_types_trigger(), integration_monitors_trigger(), integration_sync_schedules_trigger() TO mallory;
 SQL
-for my $function ('integration_health_status_trigger', 'integration_types_trigger', 'integration_monitors_trigger', 'integration_sync_schedules_trigger')
+for my $function ('integration_health_status_trigger', 'integration_health_mode_trigger', 'integration_types_trigger', 'integration_monitors_trigger', 'integration_sync_schedules_trigger')
 {
 	my $mine = 'SET search_path = mallory, public';
 	my @shapes = ('CREATE TABLE mallory.integration_health_status (LIKE public.integration_health_status)',
@@ -502,14 +502,14 @@ note('Every function, called by every role');
 	  integration_sync_next_period integration_sync_is_late get_sync_drift get_missed_syncs get_cold_starts
 	  get_global_sync_summary
 	  integration_health_private.require_claims integration_health_private.org_health_status
-	  integration_health_private.health_trend);
+	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
 	  dispatch_sync_warm_ups);
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
-		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status types monitors sync_schedules) });
+		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status health_mode types monitors sync_schedules) });
 	my @functions = rows($node, $db, <<'SQL');
 SELECT p.oid::regproc, p.oid, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n)
          FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, n)), p.pronargdefaults
