@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/tuplestore.h"
@@ -107,6 +108,13 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilenodeSubid)
 #else
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilelocatorSubid)
+#endif
+
+/* 17 moved what tells the transactions of a session apart. */
+#if PG_VERSION_NUM < 170000
+#define MyLocalTransaction() (MyProc->lxid)
+#else
+#define MyLocalTransaction() (MyProc->vxid.lxid)
 #endif
 
 /* 18 counts index searches, and knows deferrable primary keys. */

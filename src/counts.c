@@ -67,12 +67,12 @@ AppendDelta(Oid counts, Datum integration_type, Oid status, int64 delta)
 static void
 MaybeFold(Oid counts)
 {
-	static TimestampTz last_transaction = 0;
+	static LocalTransactionId last_transaction = InvalidLocalTransactionId;
 
 	if ((GetCurrentTimestamp() & 1023) != 0 || IsolationUsesXactSnapshot() ||
-		last_transaction == GetCurrentTransactionStartTimestamp())
+		last_transaction == MyLocalTransaction())
 		return;
-	last_transaction = GetCurrentTransactionStartTimestamp();
+	last_transaction = MyLocalTransaction();
 	RunOwnerCount(&fold, counts, NULL);
 }
 

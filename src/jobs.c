@@ -5,10 +5,13 @@
  */
 #include "integration_health.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "own_triggers.h"
 #include "owner_query.h"
 #include "relations.h"
 
@@ -87,6 +90,12 @@ ih_cleanup(PG_FUNCTION_ARGS)
 	deleted = RunOwnerCommand(&delete_old, ExtensionTable(schema, HISTORY_TABLE), values, NULL);
 	if (deleted < max_rows)
 	{
+		/* This writes the schedules, too. */
+		Relation schedules =
+			table_open(ExtensionTable(schema, SCHEDULES_TABLE), RowExclusiveLock);
+
+		RequireOwnTriggers(schedules, schedules->rd_rel->relowner);
+		table_close(schedules, NoLock);
 		values[1] = Int32GetDatum((int32) (max_rows - deleted));
 		deleted += RunOwnerCount(&delete_old_runs, ExtensionTable(schema, RUNS_TABLE), values);
 	}

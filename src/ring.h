@@ -1,6 +1,8 @@
 /*
  * ring.h
- *	  The history ring: the last 96 checks of each pair.
+ *	  The history ring: the last 96 checks of each pair.  A check overwrites the slot of the one 96
+ *	  before it: that is the pruning.  The row lock on the status row keeps the writers of one pair
+ *	  apart.
  */
 #ifndef IH_RING_H
 #define IH_RING_H

@@ -6,12 +6,15 @@
 #include "trigger.h"
 
 #include "access/htup_details.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "check_rules.h"
@@ -321,8 +324,40 @@ StampInsert(const Firing *firing)
 }
 
 /*
+ * IsGone tells whether the row that this transaction has inserted at place was deleted since, which a
+ * trigger of the site's may do before ours.  Nobody else sees the row: what changed it is ours, or
+ * rolled back.
+ */
+static bool
+IsGone(Relation rel, ItemPointerData place)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool			is_gone = false;
+	bool			is_latest = false;
+
+	while (!is_latest && table_tuple_fetch_row_version(rel, &place, SnapshotAny, slot))
+	{
+		HeapTuple		tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+		HeapTupleHeader header = tuple->t_data;
+
+		is_latest = (header->t_infomask & HEAP_XMAX_INVALID) != 0 ||
+					HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) ||
+					!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header));
+		if (!is_latest)
+		{
+			is_gone = is_latest = ItemPointerEquals(&header->t_ctid, &place);
+			place = header->t_ctid;
+		}
+		ExecClearTuple(slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return is_gone;
+}
+
+/*
  * CopyInsert copies the first check of a pair, now that its row is there, and counts the pair;
- * restored rows came with their history and their counts.
+ * restored rows came with their history and their counts.  A pair that is gone again leaves nothing:
+ * what removed it has counted that.
  */
 static void
 CopyInsert(const Firing *firing)
@@ -340,6 +375,12 @@ CopyInsert(const Firing *firing)
 		WasRestored(org_id, integration_type, recorded_at))
 		return;
 
+	if (IsGone(firing->data->tg_relation, row.tuple->t_self))
+	{
+		CountChange(firing->layout->schema, integration_type, InvalidOid,
+					DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
+		return;
+	}
 	checked_at = DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT));
 	CopyToHistory(firing, &row, 1, checked_at);
 	CountChange(firing->layout->schema, integration_type, InvalidOid,
@@ -364,6 +405,8 @@ RequireConstraints(const Firing *firing, HeapTuple late)
 
 	InitResultRelInfo(result_rel, firing->data->tg_relation, 0, NULL, 0);
 	ExecStoreHeapTuple(late, slot, false);
+	if (firing->desc->constr != NULL && firing->desc->constr->has_generated_stored)
+		ExecComputeStoredGenerated(result_rel, estate, slot, CMD_INSERT);
 	ExecConstraints(result_rel, slot, estate);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);

@@ -81,15 +81,14 @@ Write(OwnerQuery *query, Oid types, Datum *values)
 static bool
 IsKnown(const char *name)
 {
-	static TimestampTz		transaction = 0;
-	static SubTransactionId subtransaction = InvalidSubTransactionId;
-	static char				known[16][NAMEDATALEN];
-	static int				nknown = 0;
+	static LocalTransactionId transaction = InvalidLocalTransactionId;
+	static SubTransactionId	  subtransaction = InvalidSubTransactionId;
+	static char				  known[16][NAMEDATALEN];
+	static int				  nknown = 0;
 
-	if (transaction != GetCurrentTransactionStartTimestamp() ||
-		subtransaction != GetCurrentSubTransactionId())
+	if (transaction != MyLocalTransaction() || subtransaction != GetCurrentSubTransactionId())
 		nknown = 0;
-	transaction = GetCurrentTransactionStartTimestamp();
+	transaction = MyLocalTransaction();
 	subtransaction = GetCurrentSubTransactionId();
 
 	for (int i = 0; i < nknown; i++)

@@ -38,6 +38,51 @@ SET ROLE service_role;
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''unhealthy'')', :'org_a'));
 RESET ROLE;
 DROP TRIGGER z ON integration_health_counts;
+-- every other table that the extension writes as its owner, by each of the ways in which it does
+INSERT INTO integration_health_status (org_id, integration_type, status, checked_at, status_since, consecutive_failures, check_no, recorded_at)
+VALUES (:'org_b', 'xledger', 'unhealthy', now() - interval '1 day', now() - interval '1 day', 3, 5, now() - interval '1 day');
+INSERT INTO integration_monitors (org_id, integration_type, due_at, claimed_at) VALUES (:'org_b', 'xledger', now() - interval '10 hours', now() - interval '20 hours');
+SET client_min_messages = error;
+SELECT count(set_sync_schedule(:'org_b', 'dynamics', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/'));
+UPDATE integration_sync_schedules SET due_at = anchor, planned_since = anchor;
+INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, finished_at, lease_until, cold_start, drift, idempotency_key)
+SELECT org_id, integration_type, anchor - interval '100 days', 1, 'succeeded', anchor - interval '100 days', anchor - interval '100 days', anchor - interval '99 days', false, '0', 'k' FROM integration_sync_schedules;
+UPDATE integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'dynamics';
+CREATE FUNCTION t.pwned(relation text, command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+  EXECUTE format('GRANT TRIGGER ON %I TO test_stranger; SET LOCAL ROLE test_stranger;
+    CREATE TRIGGER z AFTER INSERT OR UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION strangers.pwn(); RESET ROLE', relation, relation);
+  result := t.error(command || '; SET CONSTRAINTS ALL IMMEDIATE');
+  RAISE EXCEPTION USING ERRCODE = 'UD000', MESSAGE = left(result, 8);
+EXCEPTION WHEN SQLSTATE 'UD000' THEN
+  RETURN SQLERRM;
+END $$;
+\set finish 'SELECT finish_sync_run(s.org_id, s.integration_type, p, 1, ''succeeded'') FROM integration_sync_schedules AS s, integration_sync_last_period(s.every, s.anchor, s.time_zone, now()) AS p, claim_sync_run(s.org_id, s.integration_type, p)'
+\set claim 'SELECT c FROM integration_sync_schedules AS s, integration_sync_last_period(s.every, s.anchor, s.time_zone, now()) AS p, claim_sync_run(s.org_id, s.integration_type, p) AS c'
+SELECT relation, command, t.pwned(relation, command) FROM (VALUES
+  ('integration_types', $$SELECT record_health_check('00000000-0000-0000-0000-00000000000a', 'xledger', 'degraded', http_status => 429)$$),
+  ('integration_types', $$SELECT resume_active_monitoring('dynamics')$$),
+  ('integration_monitors', 'SELECT claim_due_health_checks()'),
+  ('integration_monitors', 'SELECT mark_stale_health()'),
+  ('integration_monitors', $$SELECT resume_active_monitoring('dynamics')$$),
+  ('integration_monitors', $$SELECT record_health_check('00000000-0000-0000-0000-00000000000b', 'xledger', 'unhealthy')$$),
+  ('integration_monitors', $$UPDATE integration_types SET check_interval = '1 hour' WHERE integration_type = 'xledger'$$),
+  ('integration_health_status', 'SELECT mark_stale_health()'),
+  ('integration_health_status', :'finish'),
+  ('integration_health_history', 'SELECT integration_health_cleanup()'),
+  ('integration_health_history', 'DELETE FROM integration_health_status'),
+  ('integration_health_counts', 'SELECT integration_health_compact()'),
+  ('integration_sync_runs', :'claim'),
+  ('integration_sync_runs', 'SELECT integration_health_cleanup()'),
+  ('integration_sync_schedules', 'SELECT integration_health_cleanup()'),
+  ('integration_sync_schedules', :'finish'),
+  ('integration_sync_schedules', $$SELECT dispatch_sync_warm_ups('1 day')$$)) AS v (relation, command);
+-- and each of them does its work where nobody has a trigger
+SELECT command, t.error(command || '; SET CONSTRAINTS ALL IMMEDIATE') FROM (VALUES
+  ('SELECT claim_due_health_checks()'), ('SELECT mark_stale_health()'), (:'finish'), ($$SELECT dispatch_sync_warm_ups('1 day')$$),
+  ('SELECT integration_health_cleanup()'), ($$SELECT resume_active_monitoring('dynamics')$$)) AS v (command);
+RESET client_min_messages;
 SET client_min_messages = warning;
 DROP SCHEMA strangers CASCADE;
 DROP OWNED BY test_stranger;

@@ -1,10 +1,10 @@
 /*
- * ring_direct.c
- *	  Writes a check into its slot by the table and index access methods.  Constraints and indexes
- *	  of the history table are honoured; a table that a site has given triggers, rules or columns is
- *	  left to the query in ring.c.
+ * ring_write.c
+ *	  Writes a check into its slot by the table and index access methods, as the owner of the table.
+ *	  Constraints and indexes of a site are honoured, and the defaults and expressions of its columns;
+ *	  a table with triggers, foreign keys, rules or another access method is refused.
  */
-#include "ring_direct.h"
+#include "ring.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -12,8 +12,14 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -63,6 +69,13 @@ static const struct
 
 static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
 
+/* A column of the site that has a default. */
+typedef struct RingDefault
+{
+	AttrNumber attnum;
+	ExprState *value;
+} RingDefault;
+
 /*
  * What the session keeps for the table that it wrote to last.  relid is invalid when there is none,
  * or when the table has changed since.  It owns context, and everything else lives there.
@@ -70,10 +83,11 @@ static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, 
 typedef struct RingTarget
 {
 	Oid				relid;
-	bool			is_plain;
 	Oid				primary_key;
 	AttrNumber		attnum[RING_COLUMNS];
 	ScanKeyData		key[RING_KEY_COLUMNS];
+	RingDefault	   *defaults;
+	int				ndefaults;
 	EState		   *estate;
 	ResultRelInfo  *result_rel;
 	TupleTableSlot *stored;
@@ -110,39 +124,54 @@ ForgetTarget(Datum arg, Oid relid)
 }
 
 /*
- * FindColumns looks up the columns by name; false unless they are there with the types that they
- * were created with, and no others are.
+ * RefuseTable raises 55000: the history was altered so that checks cannot be written past the executor.
  */
-static bool
-FindColumns(TupleDesc desc, Oid state_type, AttrNumber *attnum)
+static void
+RefuseTable(Relation rel, const char *has, const char *name)
 {
-	int nfound = 0;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int				  column = 0;
-
-		if (att->attisdropped)
-			continue;
-		while (column < RING_COLUMNS &&
-			   strcmp(NameStr(att->attname), ring_columns[column].name) != 0)
-			column++;
-		if (column == RING_COLUMNS || att->attgenerated != '\0' ||
-			att->atttypid != (OidIsValid(ring_columns[column].type) ? ring_columns[column].type
-																	: state_type))
-			return false;
-		attnum[column] = att->attnum;
-		nfound++;
-	}
-	return nfound == RING_COLUMNS;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("table \"%s\" has %s%s%s%s", RelationGetRelationName(rel), has,
+				name == NULL ? "" : " \"", name == NULL ? "" : name, name == NULL ? "" : "\""),
+		 errdetail(
+			 "Checks are written to this table past the executor, which would not honour that."),
+		 errhint("Take it back, or put it on \"%s\".", STATUS_TABLE), errtable(rel)));
 }
 
 /*
- * PrepareKey makes the scan keys for the primary key; false unless it is a btree on the three key
+ * RequirePlainTable raises 55000, by RefuseTable, for anything that only the executor would honour.
+ */
+static void
+RequirePlainTable(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		RefuseTable(rel, "become no plain table", NULL);
+	if (rel->rd_rel->relispartition)
+		RefuseTable(rel, "become a partition", NULL);
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		RefuseTable(rel, "access method", get_am_name(rel->rd_rel->relam));
+	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
+		RefuseTable(rel, "a rule", NULL);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (trigger->tgisinternal && OidIsValid(trigger->tgconstraint))
+			RefuseTable(rel, "constraint", get_constraint_name(trigger->tgconstraint));
+		RefuseTable(rel, "trigger", trigger->tgname);
+	}
+}
+
+/*
+ * PrepareKey makes the scan keys for the primary key; 55000 unless it is a btree on the three key
  * columns in their order.
  */
-static bool
+static void
 PrepareKey(Relation rel, RingTarget *made)
 {
 	Relation index;
@@ -150,7 +179,7 @@ PrepareKey(Relation rel, RingTarget *made)
 
 	made->primary_key = PrimaryKeyIndex(rel);
 	if (!OidIsValid(made->primary_key))
-		return false;
+		RefuseTable(rel, "lost its primary key", NULL);
 
 	index = index_open(made->primary_key, AccessShareLock);
 	is_ours = index->rd_rel->relam == BTREE_AM_OID &&
@@ -161,18 +190,61 @@ PrepareKey(Relation rel, RingTarget *made)
 		ScanKeyEntryInitialize(&made->key[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   index->rd_indcollation[i], key_equals[i], (Datum) 0);
 	}
+	if (!is_ours)
+		RefuseTable(rel, "another primary key", RelationGetRelationName(index));
 	index_close(index, AccessShareLock);
-	return is_ours;
 }
 
 /*
- * PrepareTarget fills in target for a table that is open.
+ * IsRingColumn tells a column of the extension's from one that the site has added.
+ */
+static bool
+IsRingColumn(const RingTarget *made, AttrNumber attnum)
+{
+	for (int i = 0; i < RING_COLUMNS; i++)
+	{
+		if (made->attnum[i] == attnum)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * PrepareDefaults compiles the defaults of the columns that the site has added.  Generated ones have
+ * none: ExecComputeStoredGenerated sees to them.
+ */
+static void
+PrepareDefaults(Relation rel, RingTarget *made)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	made->defaults = palloc(sizeof(RingDefault) * desc->natts);
+	for (AttrNumber attnum = 1; attnum <= desc->natts; attnum++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		Expr			 *value;
+
+		if (att->attisdropped || att->attgenerated != '\0' || IsRingColumn(made, attnum))
+			continue;
+		value = (Expr *) build_column_default(rel, attnum);
+		if (value == NULL)
+			continue;
+		made->defaults[made->ndefaults].attnum = attnum;
+		made->defaults[made->ndefaults].value = ExecPrepareExpr(value, made->estate);
+		made->ndefaults++;
+	}
+}
+
+/*
+ * PrepareTarget fills in target for a table that is open.  Errors as RequirePlainTable, PrepareKey and
+ * FindColumn.
  */
 static void
 PrepareTarget(Relation rel)
 {
 	static bool	  registered = false;
 	RingTarget	  made = { 0 };
+	Oid			  state_type = StateType(RelationGetNamespace(rel));
 	MemoryContext caller;
 	TupleDesc	  desc;
 
@@ -185,23 +257,23 @@ PrepareTarget(Relation rel)
 		MemoryContextDelete(target.context);
 	memset(&target, 0, sizeof(target));
 
+	RequirePlainTable(rel);
 	made.context = AllocSetContextCreate(CurrentMemoryContext, "integration_health ring",
 										 ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(made.context);
-	desc = CreateTupleDescCopy(RelationGetDescr(rel));
-	made.is_plain = rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
-					rel->trigdesc == NULL && !rel->rd_rel->relispartition &&
-					FindColumns(desc, StateType(RelationGetNamespace(rel)), made.attnum) &&
-					PrepareKey(rel, &made);
-	if (made.is_plain)
-	{
-		CheckCmdReplicaIdentity(rel, CMD_UPDATE);
-		made.estate = CreateExecutorState();
-		made.result_rel = makeNode(ResultRelInfo);
-		InitResultRelInfo(made.result_rel, rel, 0, NULL, 0);
-		made.stored = MakeSingleTupleTableSlot(desc, table_slot_callbacks(rel));
-		made.fresh = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	}
+	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	for (int i = 0; i < RING_COLUMNS; i++)
+		made.attnum[i] =
+			FindColumn(rel, ring_columns[i].name,
+					   OidIsValid(ring_columns[i].type) ? ring_columns[i].type : state_type);
+	PrepareKey(rel, &made);
+	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+	made.estate = CreateExecutorState();
+	made.result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(made.result_rel, rel, 0, NULL, 0);
+	PrepareDefaults(rel, &made);
+	made.stored = MakeSingleTupleTableSlot(desc, table_slot_callbacks(rel));
+	made.fresh = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	MemoryContextSwitchTo(caller);
 
 	/* From here on nothing fails: the context lives as long as the session wants it. */
@@ -211,7 +283,8 @@ PrepareTarget(Relation rel)
 }
 
 /*
- * SetFresh puts a check into the slot that is to be written.
+ * SetFresh puts a check into the slot that is to be written, with what the columns of the site have
+ * for a new row: the one that is overwritten was another check's.
  */
 static void
 SetFresh(const RingEntry *entry)
@@ -233,7 +306,17 @@ SetFresh(const RingEntry *entry)
 	SET(RING_ERROR, entry->error.value, entry->error.isnull);
 	SET(RING_CHECKED_AT, TimestampTzGetDatum(entry->checked_at), false);
 #undef SET
+	for (int i = 0; i < target.ndefaults; i++)
+	{
+		int column = target.defaults[i].attnum - 1;
+
+		values[column] = ExecEvalExpr(target.defaults[i].value,
+									  GetPerTupleExprContext(target.estate), &nulls[column]);
+	}
 	ExecStoreVirtualTuple(target.fresh);
+	if (target.fresh->tts_tupleDescriptor->constr != NULL &&
+		target.fresh->tts_tupleDescriptor->constr->has_generated_stored)
+		ExecComputeStoredGenerated(target.result_rel, target.estate, target.fresh, CMD_INSERT);
 }
 
 /*
@@ -296,7 +379,6 @@ HasNeighbour(Relation rel)
 		ItemPointerSetInvalid(&neighbour.root);
 	}
 	return ItemPointerIsValid(&neighbour.root) && neighbour.misses < MAX_MISSES &&
-		   rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
 		   rel->rd_createSubid == InvalidSubTransactionId &&
 		   FirstNewFile(rel) == InvalidSubTransactionId;
 }
@@ -444,13 +526,13 @@ Put(Relation rel)
 }
 
 /*
- * RingWriteDirect puts a check into its slot of the history table, over the one that was there, with
- * the rights of the table's owner.  It does nothing and returns false when a site has changed the
- * table so that this takes a query.  55000 when a constraint or an index of the table records a check
- * itself: it would take the place of the one that is being written.
+ * RingWrite puts a check into its slot of the history table, over the one that was there, with the
+ * rights of the table's owner.  The caller holds the row lock on the pair's status row.  55000 when
+ * the table was altered so that this cannot be done, or when a constraint, an index or a column of
+ * the table records a check itself: it would take the place of the one that is being written.
  */
-bool
-RingWriteDirect(Oid history, const RingEntry *entry)
+void
+RingWrite(Oid history, const RingEntry *entry)
 {
 	static bool	  is_writing = false;
 	Relation	  rel = table_open(history, RowExclusiveLock);
@@ -463,16 +545,11 @@ RingWriteDirect(Oid history, const RingEntry *entry)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" cannot take a check while it takes another",
 						RelationGetRelationName(rel)),
-				 errdetail("A constraint or an index of the table records a check."),
+				 errdetail("A constraint, an index or a column of the table records a check."),
 				 errhint("Record checks elsewhere, such as in a trigger of the status table."),
 				 errtable(rel)));
 	if (target.relid != history)
 		PrepareTarget(rel);
-	if (!target.is_plain)
-	{
-		table_close(rel, NoLock);
-		return false;
-	}
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	is_writing = true;
@@ -498,5 +575,4 @@ RingWriteDirect(Oid history, const RingEntry *entry)
 
 	/* A later write of the same command, to the same slot, must find this one older than itself. */
 	CommandCounterIncrement();
-	return true;
 }
