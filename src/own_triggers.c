@@ -17,6 +17,7 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
+PG_FUNCTION_INFO_V1(require_all_rows);
 PG_FUNCTION_INFO_V1(require_own_triggers);
 
 /*
@@ -77,38 +78,84 @@ RequireOwnTriggers(Relation rel, Oid writer)
 }
 
 /*
- * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers for SQL that writes as the
- * present user.  It locks the tables in ROW EXCLUSIVE mode until the end of the transaction.  22004
- * for a null among them, 55000 where row-level security would hide rows from the user.
+ * RequireAllRows raises 55000 where row-level security would hide rows of a table from the present
+ * user.
+ */
+static void
+RequireAllRows(Relation rel)
+{
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("row-level security of table \"%s\" binds role \"%s\"",
+					RelationGetRelationName(rel), GetUserNameFromId(GetUserId(), false)),
+			 errhint(
+				 "Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY."),
+			 errtable(rel)));
+}
+
+/*
+ * TablesArgument returns the OIDs of an array of tables; 22004 for a null among them.
+ */
+static Oid *
+TablesArgument(FunctionCallInfo fcinfo, int *ntables)
+{
+	Datum *tables;
+	bool  *nulls;
+	Oid	  *relids;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &tables, &nulls, ntables);
+	relids = palloc(sizeof(Oid) * *ntables);
+	for (int i = 0; i < *ntables; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("a table must not be null")));
+		relids[i] = DatumGetObjectId(tables[i]);
+	}
+	return relids;
+}
+
+/*
+ * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers and RequireAllRows for SQL
+ * that writes as the present user.  It locks the tables in ROW EXCLUSIVE mode until the end of the
+ * transaction.
  */
 Datum
 require_own_triggers(PG_FUNCTION_ARGS)
 {
-	Datum *tables;
-	bool  *nulls;
-	int	   ntables;
+	int	 ntables;
+	Oid *tables = TablesArgument(fcinfo, &ntables);
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &tables, &nulls, &ntables);
 	for (int i = 0; i < ntables; i++)
 	{
-		Relation rel;
+		Relation rel = table_open(tables[i], RowExclusiveLock);
 
-		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("a table must not be null")));
-		rel = table_open(DatumGetObjectId(tables[i]), RowExclusiveLock);
 		RequireOwnTriggers(rel, GetUserId());
-		if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("row-level security of table \"%s\" binds role \"%s\"",
-						RelationGetRelationName(rel), GetUserNameFromId(GetUserId(), false)),
-				 errhint(
-					 "Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY."),
-				 errtable(rel)));
+		RequireAllRows(rel);
 		table_close(rel, NoLock);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * require_all_rows(VARIADIC tables regclass[]) is RequireAllRows for SQL that reads as the present
+ * user.
+ */
+Datum
+require_all_rows(PG_FUNCTION_ARGS)
+{
+	int	 ntables;
+	Oid *tables = TablesArgument(fcinfo, &ntables);
+
+	for (int i = 0; i < ntables; i++)
+	{
+		Relation rel = table_open(tables[i], AccessShareLock);
+
+		RequireAllRows(rel);
+		table_close(rel, AccessShareLock);
 	}
 	PG_RETURN_VOID();
 }

@@ -16,6 +16,7 @@
 
 PG_FUNCTION_INFO_V1(ih_every_is_valid);
 PG_FUNCTION_INFO_V1(ih_time_zone_is_valid);
+PG_FUNCTION_INFO_V1(ih_usable_time_zone);
 PG_FUNCTION_INFO_V1(ih_periods);
 PG_FUNCTION_INFO_V1(ih_last_period);
 PG_FUNCTION_INFO_V1(ih_next_period);
@@ -163,6 +164,41 @@ Datum
 ih_time_zone_is_valid(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(FindTimeZone(PG_GETARG_TEXT_PP(0)) != NULL);
+}
+
+/*
+ * IsKnownTimeZone tells whether a text is the name of a time zone.
+ */
+bool
+IsKnownTimeZone(text *name)
+{
+	return FindTimeZone(name) != NULL;
+}
+
+/*
+ * ih_usable_time_zone is integration_health_private.usable_time_zone(org_id, integration_type, every,
+ * anchor, time_zone).
+ */
+Datum
+ih_usable_time_zone(PG_FUNCTION_ARGS)
+{
+	SyncPlan plan;
+
+	if (!PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4) &&
+		ReadPlan(PG_GETARG_INTERVAL_P(2), PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TEXT_PP(4),
+				 &plan))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(4));
+	ereport(
+		WARNING,
+		(errmsg("the schedule of organisation %s and type \"%s\" has no periods",
+				PG_ARGISNULL(0)
+					? "null"
+					: DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0))),
+				PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1))),
+		 errdetail("It is left out: its interval, its anchor or its time zone \"%s\" is none.",
+				   PG_ARGISNULL(4) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(4))),
+		 errhint("Correct it with set_sync_schedule.")));
+	PG_RETURN_NULL();
 }
 
 static SyncPlan

@@ -18,7 +18,6 @@
 PG_FUNCTION_INFO_V1(ih_trend_start);
 PG_FUNCTION_INFO_V1(ih_global_summary);
 PG_FUNCTION_INFO_V1(ih_global_problems);
-PG_FUNCTION_INFO_V1(ih_global_syncs);
 PG_FUNCTION_INFO_V1(ih_due_syncs);
 
 #define MAX_TREND_HOURS 720
@@ -76,55 +75,7 @@ static OwnerQuery problems = {
 					 TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID },
 };
 
-/* A period is missed when it is late and nobody has run it, or who ran it has given up. */
-static OwnerQuery sync_summary = {
-	.text =
-		"WITH run AS ("
-		"  SELECT r.integration_type,"
-		"         pg_catalog.count(*) FILTER (WHERE r.outcome OPERATOR(pg_catalog.=)"
-		"           'succeeded'::@schema@.integration_sync_outcome) AS succeeded,"
-		"         pg_catalog.count(*) FILTER (WHERE r.outcome OPERATOR(pg_catalog.=)"
-		"           'failed'::@schema@.integration_sync_outcome) AS failed,"
-		"         pg_catalog.count(*) FILTER (WHERE r.outcome OPERATOR(pg_catalog.=)"
-		"           'running'::@schema@.integration_sync_outcome) AS running,"
-		"         pg_catalog.count(*) FILTER (WHERE"
-		"           @schema@.integration_sync_is_late(r.drift)) AS late,"
-		"         pg_catalog.count(*) FILTER (WHERE r.cold_start) AS cold_starts,"
-		"         pg_catalog.max(r.drift) AS max_drift"
-		"    FROM @schema@.integration_sync_runs AS r"
-		"   WHERE r.scheduled_for OPERATOR(pg_catalog.>=) $1 GROUP BY r.integration_type"
-		" ), plan AS ("
-		"  SELECT s.integration_type, pg_catalog.count(*) AS schedules,"
-		"         pg_catalog.sum((SELECT pg_catalog.count(*)"
-		"           FROM @schema@.integration_sync_periods(s.every, s.anchor, s.time_zone,"
-		"                  GREATEST($1, s.planned_since), pg_catalog.now()) AS p (scheduled_for)"
-		"           LEFT JOIN @schema@.integration_sync_runs AS r"
-		"             ON r.org_id OPERATOR(pg_catalog.=) s.org_id"
-		"            AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
-		"            AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for"
-		"          WHERE @schema@.integration_sync_is_late("
-		"                  pg_catalog.now() OPERATOR(pg_catalog.-) p.scheduled_for)"
-		"            AND (r.org_id IS NULL OR (r.outcome OPERATOR(pg_catalog.=)"
-		"                  'running'::@schema@.integration_sync_outcome"
-		"                 AND r.lease_until OPERATOR(pg_catalog.<) pg_catalog.now())))"
-		"         )::pg_catalog.int8 AS missed"
-		"    FROM @schema@.integration_sync_schedules AS s WHERE s.enabled"
-		"   GROUP BY s.integration_type"
-		" ) SELECT t.integration_type, t.display_name, COALESCE(p.schedules, 0),"
-		"          COALESCE(r.succeeded, 0), COALESCE(r.failed, 0), COALESCE(r.running, 0),"
-		"          COALESCE(r.late, 0), COALESCE(p.missed, 0), COALESCE(r.cold_starts, 0),"
-		"          r.max_drift"
-		"     FROM @schema@.integration_types AS t"
-		"     LEFT JOIN run AS r ON r.integration_type OPERATOR(pg_catalog.=) t.integration_type"
-		"     LEFT JOIN plan AS p ON p.integration_type OPERATOR(pg_catalog.=) t.integration_type"
-		"    ORDER BY t.display_name, t.integration_type",
-	.nargs = 1,
-	.argtypes = { TIMESTAMPTZOID },
-	.resulttypes = { TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-					 INT8OID, INTERVALOID },
-};
-
-/* Schedules whose last success lies a period or more ago; of each, the last period counts. */
+/* Schedules that have a period to be claimed; of each, the last period counts. */
 static OwnerQuery due_syncs = {
 	.text =
 		"SELECT s.org_id, s.integration_type, p.scheduled_for, COALESCE(("
@@ -135,18 +86,23 @@ static OwnerQuery due_syncs = {
 		"       @schema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)"
 		"  FROM @schema@.integration_sync_schedules AS s"
 		" CROSS JOIN LATERAL @schema@.integration_sync_last_period("
-		"         s.every, s.anchor, s.time_zone, pg_catalog.now()) AS p (scheduled_for)"
+		"         s.every, s.anchor, integration_health_private.usable_time_zone(s.org_id,"
+		"           s.integration_type, s.every, s.anchor, s.time_zone), pg_catalog.now())"
+		"       AS p (scheduled_for)"
 		" WHERE s.enabled AND s.due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
-		"   AND NOT EXISTS ("
+		"   AND p.scheduled_for IS NOT NULL AND NOT EXISTS ("
 		"         SELECT FROM @schema@.integration_sync_runs AS r"
 		"          WHERE r.org_id OPERATOR(pg_catalog.=) s.org_id"
 		"            AND r.integration_type OPERATOR(pg_catalog.=) s.integration_type"
 		"            AND r.scheduled_for OPERATOR(pg_catalog.=) p.scheduled_for"
 		"            AND (r.outcome OPERATOR(pg_catalog.=)"
 		"                 'succeeded'::@schema@.integration_sync_outcome"
+		"                 OR r.attempt OPERATOR(pg_catalog.>=) s.max_attempts"
 		"                 OR (r.outcome OPERATOR(pg_catalog.=)"
 		"                     'running'::@schema@.integration_sync_outcome"
-		"                     AND r.lease_until OPERATOR(pg_catalog.>=) pg_catalog.now())))"
+		"                     AND r.lease_until OPERATOR(pg_catalog.>=) pg_catalog.now()"
+		"                     AND r.lease_until OPERATOR(pg_catalog.<=) (pg_catalog.now()"
+		"                         OPERATOR(pg_catalog.+) '1 day'::pg_catalog.interval))))"
 		" ORDER BY s.due_at LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },
@@ -219,20 +175,6 @@ ih_global_problems(PG_FUNCTION_ARGS)
 	RequireAdminRole();
 	values[0] = Int32GetDatum(MaxRowsArgument(fcinfo, 0));
 	ReturnOwnerQuery(fcinfo, &problems, values);
-	return (Datum) 0;
-}
-
-/*
- * ih_global_syncs is get_global_sync_summary(hours).
- */
-Datum
-ih_global_syncs(PG_FUNCTION_ARGS)
-{
-	Datum values[1];
-
-	RequireAdminRole();
-	values[0] = TimestampTzGetDatum(HoursAgo(fcinfo, 0));
-	ReturnOwnerQuery(fcinfo, &sync_summary, values);
 	return (Datum) 0;
 }
 

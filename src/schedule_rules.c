@@ -112,7 +112,7 @@ Backoff(int64_t check_interval, int64_t max_backoff, int32_t failures)
 {
 	int64_t wait = check_interval;
 
-	for (int32_t k = 1; k < failures && wait < max_backoff; k++)
+	for (int32_t k = 1; k < failures && wait > 0 && wait < max_backoff; k++)
 		wait = wait > max_backoff / 2 ? max_backoff : wait * 2;
 	return wait;
 }
@@ -365,13 +365,31 @@ TimeAfter(int64_t at, int64_t length)
 }
 
 /*
- * MayClaim tells whether a run may be claimed once more: it failed, or its claimer's lease ran out
- * before it ended.
+ * RetryAt returns when a run that failed at finished_at may be claimed again, after so many attempts.
+ */
+int64_t
+RetryAt(int64_t finished_at, int64_t retry_backoff, int32_t attempts)
+{
+	int64_t longest = retry_backoff > MAX_RETRY_WAIT ? retry_backoff : MAX_RETRY_WAIT;
+
+	return TimeAfter(finished_at, Backoff(retry_backoff, longest, attempts));
+}
+
+/*
+ * MayClaim tells whether a run may be claimed once more: attempts are left, and it failed and has
+ * waited, or its claimer's lease ran out before it ended.  A time that no clock can have set but one
+ * that was ahead counts as past.
  */
 bool
-MayClaim(SyncOutcome outcome, int64_t lease_until, int64_t now)
+MayClaim(const RunState *run, const RetryRules *rules, int64_t now)
 {
-	return outcome == SYNC_FAILED || (outcome == SYNC_RUNNING && lease_until < now);
+	if (run->attempt >= rules->max_attempts)
+		return false;
+	if (run->outcome == SYNC_FAILED)
+		return run->finished_at > now ||
+			   RetryAt(run->finished_at, rules->retry_backoff, run->attempt) <= now;
+	return run->outcome == SYNC_RUNNING &&
+		   (run->lease_until < now || run->lease_until > TimeAfter(now, MAX_LEASE));
 }
 
 /*

@@ -22,6 +22,12 @@
 /* Room for FormatUtc's longest result, with its zero byte. */
 #define UTC_TEXT_BYTES 40
 
+/* The longest lease of a run. */
+#define MAX_LEASE MICROS_PER_DAY
+
+/* The longest wait before a failed run is tried again, unless its schedule has a longer one. */
+#define MAX_RETRY_WAIT (60 * MICROS_PER_MINUTE)
+
 /* The wait for a check varies by one part in so many. */
 #define JITTER_SHARE 10
 
@@ -56,6 +62,22 @@ typedef enum SyncOutcome
 	SYNC_FAILED
 } SyncOutcome;
 
+/* What decides whether a run may be claimed once more, as far as it is the run's. */
+typedef struct RunState
+{
+	SyncOutcome outcome;
+	int32_t		attempt;
+	int64_t		finished_at; /* where it failed */
+	int64_t		lease_until; /* while it runs */
+} RunState;
+
+/* And as far as it is the schedule's. */
+typedef struct RetryRules
+{
+	int32_t max_attempts;
+	int64_t retry_backoff;
+} RetryRules;
+
 /* What becomes of a report that a run has ended. */
 typedef enum FinishVerdict
 {
@@ -85,7 +107,8 @@ extern int64_t NearestPeriod(const SyncPlan *plan, int64_t at);
 
 extern int64_t		 Drift(int64_t scheduled_for, int64_t started_at);
 extern int64_t		 TimeAfter(int64_t at, int64_t length);
-extern bool			 MayClaim(SyncOutcome outcome, int64_t lease_until, int64_t now);
+extern int64_t		 RetryAt(int64_t finished_at, int64_t retry_backoff, int32_t attempts);
+extern bool			 MayClaim(const RunState *run, const RetryRules *rules, int64_t now);
 extern FinishVerdict JudgeFinish(SyncOutcome stored, int32_t stored_attempt,
 								 SyncOutcome reported, int32_t reported_attempt);
 

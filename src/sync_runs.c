@@ -25,8 +25,6 @@ PG_FUNCTION_INFO_V1(ih_sync_is_late);
 /* A worker's clock may be that much ahead of the database's. */
 #define FUTURE_TOLERANCE MICROS_PER_MINUTE
 
-#define MAX_LEASE MICROS_PER_DAY
-
 /* How often a claim tries anew, whose row was taken by a cleanup each time: never twice in life. */
 #define MAX_TRIES 10
 
@@ -46,19 +44,33 @@ enum
 {
 	RUN_ATTEMPT = 4,
 	RUN_OUTCOME = 5,
+	RUN_FINISHED_AT = 7,
 	RUN_LEASE_UNTIL = 8,
 	RUN_CLAIMED = 13
 };
 
 static OwnerQuery find_schedule = {
-	.text = "SELECT s.every, s.anchor, s.time_zone, s.enabled, s.pruned_until"
+	.text = "SELECT s.every, s.anchor, s.time_zone, s.enabled, s.max_attempts, s.retry_backoff,"
+			"       s.pruned_until"
 			"  FROM @schema@.integration_sync_schedules AS s"
 			" WHERE s.org_id OPERATOR(pg_catalog.=) $1"
 			"   AND s.integration_type OPERATOR(pg_catalog.=) $2",
 	.nargs = 2,
 	.argtypes = { UUIDOID, TEXTOID },
-	.resulttypes = { INTERVALOID, TIMESTAMPTZOID, TEXTOID, BOOLOID, TIMESTAMPTZOID },
+	.resulttypes = { INTERVALOID, TIMESTAMPTZOID, TEXTOID, BOOLOID, INT4OID, INTERVALOID,
+					 TIMESTAMPTZOID },
 	.sees_latest = true,
+};
+
+enum
+{
+	SCHEDULE_EVERY = 1,
+	SCHEDULE_ANCHOR = 2,
+	SCHEDULE_TIME_ZONE = 3,
+	SCHEDULE_ENABLED = 4,
+	SCHEDULE_MAX_ATTEMPTS = 5,
+	SCHEDULE_RETRY_BACKOFF = 6,
+	SCHEDULE_PRUNED_UNTIL = 7
 };
 
 static OwnerQuery first_attempt = {
@@ -111,16 +123,26 @@ static OwnerQuery end_run = {
 	.sees_latest = true,
 };
 
-/* No period up to that one is due any more. */
+/*
+ * No period up to $3 is due any more, or, where that failed, not before $4; a schedule that has moved
+ * on, or whose time zone is gone, stays as it is.
+ */
 static OwnerQuery move_on = {
 	.text = "UPDATE @schema@.integration_sync_schedules AS s"
-			"   SET due_at = COALESCE(@schema@.integration_sync_next_period("
-			"         s.every, s.anchor, s.time_zone, $3), 'infinity')"
-			" WHERE s.org_id OPERATOR(pg_catalog.=) $1"
-			"   AND s.integration_type OPERATOR(pg_catalog.=) $2"
-			"   AND s.due_at OPERATOR(pg_catalog.<=) $3",
-	.nargs = 3,
-	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID },
+			"   SET due_at = LEAST($4, COALESCE(n.next, 'infinity'))"
+			"  FROM @schema@.integration_sync_schedules AS o"
+			" CROSS JOIN LATERAL integration_health_private.usable_time_zone("
+			"         o.org_id, o.integration_type, o.every, o.anchor, o.time_zone) AS z (zone)"
+			" CROSS JOIN LATERAL @schema@.integration_sync_next_period("
+			"         o.every, o.anchor, z.zone, $3) AS n (next)"
+			" WHERE o.org_id OPERATOR(pg_catalog.=) $1"
+			"   AND o.integration_type OPERATOR(pg_catalog.=) $2"
+			"   AND s.org_id OPERATOR(pg_catalog.=) o.org_id"
+			"   AND s.integration_type OPERATOR(pg_catalog.=) o.integration_type"
+			"   AND z.zone IS NOT NULL"
+			"   AND s.due_at OPERATOR(pg_catalog.<) COALESCE(n.next, 'infinity')",
+	.nargs = 4,
+	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID },
 	.sees_latest = true,
 };
 
@@ -195,11 +217,11 @@ FoundColumn(int column, bool *isnull)
 }
 
 /*
- * StoredColumn is FoundColumn of a run that is there; 23502 when the column, which a site may have
+ * StoredColumn is FoundColumn of a row of a table; 23502 when the column, which a site may have
  * replaced, is null.
  */
 static Datum
-StoredColumn(int column)
+StoredColumn(const char *table, int column)
 {
 	bool  isnull;
 	Datum value = FoundColumn(column, &isnull);
@@ -207,36 +229,50 @@ StoredColumn(int column)
 	if (isnull)
 		ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
 						errmsg("column \"%s\" of a row of table \"%s\" is null",
-							   SPI_fname(SPI_tuptable->tupdesc, column), RUNS_TABLE)));
+							   SPI_fname(SPI_tuptable->tupdesc, column), table)));
 	return value;
 }
 
 /*
- * RequirePeriod raises an error unless a period may be run now: 22023 when there is no schedule, or
- * it has no such period, or that is still to come; 55000 when the schedule is switched off.
+ * RulesFound returns the rules of the schedule that the last query has found.
  */
-static void
+static RetryRules
+RulesFound(void)
+{
+	RetryRules rules;
+
+	rules.max_attempts = DatumGetInt32(StoredColumn(SCHEDULES_TABLE, SCHEDULE_MAX_ATTEMPTS));
+	rules.retry_backoff = SpanMicros(
+		SpanOf(DatumGetIntervalP(StoredColumn(SCHEDULES_TABLE, SCHEDULE_RETRY_BACKOFF))));
+	return rules;
+}
+
+/*
+ * RequirePeriod returns the rules by which a period may be tried.  It raises an error unless it may be
+ * run now: 22023 when there is no schedule, or it has no such period, or that is still to come; 55000
+ * when the schedule is switched off.
+ */
+static RetryRules
 RequirePeriod(Oid schedules, Datum *key, TimestampTz now)
 {
 	TimestampTz scheduled_for = DatumGetTimestampTz(key[2]);
 	SyncPlan	plan;
 	int64		nearest;
-	bool		isnull;
 
 	if (RunOwnerQuery(&find_schedule, schedules, key, NULL, false) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("no sync is scheduled for this organisation and type \"%s\"",
 							   TextDatumGetCString(key[1])),
 						errhint("Make a schedule with set_sync_schedule.")));
-	if (!DatumGetBool(FoundColumn(4, &isnull)))
+	if (!DatumGetBool(StoredColumn(SCHEDULES_TABLE, SCHEDULE_ENABLED)))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the schedule of this organisation and type \"%s\" is disabled",
 							   TextDatumGetCString(key[1])),
 						errhint("Set enabled in its row of %s.", SCHEDULES_TABLE)));
 
-	plan = PlanOf(DatumGetIntervalP(FoundColumn(1, &isnull)),
-				  DatumGetTimestampTz(FoundColumn(2, &isnull)),
-				  DatumGetTextPP(FoundColumn(3, &isnull)));
+	plan = PlanOf(DatumGetIntervalP(StoredColumn(SCHEDULES_TABLE, SCHEDULE_EVERY)),
+				  DatumGetTimestampTz(StoredColumn(SCHEDULES_TABLE, SCHEDULE_ANCHOR)),
+				  DatumGetTextPP(StoredColumn(SCHEDULES_TABLE, SCHEDULE_TIME_ZONE)));
 	nearest = NearestPeriod(&plan, scheduled_for);
 	if (nearest != scheduled_for)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -246,6 +282,7 @@ RequirePeriod(Oid schedules, Datum *key, TimestampTz now)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("scheduled_for is still to come"),
 						errhint("Claim it when it is %s.", UtcText(scheduled_for))));
+	return RulesFound();
 }
 
 /*
@@ -261,7 +298,7 @@ RequireKept(Oid schedules, Datum *key)
 
 	if (RunOwnerQuery(&find_schedule, schedules, key, NULL, false) == 0)
 		return;
-	pruned_until = FoundColumn(5, &isnull);
+	pruned_until = FoundColumn(SCHEDULE_PRUNED_UNTIL, &isnull);
 	if (!isnull && DatumGetTimestampTz(key[2]) <= DatumGetTimestampTz(pruned_until))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("scheduled_for is too long ago"),
@@ -294,17 +331,32 @@ ReportDrift(Datum *key, int32 attempt, bool cold_start, TimestampTz now)
 }
 
 /*
+ * RunFound returns the state of the run that the last query has found.
+ */
+static RunState
+RunFound(void)
+{
+	RunState run = { 0 };
+	bool	 isnull;
+
+	run.outcome = OutcomeOf(StoredColumn(RUNS_TABLE, RUN_OUTCOME));
+	run.attempt = DatumGetInt32(StoredColumn(RUNS_TABLE, RUN_ATTEMPT));
+	run.finished_at = DatumGetTimestampTz(FoundColumn(RUN_FINISHED_AT, &isnull));
+	run.lease_until = DatumGetTimestampTz(FoundColumn(RUN_LEASE_UNTIL, &isnull));
+	return run;
+}
+
+/*
  * Claim makes the caller the one who runs a period, if nobody is or has been, and tells whether it
  * did.  The run, the caller's or the other's, is the result of the last query.  values are the key,
  * the time now, the end of the lease, and cold_start.  55000 when the table takes no run.
  */
 static bool
-Claim(Oid runs, Datum *values, int64 lease)
+Claim(Oid runs, Datum *values, int64 lease, const RetryRules *rules)
 {
 	for (int try = 0; try < MAX_TRIES; try++)
 	{
-		bool		isnull;
-		Datum		lease_until;
+		RunState	run;
 		TimestampTz now = GetCurrentTimestamp();
 
 		values[3] = TimestampTzGetDatum(now);
@@ -315,12 +367,11 @@ Claim(Oid runs, Datum *values, int64 lease)
 		/* A cleanup may have taken the row since, or its inserter may have rolled back. */
 		if (RunOwnerQuery(&lock_run, runs, values, NULL, false) == 0)
 			continue;
-		lease_until = FoundColumn(RUN_LEASE_UNTIL, &isnull);
+		run = RunFound();
 
 		/* The lock may have been waited for. */
 		now = GetCurrentTimestamp();
-		if (!MayClaim(OutcomeOf(StoredColumn(RUN_OUTCOME)), DatumGetTimestampTz(lease_until),
-					  now))
+		if (!MayClaim(&run, rules, now))
 			return false;
 		values[3] = TimestampTzGetDatum(now);
 		values[4] = TimestampTzGetDatum(TimeAfter(now, lease));
@@ -348,6 +399,7 @@ ih_claim_sync(PG_FUNCTION_ARGS)
 	Datum					 columns[RUN_CLAIMED];
 	bool					 nulls[RUN_CLAIMED];
 	int64					 lease;
+	RetryRules				 rules;
 	bool					 claimed;
 	TupleDesc				 desc;
 	HeapTuple				 result;
@@ -366,8 +418,8 @@ ih_claim_sync(PG_FUNCTION_ARGS)
 	values[5] = PG_GETARG_DATUM(3);
 
 	SPI_connect();
-	RequirePeriod(schedules, values, GetCurrentTimestamp());
-	claimed = Claim(runs, values, lease);
+	rules = RequirePeriod(schedules, values, GetCurrentTimestamp());
+	claimed = Claim(runs, values, lease, &rules);
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, columns, nulls);
 	columns[RUN_CLAIMED - 1] = BoolGetDatum(claimed);
 	nulls[RUN_CLAIMED - 1] = false;
@@ -421,6 +473,26 @@ RecordHealth(Oid status, Datum *key, SyncOutcome outcome, Datum error, bool erro
 }
 
 /*
+ * MoveOn says when the schedule of a run that has ended can be claimed next.
+ */
+static void
+MoveOn(Oid schedules, Datum *key, SyncOutcome outcome, int32 attempt, TimestampTz finished_at)
+{
+	Datum values[4] = { key[0], key[1], key[2], TimestampTzGetDatum(DT_NOEND) };
+
+	if (RunOwnerQuery(&find_schedule, schedules, key, NULL, false) == 0)
+		return;
+	if (outcome == SYNC_FAILED)
+	{
+		RetryRules rules = RulesFound();
+
+		if (attempt < rules.max_attempts)
+			values[3] = TimestampTzGetDatum(RetryAt(finished_at, rules.retry_backoff, attempt));
+	}
+	RunOwnerQuery(&move_on, schedules, values, NULL, false);
+}
+
+/*
  * ih_finish_sync is finish_sync_run(org_id, integration_type, scheduled_for, attempt, outcome,
  * error).
  */
@@ -458,8 +530,8 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("nobody has claimed this sync run"),
 						errhint("Claim it with claim_sync_run.")));
-	stored_attempt = DatumGetInt32(StoredColumn(RUN_ATTEMPT));
-	stored_label = StoredColumn(RUN_OUTCOME);
+	stored_attempt = DatumGetInt32(StoredColumn(RUNS_TABLE, RUN_ATTEMPT));
+	stored_label = StoredColumn(RUNS_TABLE, RUN_OUTCOME);
 	stored = OutcomeOf(stored_label);
 	verdict = JudgeFinish(stored, stored_attempt, outcome, attempt);
 	RequireCurrent(verdict, stored_attempt, attempt,
@@ -475,9 +547,7 @@ ih_finish_sync(PG_FUNCTION_ARGS)
 		nulls[5] = PG_ARGISNULL(5) ? 'n' : ' ';
 		if (RunOwnerQuery(&end_run, runs, values, nulls, false) != 1)
 			RefuseIntrusion(&end_run, RUNS_TABLE);
-		if (outcome == SYNC_SUCCEEDED)
-			RunOwnerQuery(&move_on, ExtensionTable(schema, SCHEDULES_TABLE), values, NULL,
-						  false);
+		MoveOn(ExtensionTable(schema, SCHEDULES_TABLE), values, outcome, attempt, now);
 		RecordHealth(ExtensionTable(schema, STATUS_TABLE), values, outcome, values[5],
 					 PG_ARGISNULL(5));
 	}

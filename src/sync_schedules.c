@@ -93,7 +93,23 @@ FirstPeriodOf(Relation rel, HeapTuple row, TimestampTz since)
 }
 
 /*
- * StampPlan returns a row whose plan holds from now on.
+ * RequireTimeZone raises 23514 when somebody sets a time zone that there is not.  It is no constraint:
+ * the zone of a row that is restored, or as it was, may have left the system's list.
+ */
+static void
+RequireTimeZone(Relation rel, HeapTuple row)
+{
+	NullableDatum time_zone = PlanColumn(rel, row, 2);
+
+	if (!time_zone.isnull && !IsKnownTimeZone(DatumGetTextPP(time_zone.value)))
+		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
+						errmsg("unknown time zone \"%s\"",
+							   text_to_cstring(DatumGetTextPP(time_zone.value))),
+						errhint("Use a name as pg_timezone_names has it."), errtable(rel)));
+}
+
+/*
+ * StampPlan returns a row whose plan holds from now on.  23514 as RequireTimeZone.
  */
 static HeapTuple
 StampPlan(Relation rel, HeapTuple row)
@@ -103,6 +119,7 @@ StampPlan(Relation rel, HeapTuple row)
 	bool		nulls[KEPT_COLUMNS] = { false };
 	int			columns[KEPT_COLUMNS];
 
+	RequireTimeZone(rel, row);
 	values[0] = TimestampTzGetDatum(now);
 	values[1] = values[2] = TimestampTzGetDatum(FirstPeriodOf(rel, row, now));
 	for (size_t i = 0; i < KEPT_COLUMNS; i++)

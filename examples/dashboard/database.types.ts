@@ -68,6 +68,8 @@ export type Database = {
           http_status: number | null
           /** External system, a row of integration_types. Never changes. */
           integration_type: string
+          /** True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims and the trigger. */
+          is_probe: boolean | null
           /** checked_at of the last healthy check; null when there was none. Kept by the trigger. */
           last_healthy_at: string | null
           /** Response time in milliseconds, 0 or more; null when there was no response. */
@@ -90,6 +92,7 @@ export type Database = {
           error?: string | null
           http_status?: number | null
           integration_type: string
+          is_probe?: never
           last_healthy_at?: never
           latency_ms?: number | null
           org_id: string
@@ -105,6 +108,7 @@ export type Database = {
           error?: string | null
           http_status?: number | null
           integration_type?: string
+          is_probe?: never
           last_healthy_at?: never
           latency_ms?: number | null
           org_id?: string
@@ -122,7 +126,7 @@ export type Database = {
         Row: {
           /** When the pair was handed out last; null when it never was. Kept by claims. */
           claimed_at: string | null
-          /** When a claim looks at the pair next: then it is handed out, or waits longer because it is failing. Filled by a trigger, moved by claims. */
+          /** When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures. */
           due_at: string
           /** Whether the pair is handed out. */
           enabled: boolean
@@ -130,6 +134,8 @@ export type Database = {
           integration_type: string
           /** Organisation. */
           org_id: string
+          /** When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger. */
+          planned_since: string | null
         }
         Insert: {
           claimed_at?: never
@@ -137,6 +143,7 @@ export type Database = {
           enabled?: boolean
           integration_type: string
           org_id: string
+          planned_since?: never
         }
         Update: {
           claimed_at?: never
@@ -144,6 +151,7 @@ export type Database = {
           enabled?: boolean
           integration_type?: string
           org_id?: string
+          planned_since?: never
         }
         Relationships: [
           { foreignKeyName: "integration_monitors_integration_type_fkey"; columns: ["integration_type"]; isOneToOne: false; referencedRelation: "integration_types"; referencedColumns: ["integration_type"] },
@@ -213,7 +221,7 @@ export type Database = {
         Row: {
           /** The first period. */
           anchor: string
-          /** The first period after the last that succeeded, or of the present plan; infinity: none. Kept by a trigger and finish_sync_run. */
+          /** When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run. */
           due_at: string
           /** Whether the sync may be claimed, and is missed when nobody runs it. */
           enabled: boolean
@@ -221,13 +229,17 @@ export type Database = {
           every: string
           /** External system. */
           integration_type: string
+          /** How often a period may be claimed, 1 to 100; then it is given up. */
+          max_attempts: number
           /** Organisation. */
           org_id: string
-          /** Since when every, anchor, time_zone and enabled are as they are: earlier periods are not missed. Kept by a trigger. */
+          /** Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in sync_plans. */
           planned_since: string
           /** Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup. */
           pruned_until: string | null
-          /** Where days and months are counted, a name of pg_timezone_names. */
+          /** How long a period waits after its first attempt failed, doubled with each further one, at most an hour or retry_backoff; 0 to 1 day. */
+          retry_backoff: string
+          /** Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: what a dump brings may have left the time zones of this system, and is skipped with a warning then. */
           time_zone: string
           /** The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups. */
           warm_up_for: string
@@ -240,10 +252,12 @@ export type Database = {
           enabled?: boolean
           every: string
           integration_type: string
+          max_attempts?: number
           org_id: string
           planned_since?: never
           pruned_until?: never
-          time_zone?: string
+          retry_backoff?: string
+          time_zone?: never
           warm_up_for?: never
           warm_up_url?: string | null
         }
@@ -253,10 +267,12 @@ export type Database = {
           enabled?: boolean
           every?: string
           integration_type?: string
+          max_attempts?: number
           org_id?: string
           planned_since?: never
           pruned_until?: never
-          time_zone?: string
+          retry_backoff?: string
+          time_zone?: never
           warm_up_for?: never
           warm_up_url?: string | null
         }
@@ -277,14 +293,18 @@ export type Database = {
           integration_type: string
           /** Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval to 366 days. */
           max_backoff: string
-          /** active: probed every check_interval; passive: never probed. */
+          /** active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where that is null. */
           monitoring_mode: Database["public"]["Enums"]["integration_monitoring_mode"]
           /** Why the type went passive; null in active mode. */
           passive_reason: string | null
           /** When the type went passive; null in active mode. */
           passive_since: string | null
-          /** The external system asked not to be probed before (Retry-After), at most max_backoff; null when it did not. Claims wait for it in active mode, too. */
+          /** When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too. */
           passive_until: string | null
+          /** When the type became active again, or its intervals shorter; null when they never did. No check is missed before. Kept by a trigger. */
+          planned_since: string | null
+          /** Probes handed out since the type went passive. Kept by claims. */
+          probes: number
         }
         Insert: {
           check_interval?: string
@@ -296,6 +316,8 @@ export type Database = {
           passive_reason?: string | null
           passive_since?: string | null
           passive_until?: string | null
+          planned_since?: never
+          probes?: number
         }
         Update: {
           check_interval?: string
@@ -307,6 +329,47 @@ export type Database = {
           passive_reason?: string | null
           passive_since?: string | null
           passive_until?: string | null
+          planned_since?: never
+          probes?: number
+        }
+        Relationships: [
+        ]
+      }
+      /** What enabled schedules were before they changed or were disabled: their periods may be missed as well. */
+      sync_plans: {
+        Row: {
+          /** As in integration_sync_schedules. */
+          anchor: string
+          /** As in integration_sync_schedules. */
+          every: string
+          /** External system. */
+          integration_type: string
+          /** Organisation. */
+          org_id: string
+          /** When the plan began to hold. */
+          since: string
+          /** As in integration_sync_schedules. */
+          time_zone: string
+          /** When it ceased to: not included. */
+          until: string
+        }
+        Insert: {
+          anchor?: never
+          every?: never
+          integration_type?: never
+          org_id?: never
+          since?: never
+          time_zone?: never
+          until?: never
+        }
+        Update: {
+          anchor?: never
+          every?: never
+          integration_type?: never
+          org_id?: never
+          since?: never
+          time_zone?: never
+          until?: never
         }
         Relationships: [
         ]
@@ -314,7 +377,7 @@ export type Database = {
     }
     Views: Record<never, never>
     Functions: {
-      /** Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next. A failing pair waits check_interval * 2^(failures - 1), at most max_backoff. Errors: 22023 max_rows is null or below 1. For service_role. */
+      /** Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1. For service_role. */
       claim_due_health_checks: {
         Args: {
           max_rows?: number
@@ -326,7 +389,7 @@ export type Database = {
           check_interval: string
         }[]
       }
-      /** Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed or whose lease ran out can be claimed again, one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled. For service_role. */
+      /** Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled. For service_role. */
       claim_sync_run: {
         Args: {
           org_id: string
@@ -387,7 +450,7 @@ export type Database = {
           outcome: Database["public"]["Enums"]["integration_sync_outcome"]
         }[]
       }
-      /** For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed or was given up. Those that wait longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1. For service_role. */
+      /** For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1. For service_role. */
       get_due_syncs: {
         Args: {
           max_rows?: number
@@ -434,7 +497,7 @@ export type Database = {
           healthy_pct: number | null
         }[]
       }
-      /** For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed, and the longest drift. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      /** For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims. */
       get_global_sync_summary: {
         Args: {
           hours?: number
@@ -450,6 +513,7 @@ export type Database = {
           missed: number
           cold_starts: number
           max_drift: string | null
+          given_up: number
         }[]
       }
       /** The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
@@ -468,7 +532,7 @@ export type Database = {
           check_no: number
         }[]
       }
-      /** The periods of the last hours (1 to 720) that nobody ran (attempts 0), or whose lease ran out before an end was reported, newest first; overdue is the time since. A period counts when it is later than integration_health.max_drift and its schedule was then as it is now. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      /** The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
       get_missed_syncs: {
         Args: {
           org_id: string
@@ -480,9 +544,10 @@ export type Database = {
           scheduled_for: string
           overdue: string
           attempts: number
+          given_up: boolean
         }[]
       }
-      /** The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when an active type was checked longer ago than twice its check_interval (null where never checked). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims. */
+      /** The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims. */
       get_org_health_status: {
         Args: {
           org_id: string
@@ -619,7 +684,7 @@ export type Database = {
         }
         Returns: boolean
       }
-      /** Records status unknown for at most max_rows pairs of active types that were not checked for twice their check_interval, and returns how many. Errors: 22023 max_rows is null or below 1. For service_role. */
+      /** Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables. For service_role. */
       mark_stale_health: {
         Args: {
           max_rows?: number
@@ -648,7 +713,7 @@ export type Database = {
         }
         Returns: number
       }
-      /** Puts a type back into active mode and returns its row; its pairs are due within the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type. For service_role. */
+      /** Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type. For service_role. */
       resume_active_monitoring: {
         Args: {
           integration_type: string
@@ -671,17 +736,17 @@ export type Database = {
           command: string
         }[]
       }
-      /** Says whether the pair is to be checked, and returns its row. A new pair is due within the check_interval of its type. Errors: 23502 an argument is null, 23503 unknown integration_type, 42501 the caller is no writer. For service_role. */
+      /** Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer. For service_role. */
       set_monitor: {
         Args: {
           org_id: string
           integration_type: string
-          enabled?: boolean
+          enabled?: boolean | null
         }
         Returns: Database["public"]["Tables"]["integration_monitors"]["Row"]
         SetofOptions: { from: "*"; to: "integration_monitors"; isOneToOne: true; isSetofReturn: false }
       }
-      /** Makes the schedule of a pair, or changes all of it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. Errors: 23502 an argument other than warm_up_url is null, 23503 unknown integration_type, 23514 every, anchor, time_zone or warm_up_url is not allowed, 42501 the caller is no writer. For service_role. */
+      /** Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer. For service_role. */
       set_sync_schedule: {
         Args: {
           org_id: string
@@ -689,8 +754,10 @@ export type Database = {
           every: string
           anchor: string
           time_zone?: string
-          enabled?: boolean
+          enabled?: boolean | null
           warm_up_url?: string | null
+          max_attempts?: number | null
+          retry_backoff?: string | null
         }
         Returns: Database["public"]["Tables"]["integration_sync_schedules"]["Row"]
         SetofOptions: { from: "*"; to: "integration_sync_schedules"; isOneToOne: true; isSetofReturn: false }

@@ -30,12 +30,13 @@ describe('sync worker', () => {
     await stack.sql('DELETE FROM integration_sync_schedules');
   });
 
-  // n hourly schedules, whose first period has just come.
-  async function schedule(n) {
-    const anchor = new Date(Date.now() + 100).toISOString();
-    const rows = Array.from({ length: n }, () => ({ org_id: randomUUID(), integration_type: 'xledger', every: '1 hour', anchor }));
+  // n hourly schedules, a period of which has come a minute ago.
+  async function schedule(n, changed) {
+    const anchor = new Date(Date.now() - 60_000).toISOString();
+    const rows = Array.from({ length: n }, () => ({ org_id: randomUUID(), integration_type: 'xledger', every: '1 hour', anchor, retry_backoff: '0', ...changed }));
     assert.equal((await supabase.from('integration_sync_schedules').insert(rows)).error, null);
-    await until('the periods', async () => (await supabase.rpc('get_due_syncs')).data.length === n);
+    await stack.sql('UPDATE integration_sync_schedules SET planned_since = anchor, due_at = anchor');
+    assert.equal((await supabase.rpc('get_due_syncs')).data.length, n);
     return rows;
   }
   const start = (sync, changed) => createWorker({ supabase, sync, log: (line) => lines.push(line), retry_ms: 20, ...changed });
@@ -59,12 +60,12 @@ describe('sync worker', () => {
   });
 
   test('what fails is tried again with the same key, so often and no more', async () => {
-    await schedule(1);
+    await schedule(1, { max_attempts: 3 });
     const keys = [];
     const worker = start(async (run) => {
       keys.push(run.idempotency_key);
       throw new Error(`HTTP 500 \0\ud800${'x'.repeat(3000)}`);
-    }, { max_attempts: 3 });
+    });
     for (let round = 1; round <= 5; round++) await worker.run();
     assert.equal(keys.length, 3);
     assert.equal(new Set(keys).size, 1);

@@ -30,6 +30,12 @@ LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
   'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, or row-level security that binds the present user.';
 
+CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
+RETURNS void
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'require_all_rows';
+COMMENT ON FUNCTION integration_health_private.require_all_rows(regclass[]) IS
+  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 row-level security of one of the tables binds the present user.';
+
 CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

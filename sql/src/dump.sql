@@ -10,3 +10,4 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_count
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_monitors', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_schedules', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_runs', '');
+SELECT pg_catalog.pg_extension_config_dump('integration_health_private.sync_plans', '');

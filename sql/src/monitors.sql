@@ -143,17 +143,18 @@ COMMENT ON TRIGGER zz_integration_types_plan_monitors ON @extschema@.integration
   'Says anew when the pairs of a type are due whose intervals have changed.';
 
 CREATE FUNCTION @extschema@.set_monitor(
-  org_id uuid, integration_type text, enabled boolean DEFAULT true)
+  org_id uuid, integration_type text, enabled boolean DEFAULT NULL)
 RETURNS @extschema@.integration_monitors
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   INSERT INTO @extschema@.integration_monitors AS m (org_id, integration_type, enabled)
-  VALUES (set_monitor.org_id, set_monitor.integration_type, set_monitor.enabled)
-  ON CONFLICT (org_id, integration_type) DO UPDATE SET enabled = EXCLUDED.enabled
+  VALUES (set_monitor.org_id, set_monitor.integration_type, COALESCE(set_monitor.enabled, true))
+  ON CONFLICT (org_id, integration_type) DO UPDATE
+     SET enabled = COALESCE(set_monitor.enabled, m.enabled)
   RETURNING m;
 END;
 COMMENT ON FUNCTION @extschema@.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row. A new pair is due within the check_interval of its type. Errors: 23502 an argument is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
 
 -- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in
 -- turn would have the plan compiled.

@@ -17,6 +17,7 @@ BEGIN ATOMIC
   (true, false, 'SELECT', 'TABLE %1$s.integration_monitors'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_schedules'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
+  (true, false, 'SELECT', 'TABLE integration_health_private.sync_plans'),
   -- what service_role reads and writes
   (false, true, 'SELECT, INSERT, UPDATE, DELETE', 'TABLE %1$s.integration_types'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_health_status'),
@@ -26,18 +27,21 @@ BEGIN ATOMIC
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_history'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_counts'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
+  (false, true, 'SELECT', 'TABLE integration_health_private.sync_plans'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_monitors'),
   (false, true, 'INSERT (org_id, integration_type, enabled), UPDATE (org_id, integration_type, enabled)',
    'TABLE %1$s.integration_monitors'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_sync_schedules'),
-  (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url), '
-                'UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url)',
+  (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff), '
+                'UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff)',
    'TABLE %1$s.integration_sync_schedules'),
   -- what both call
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.missed_syncs(uuid, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.backoff(interval, interval, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.stale_at(timestamptz, integer, '
                           '%1$s.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, '
@@ -73,7 +77,7 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.resume_active_monitoring(text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_every_is_valid(interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_time_zone_is_valid(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.get_due_syncs(integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_sync_run(uuid, text, timestamptz, boolean, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_sync_run(uuid, text, timestamptz, integer, '
@@ -168,7 +172,7 @@ BEGIN
        AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
-               AND c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs'))
+               AND c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs', 'sync_plans'))
   LOOP
     EXECUTE command;
   END LOOP;

@@ -29,6 +29,8 @@ CREATE TABLE @extschema@.integration_sync_schedules (
   time_zone        text NOT NULL DEFAULT 'UTC',
   enabled          boolean NOT NULL DEFAULT true,
   warm_up_url      text,
+  max_attempts     integer NOT NULL DEFAULT 5,
+  retry_backoff    interval NOT NULL DEFAULT '1 minute',
   planned_since    timestamptz NOT NULL,
   due_at           timestamptz NOT NULL,
   warm_up_for      timestamptz NOT NULL,
@@ -38,7 +40,9 @@ CREATE TABLE @extschema@.integration_sync_schedules (
   CONSTRAINT every_is_days_and_months_or_a_time_of_at_least_1_minute
     CHECK (@extschema@.integration_sync_every_is_valid(every)),
   CONSTRAINT anchor_is_finite CHECK (pg_catalog.isfinite(anchor)),
-  CONSTRAINT time_zone_is_known CHECK (@extschema@.integration_sync_time_zone_is_valid(time_zone)),
+  CONSTRAINT max_attempts_is_between_1_and_100 CHECK (max_attempts >= 1 AND max_attempts <= 100),
+  CONSTRAINT retry_backoff_is_at_most_a_day
+    CHECK (retry_backoff >= interval '0' AND retry_backoff <= interval '1 day'),
   CONSTRAINT warm_up_url_is_http
     CHECK (warm_up_url ~ '^https?://[!-~]+$' AND pg_catalog.length(warm_up_url) <= 2000)
 ) WITH (fillfactor = 70);
@@ -57,15 +61,19 @@ COMMENT ON COLUMN @extschema@.integration_sync_schedules.every IS
   'Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or more.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.anchor IS 'The first period.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.time_zone IS
-  'Where days and months are counted, a name of pg_timezone_names.';
+  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.enabled IS
   'Whether the sync may be claimed, and is missed when nobody runs it.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_url IS
   'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no secrets. Null: no warm-up.';
+COMMENT ON COLUMN @extschema@.integration_sync_schedules.max_attempts IS
+  'How often a period may be claimed, 1 to 100; then it is given up.';
+COMMENT ON COLUMN @extschema@.integration_sync_schedules.retry_backoff IS
+  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or retry_backoff; 0 to 1 day.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.planned_since IS
-  'Since when every, anchor, time_zone and enabled are as they are: earlier periods are not missed. Kept by a trigger.';
+  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in sync_plans.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.due_at IS
-  'The first period after the last that succeeded, or of the present plan; infinity: none. Kept by a trigger and finish_sync_run.';
+  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_for IS
   'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.pruned_until IS
@@ -134,7 +142,88 @@ CREATE TRIGGER zz_integration_sync_schedules_stamp
 COMMENT ON TRIGGER zz_integration_sync_schedules_stamp ON @extschema@.integration_sync_schedules IS
   'Says since when a plan holds; a new row that brings planned_since along is a restored one.';
 
+CREATE TABLE integration_health_private.sync_plans (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  every            interval NOT NULL,
+  anchor           timestamptz NOT NULL,
+  time_zone        text NOT NULL,
+  since            timestamptz NOT NULL,
+  until            timestamptz NOT NULL,
+  PRIMARY KEY (org_id, integration_type, until)
+);
+COMMENT ON TABLE integration_health_private.sync_plans IS
+  'What enabled schedules were before they changed or were disabled: their periods may be missed as well.';
+COMMENT ON COLUMN integration_health_private.sync_plans.org_id IS 'Organisation.';
+COMMENT ON COLUMN integration_health_private.sync_plans.integration_type IS 'External system.';
+COMMENT ON COLUMN integration_health_private.sync_plans.every IS 'As in integration_sync_schedules.';
+COMMENT ON COLUMN integration_health_private.sync_plans.anchor IS 'As in integration_sync_schedules.';
+COMMENT ON COLUMN integration_health_private.sync_plans.time_zone IS 'As in integration_sync_schedules.';
+COMMENT ON COLUMN integration_health_private.sync_plans.since IS 'When the plan began to hold.';
+COMMENT ON COLUMN integration_health_private.sync_plans.until IS 'When it ceased to: not included.';
+
+-- It keeps what get_missed_syncs can ask for: 720 hours.
+CREATE FUNCTION integration_health_private.keep_plan(
+  org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text, since timestamptz,
+  until timestamptz)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['integration_health_private.sync_plans'::regclass]);
+  DELETE FROM integration_health_private.sync_plans p
+   WHERE p.org_id = keep_plan.org_id AND p.integration_type = keep_plan.integration_type
+     AND p.until < pg_catalog.now() - interval '720 hours';
+  INSERT INTO integration_health_private.sync_plans (org_id, integration_type, every, anchor, time_zone, since, until)
+  VALUES (keep_plan.org_id, keep_plan.integration_type, keep_plan.every, keep_plan.anchor, keep_plan.time_zone,
+          keep_plan.since, keep_plan.until)
+  ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION integration_health_private.keep_plan(uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
+  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.forget_plans(org_id uuid, integration_type text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['integration_health_private.sync_plans'::regclass]);
+  DELETE FROM integration_health_private.sync_plans p
+   WHERE forget_plans.org_id IS NULL
+      OR p.org_id = forget_plans.org_id AND p.integration_type = forget_plans.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.forget_plans(uuid, text) IS
+  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.keep_plans()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM integration_health_private.forget_plans(NULL, NULL);
+  ELSIF TG_OP = 'DELETE' THEN
+    PERFORM integration_health_private.forget_plans(OLD.org_id, OLD.integration_type);
+  ELSIF OLD.enabled AND NEW.planned_since > OLD.planned_since THEN
+    PERFORM integration_health_private.keep_plan(OLD.org_id, OLD.integration_type, OLD.every, OLD.anchor,
+      OLD.time_zone, OLD.planned_since, NEW.planned_since);
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.keep_plans() IS
+  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. Errors: 55000 as require_own_triggers.';
+
+CREATE TRIGGER zz_integration_sync_schedules_plans
+  AFTER UPDATE OR DELETE ON @extschema@.integration_sync_schedules
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_plans();
+COMMENT ON TRIGGER zz_integration_sync_schedules_plans ON @extschema@.integration_sync_schedules IS
+  'Keeps the plan of before as long as the schedule is there.';
+CREATE TRIGGER zz_integration_sync_schedules_truncate
+  AFTER TRUNCATE ON @extschema@.integration_sync_schedules
+  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.keep_plans();
+COMMENT ON TRIGGER zz_integration_sync_schedules_truncate ON @extschema@.integration_sync_schedules IS
+  'Empties what is kept of plans with the table.';
+
 ALTER TABLE @extschema@.integration_sync_schedules ENABLE ROW LEVEL SECURITY;
+ALTER TABLE integration_health_private.sync_plans ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.integration_sync_runs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY integration_sync_schedules_read ON @extschema@.integration_sync_schedules
@@ -148,6 +237,19 @@ CREATE POLICY integration_sync_runs_read ON @extschema@.integration_sync_runs
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_runs_read ON @extschema@.integration_sync_runs IS
   'A caller sees the organisations that its claims name.';
+
+CREATE POLICY sync_plans_read ON integration_health_private.sync_plans
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
+COMMENT ON POLICY sync_plans_read ON integration_health_private.sync_plans IS
+  'A caller sees the organisations that its claims name.';
+
+CREATE FUNCTION integration_health_private.usable_time_zone(
+  org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text)
+RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_usable_time_zone';
+COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text) IS
+  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any more: so it does not keep a job or report from the others.';
 
 CREATE FUNCTION @extschema@.integration_sync_periods(
   every interval, anchor timestamptz, time_zone text, since timestamptz, until timestamptz)
@@ -178,22 +280,26 @@ COMMENT ON FUNCTION @extschema@.integration_sync_is_late(interval) IS
 
 CREATE FUNCTION @extschema@.set_sync_schedule(
   org_id uuid, integration_type text, every interval, anchor timestamptz,
-  time_zone text DEFAULT 'UTC', enabled boolean DEFAULT true, warm_up_url text DEFAULT NULL)
+  time_zone text DEFAULT 'UTC', enabled boolean DEFAULT NULL, warm_up_url text DEFAULT NULL,
+  max_attempts integer DEFAULT NULL, retry_backoff interval DEFAULT NULL)
 RETURNS @extschema@.integration_sync_schedules
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   INSERT INTO @extschema@.integration_sync_schedules AS s
-         (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url)
+         (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff)
   VALUES (set_sync_schedule.org_id, set_sync_schedule.integration_type, set_sync_schedule.every,
-          set_sync_schedule.anchor, set_sync_schedule.time_zone, set_sync_schedule.enabled,
-          set_sync_schedule.warm_up_url)
+          set_sync_schedule.anchor, set_sync_schedule.time_zone, COALESCE(set_sync_schedule.enabled, true),
+          set_sync_schedule.warm_up_url, COALESCE(set_sync_schedule.max_attempts, 5),
+          COALESCE(set_sync_schedule.retry_backoff, interval '1 minute'))
   ON CONFLICT (org_id, integration_type) DO UPDATE
      SET every = EXCLUDED.every, anchor = EXCLUDED.anchor, time_zone = EXCLUDED.time_zone,
-         enabled = EXCLUDED.enabled, warm_up_url = EXCLUDED.warm_up_url
+         enabled = COALESCE(set_sync_schedule.enabled, s.enabled), warm_up_url = EXCLUDED.warm_up_url,
+         max_attempts = COALESCE(set_sync_schedule.max_attempts, s.max_attempts),
+         retry_backoff = COALESCE(set_sync_schedule.retry_backoff, s.retry_backoff)
   RETURNING s;
 END;
-COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text) IS
-  'Makes the schedule of a pair, or changes all of it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. Errors: 23502 an argument other than warm_up_url is null, 23503 unknown integration_type, 23514 every, anchor, time_zone or warm_up_url is not allowed, 42501 the caller is no writer.';
+COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
+  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
 
 -- As claim_due_health_checks: by the index, however many are due.
 CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
@@ -204,7 +310,7 @@ LANGUAGE c STABLE
 SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'ih_due_syncs';
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed or was given up. Those that wait longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
+  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
 
 CREATE FUNCTION @extschema@.claim_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz,
@@ -215,7 +321,7 @@ CREATE FUNCTION @extschema@.claim_sync_run(
   OUT cold_start boolean, OUT error text, OUT idempotency_key text, OUT claimed boolean)
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_claim_sync';
 COMMENT ON FUNCTION @extschema@.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
-  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed or whose lease ran out can be claimed again, one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
 
 CREATE FUNCTION @extschema@.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -254,36 +360,61 @@ END;
 COMMENT ON FUNCTION @extschema@.get_sync_drift(uuid, integer) IS
   'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
+-- What "missed" means, for every report.
+CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
+RETURNS TABLE (
+  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer, given_up boolean)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT p.org_id, p.integration_type, d.scheduled_for, COALESCE(r.attempt, 0),
+         COALESCE(r.attempt >= p.max_attempts, false)
+    FROM (SELECT s.org_id, s.integration_type, s.every, s.anchor, s.time_zone,
+                 GREATEST(s.planned_since, s.pruned_until + interval '1 microsecond') AS since,
+                 pg_catalog.now() AS until, s.max_attempts
+            FROM @extschema@.integration_sync_schedules s
+           WHERE s.enabled AND (missed_syncs.of_org IS NULL OR s.org_id = missed_syncs.of_org)
+           UNION ALL
+          SELECT c.org_id, c.integration_type, c.every, c.anchor, c.time_zone,
+                 GREATEST(c.since, s.pruned_until + interval '1 microsecond'),
+                 c.until - interval '1 microsecond', s.max_attempts
+            FROM integration_health_private.sync_plans c
+            JOIN @extschema@.integration_sync_schedules s
+              ON s.org_id = c.org_id AND s.integration_type = c.integration_type
+           WHERE c.until > missed_syncs.since
+             AND (missed_syncs.of_org IS NULL OR c.org_id = missed_syncs.of_org)) p
+   CROSS JOIN LATERAL @extschema@.integration_sync_periods(
+           p.every, p.anchor, integration_health_private.usable_time_zone(
+             p.org_id, p.integration_type, p.every, p.anchor, p.time_zone),
+           GREATEST(missed_syncs.since, p.since), p.until) AS d (scheduled_for)
+    LEFT JOIN @extschema@.integration_sync_runs r
+      ON r.org_id = p.org_id AND r.integration_type = p.integration_type
+     AND r.scheduled_for = d.scheduled_for
+   WHERE @extschema@.integration_sync_is_late(pg_catalog.now() - d.scheduled_for)
+     AND (r.org_id IS NULL OR r.outcome = 'running' AND r.lease_until < pg_catalog.now()
+          OR r.outcome = 'failed' AND r.attempt >= p.max_attempts);
+END;
+COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
+  'The periods since a time, of an organisation or, where that is null, of all, that are later than integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that failed max_attempts times. Not those of which the cleanup has deleted the runs.';
+
 CREATE FUNCTION @extschema@.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
   integration_type text, display_name text, scheduled_for timestamptz, overdue interval,
-  attempts integer)
+  attempts integer, given_up boolean)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts
+  SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
     FROM @extschema@.integration_health_trend_start(get_missed_syncs.hours) AS w (window_start)
    CROSS JOIN LATERAL (
-         SELECT s.integration_type, t.display_name, p.scheduled_for,
-                pg_catalog.now() - p.scheduled_for AS overdue,
-                COALESCE(r.attempt, 0) AS attempts
-           FROM @extschema@.integration_sync_schedules s
-           JOIN @extschema@.integration_types t ON t.integration_type = s.integration_type
-          CROSS JOIN LATERAL @extschema@.integration_sync_periods(
-                  s.every, s.anchor, s.time_zone, GREATEST(w.window_start, s.planned_since),
-                  pg_catalog.now()) AS p (scheduled_for)
-           LEFT JOIN @extschema@.integration_sync_runs r
-             ON r.org_id = s.org_id AND r.integration_type = s.integration_type
-            AND r.scheduled_for = p.scheduled_for
-          WHERE s.org_id = get_missed_syncs.org_id AND s.enabled
-            AND @extschema@.integration_sync_is_late(pg_catalog.now() - p.scheduled_for)
-            AND (r.org_id IS NULL
-                 OR (r.outcome = 'running'::@extschema@.integration_sync_outcome
-                     AND r.lease_until < pg_catalog.now()))
+         SELECT m.integration_type, t.display_name, m.scheduled_for,
+                pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
+           FROM integration_health_private.missed_syncs(get_missed_syncs.org_id, w.window_start) m
+           JOIN @extschema@.integration_types t ON t.integration_type = m.integration_type
+          WHERE get_missed_syncs.org_id IS NOT NULL
          OFFSET 0) l
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_missed_syncs(uuid, integer) IS
-  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), or whose lease ran out before an end was reported, newest first; overdue is the time since. A period counts when it is later than integration_health.max_drift and its schedule was then as it is now. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
 CREATE FUNCTION @extschema@.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -307,11 +438,72 @@ END;
 COMMENT ON FUNCTION @extschema@.get_cold_starts(uuid, integer) IS
   'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
+CREATE FUNCTION integration_health_private.global_sync_summary(since timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, schedules bigint, succeeded bigint, failed bigint,
+  running bigint, late bigint, missed bigint, cold_starts bigint, max_drift interval, given_up bigint)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  WITH run AS (
+    SELECT r.integration_type,
+           pg_catalog.count(*) FILTER (WHERE r.outcome = 'succeeded') AS succeeded,
+           pg_catalog.count(*) FILTER (WHERE r.outcome = 'failed') AS failed,
+           pg_catalog.count(*) FILTER (WHERE r.outcome = 'running') AS running,
+           pg_catalog.count(*) FILTER (WHERE @extschema@.integration_sync_is_late(r.drift)) AS late,
+           pg_catalog.count(*) FILTER (WHERE r.cold_start) AS cold_starts,
+           pg_catalog.max(r.drift) AS max_drift
+      FROM @extschema@.integration_sync_runs r
+     WHERE r.scheduled_for >= global_sync_summary.since GROUP BY r.integration_type
+  ), plan AS (
+    SELECT s.integration_type, pg_catalog.count(*) AS schedules
+      FROM @extschema@.integration_sync_schedules s WHERE s.enabled GROUP BY s.integration_type
+  ), missing AS (
+    SELECT m.integration_type, pg_catalog.count(*) AS missed,
+           pg_catalog.count(*) FILTER (WHERE m.given_up) AS given_up
+      FROM integration_health_private.missed_syncs(NULL, global_sync_summary.since) m
+     GROUP BY m.integration_type
+  )
+  SELECT t.integration_type, t.display_name, COALESCE(p.schedules, 0), COALESCE(r.succeeded, 0),
+         COALESCE(r.failed, 0), COALESCE(r.running, 0), COALESCE(r.late, 0), COALESCE(m.missed, 0),
+         COALESCE(r.cold_starts, 0), r.max_drift, COALESCE(m.given_up, 0)
+    FROM @extschema@.integration_types t
+    LEFT JOIN run r ON r.integration_type = t.integration_type
+    LEFT JOIN plan p ON p.integration_type = t.integration_type
+    LEFT JOIN missing m ON m.integration_type = t.integration_type
+   ORDER BY t.display_name, t.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.global_sync_summary(timestamptz) IS
+  'The query of get_global_sync_summary.';
+
+CREATE FUNCTION integration_health_private.require_all_syncs()
+RETURNS void
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
+    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass,
+    'integration_health_private.sync_plans'::regclass]);
+END;
+COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
+  'require_all_rows for schedules, plans and runs.';
+
+CREATE FUNCTION integration_health_private.window_start(hours integer)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+RETURN @extschema@.integration_health_trend_start(window_start.hours);
+COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
+  'integration_health_trend_start, whatever its schema is called.';
+
 CREATE FUNCTION @extschema@.get_global_sync_summary(hours integer DEFAULT 24)
 RETURNS TABLE (
   integration_type text, display_name text, schedules bigint, succeeded bigint, failed bigint,
-  running bigint, late bigint, missed bigint, cold_starts bigint, max_drift interval)
-LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
-AS 'MODULE_PATHNAME', 'ih_global_syncs';
+  running bigint, late bigint, missed bigint, cold_starts bigint, max_drift interval, given_up bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  PERFORM integration_health_private.require_all_syncs();
+  RETURN QUERY SELECT * FROM integration_health_private.global_sync_summary(
+    integration_health_private.window_start(get_global_sync_summary.hours));
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_global_sync_summary(integer) IS
-  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed, and the longest drift. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims.';

@@ -162,8 +162,13 @@ CheckLedger(Bytes *in)
 	int64_t		now = AnyTime(in);
 	Span		span = AnySpan(in);
 
-	HOLDS(MayClaim(stored, lease, now) ==
-		  (stored == SYNC_FAILED || (stored == SYNC_RUNNING && lease < now)));
+	RunState   run = { stored, attempt, AnyTime(in), lease };
+	RetryRules rules = { 5, SpanMicros(span) };
+
+	if (MayClaim(&run, &rules, now))
+		HOLDS(attempt < 5 && stored != SYNC_SUCCEEDED);
+	if (stored == SYNC_RUNNING && attempt < 5 && lease < now)
+		HOLDS(MayClaim(&run, &rules, now));
 	switch (JudgeFinish(stored, attempt, reported, reporter))
 	{
 		case FINISH_STALE:

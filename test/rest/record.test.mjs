@@ -19,7 +19,7 @@ eachSchema('record', (stack) => {
     const { checked_at, status_since, last_healthy_at, recorded_at, ...rest } = row;
     assert.deepEqual(rest, {
       org_id, integration_type: 'xledger', status: 'healthy', latency_ms: null, http_status: null, error: null,
-      retry_after: null, consecutive_failures: 0, check_no: 1,
+      retry_after: null, is_probe: null, consecutive_failures: 0, check_no: 1,
     });
     assert.equal(status_since, checked_at);
     assert.equal(last_healthy_at, checked_at);

@@ -26,7 +26,7 @@ eachSchema('schedules', (stack) => {
     test('set_monitor returns the pair\'s row: due within the interval; switched off it is not handed out', async () => {
       const org_id = randomUUID();
       const row = granted(await rpc('set_monitor', { org_id, integration_type: 'xledger' }), 200);
-      assert.deepEqual(row, { org_id, integration_type: 'xledger', enabled: true, due_at: row.due_at, claimed_at: null });
+      assert.deepEqual(row, { org_id, integration_type: 'xledger', enabled: true, due_at: row.due_at, claimed_at: null, planned_since: null });
       assert.ok(Date.parse(row.due_at) - Date.now() < 15 * 60_000 && Date.parse(row.due_at) > Date.now() - 10_000);
       const off = granted(await rpc('set_monitor', { org_id, integration_type: 'xledger', enabled: false }));
       assert.deepEqual(off, { ...row, enabled: false });
@@ -87,7 +87,8 @@ eachSchema('schedules', (stack) => {
       await later(reset);
       assert.deepEqual(await claim(10), []);
       const resumed = granted(await rpc('resume_active_monitoring', { integration_type: 'xledger' }), 200);
-      assert.deepEqual(resumed, { ...row, monitoring_mode: 'active', passive_since: null, passive_reason: null, passive_until: null });
+      assert.deepEqual(resumed, { ...row, monitoring_mode: 'active', passive_since: null, passive_reason: null, passive_until: null, planned_since: resumed.planned_since });
+      assert.ok(Math.abs(Date.parse(resumed.planned_since) - Date.now()) < 10_000);
       await later(reset);
       await later("UPDATE integration_types SET passive_until = now() + interval '1 hour' WHERE integration_type = 'xledger'");
       assert.deepEqual(await claim(10), []);
@@ -109,7 +110,7 @@ eachSchema('schedules', (stack) => {
     });
 
     test('the columns that claims keep cannot be set, not even by service_role: 403', async () => {
-      for (const column of ['due_at', 'claimed_at']) {
+      for (const column of ['due_at', 'claimed_at', 'planned_since']) {
         const value = { [column]: new Date().toISOString() };
         const pair = { org_id: orgB, integration_type: 'xledger' };
         refused(await from('integration_monitors').upsert({ ...pair, ...value }), 403, '42501');
@@ -123,7 +124,6 @@ eachSchema('schedules', (stack) => {
       refused(await rpc('set_monitor', { ...pair, integration_type: 'telepathy' }), 409, '23503');
       refused(await from('integration_monitors').upsert({ ...pair, integration_type: 'telepathy' }), 409, '23503');
       refused(await rpc('set_monitor', { ...pair, org_id: null }), 400, '23502');
-      refused(await rpc('set_monitor', { ...pair, enabled: null }), 400, '23502');
       refused(await rpc('set_monitor', { ...pair, org_id: 'acme' }), 400, '22P02');
       for (const max_rows of [0, -1, null]) refused(await rpc('claim_due_health_checks', { max_rows }), 400, '22023', /max_rows/);
       for (const integration_type of ['telepathy', null]) refused(await rpc('resume_active_monitoring', { integration_type }), 400, '22023');
@@ -145,28 +145,30 @@ eachSchema('schedules', (stack) => {
     const claim = async (run, args) => granted(await rpc('claim_sync_run', { ...run, ...args }));
     const finish = (run, attempt, outcome, error) => rpc('finish_sync_run', { ...run, attempt, outcome, error });
 
-    test('set_sync_schedule returns the row, with the first period to come; called again it changes all of it', async () => {
+    test('set_sync_schedule returns the row, with the first period to come; called again it changes what it says', async () => {
       const key = { org_id: randomUUID(), integration_type: 'xledger' };
       const row = granted(await rpc('set_sync_schedule', { ...key, every: '1 day', anchor, time_zone: 'Europe/Oslo', warm_up_url: 'https://w.example/' }), 200);
       const { planned_since, due_at, warm_up_for, ...rest } = row;
-      assert.deepEqual(rest, { ...key, every: '1 day', anchor, time_zone: 'Europe/Oslo', enabled: true, warm_up_url: 'https://w.example/', pruned_until: null });
+      assert.deepEqual(rest, { ...key, every: '1 day', anchor, time_zone: 'Europe/Oslo', enabled: true, warm_up_url: 'https://w.example/',
+        max_attempts: 5, retry_backoff: '00:01:00', pruned_until: null });
       assert.equal(due_at, warm_up_for);
       assert.ok(Math.abs(Date.parse(planned_since) - Date.now()) < 10_000);
       assert.ok(Date.parse(due_at) > Date.now() && Date.parse(due_at) < Date.now() + 25 * hour);
       const changed = granted(await rpc('set_sync_schedule', { ...key, every: '02:00:00', anchor, enabled: false }));
       assert.deepEqual([changed.every, changed.time_zone, changed.enabled, changed.warm_up_url], ['02:00:00', 'UTC', false, null]);
       assert.ok(Date.parse(changed.due_at) <= Date.now() + 2 * hour);
+      const again = granted(await rpc('set_sync_schedule', { ...key, every: '02:00:00', anchor, max_attempts: 3, retry_backoff: '00:05:00' }));
+      assert.deepEqual([again.enabled, again.max_attempts, again.retry_backoff], [false, 3, '00:05:00'], 'what is left out stays');
+      refused(await rpc('set_sync_schedule', { ...key, every: '02:00:00', anchor, time_zone: 'Mars/Olympus_Mons' }), 400, '23514', /time zone/);
     });
 
     test('get_due_syncs lists a period when its time has come, until it is claimed, and again when it failed', async () => {
-      const start = new Date(Date.now() + 300).toISOString();
-      const key = await schedule({ anchor: start, every: '1 hour' });
+      const start = new Date(Date.now() - 60_000).toISOString();
+      const key = await schedule({ anchor: start, every: '1 hour', retry_backoff: '00:00:00' });
       const listed = async () => granted(await rpc('get_due_syncs').eq('org_id', key.org_id));
-      assert.deepEqual(await listed(), []);
-      const [due] = await until('the period', async () => {
-        const rows = await listed();
-        return rows.length > 0 && rows;
-      });
+      assert.deepEqual(await listed(), [], 'the first period to come is almost an hour away');
+      await later(`UPDATE integration_sync_schedules SET planned_since = anchor, due_at = anchor WHERE org_id = '${key.org_id}'`);
+      const [due] = await listed();
       assert.deepEqual(due, { ...key, scheduled_for: due.scheduled_for, attempts: 0, idempotency_key: due.idempotency_key });
       assert.equal(Date.parse(due.scheduled_for), Date.parse(start));
       const run = { ...key, scheduled_for: due.scheduled_for };
@@ -196,7 +198,7 @@ eachSchema('schedules', (stack) => {
     });
 
     test('claimed is true for exactly one of 10 requests at the same time', async () => {
-      const key = await schedule();
+      const key = await schedule({ retry_backoff: '00:00:00' });
       for (const scheduled_for of ['2020-01-01T03:00:00Z', '2020-01-02T03:00:00Z', '2020-01-03T03:00:00Z']) {
         const answers = await Promise.all(Array.from({ length: 10 }, () => claim({ ...key, scheduled_for })));
         assert.equal(answers.filter(({ claimed }) => claimed).length, 1);
@@ -210,11 +212,14 @@ eachSchema('schedules', (stack) => {
     test('finish_sync_run returns the run; the same report again changes nothing, the contrary one is refused', async () => {
       const run = { ...await schedule(), scheduled_for: '2020-01-01T03:00:00+00:00' };
       const claimed = await claim(run);
+      assert.equal(claimed.claimed, true);
       const ended = granted(await finish(run, 1, 'failed', 'HTTP 500'), 200);
       const { claimed: _, ...kept } = claimed;
       assert.deepEqual(ended, { ...kept, outcome: 'failed', error: 'HTTP 500', lease_until: null, finished_at: ended.finished_at });
       assert.deepEqual(granted(await finish(run, 1, 'failed', 'something else')), ended);
       refused(await finish(run, 1, 'succeeded'), 500, '55000', /already ended as failed/);
+      assert.deepEqual([(await claim(run)).claimed, (await claim(run)).attempt], [false, 1], 'a failed run waits for its retry_backoff');
+      granted(await from('integration_sync_schedules').update({ retry_backoff: '00:00:00' }).eq('org_id', run.org_id));
       assert.equal((await claim(run)).attempt, 2);
       assert.equal(granted(await finish(run, 2, 'succeeded')).outcome, 'succeeded');
       assert.equal((await claim(run)).claimed, false);
@@ -237,7 +242,7 @@ eachSchema('schedules', (stack) => {
       const pair = { ...key, integration_type: 'dynamics' };
       const run = { ...pair, scheduled_for: '2020-01-01T03:00:00Z' };
       const health = async () => granted(await from('integration_health_status').select('status, error, check_no').match(pair).maybeSingle());
-      granted(await rpc('set_sync_schedule', { ...pair, every: '1 day', anchor }));
+      granted(await rpc('set_sync_schedule', { ...pair, every: '1 day', anchor, retry_backoff: '00:00:00' }));
       await claim(run);
       granted(await finish(run, 1, 'failed', 'HTTP 503'));
       assert.equal(await health(), null, 'not in active mode');
@@ -358,7 +363,8 @@ eachSchema('schedules', (stack) => {
       const missed = await report('memberOfA', 'get_missed_syncs', orgA);
       assert.deepEqual(byTime(missed.map((row) => row.scheduled_for)), byTime(periods.slice(2)));
       assert.deepEqual(missed.map((row) => row.attempts), [1, 0]);
-      assert.deepEqual(Object.keys(missed[0]), ['integration_type', 'display_name', 'scheduled_for', 'overdue', 'attempts']);
+      assert.deepEqual(Object.keys(missed[0]), ['integration_type', 'display_name', 'scheduled_for', 'overdue', 'attempts', 'given_up']);
+      assert.deepEqual(missed.map((row) => row.given_up), [false, false]);
       const cold = await report('memberOfA', 'get_cold_starts', orgA);
       assert.deepEqual(cold.map(({ scheduled_for, outcome }) => [Date.parse(scheduled_for), outcome]), [[Date.parse(periods[1]), 'failed']]);
       for (const name of reports) {
@@ -423,10 +429,10 @@ eachSchema('schedules', (stack) => {
       const [dynamics, xledger, ...others] = granted(await stack.as.globalAdmin.rpc('get_global_sync_summary'));
       assert.deepEqual(others, []);
       assert.deepEqual(dynamics, {
-        integration_type: 'dynamics', display_name: 'Microsoft Dynamics 365', schedules: 0, succeeded: 0, failed: 0, running: 0, late: 0, missed: 0, cold_starts: 0, max_drift: null,
+        integration_type: 'dynamics', display_name: 'Microsoft Dynamics 365', schedules: 0, succeeded: 0, failed: 0, running: 0, late: 0, missed: 0, cold_starts: 0, max_drift: null, given_up: 0,
       });
       assert.deepEqual({ ...xledger, max_drift: null }, {
-        integration_type: 'xledger', display_name: 'Xledger', schedules: 2, succeeded: 2, failed: 2, running: 2, late: 6, missed: 4, cold_starts: 2, max_drift: null,
+        integration_type: 'xledger', display_name: 'Xledger', schedules: 2, succeeded: 2, failed: 2, running: 2, late: 6, missed: 4, cold_starts: 2, max_drift: null, given_up: 0,
       });
       assert.match(xledger.max_drift, /^03:0/);
     });

@@ -70,7 +70,7 @@ SELECT count(set_monitor(org_id, 'xledger', n % 2 = 0)) FROM pair;
 SELECT t.handed_out('20 minutes');
 -- more is due than is asked for; pairs that have to wait do not use up the number
 SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', org_id, 'integration_type', 'xledger', 'status', 'unhealthy'))) FROM pair, generate_series(1, 5) WHERE n < 9;
-SELECT count(set_monitor(org_id, 'xledger')) FROM pair;
+SELECT count(set_monitor(org_id, 'xledger', true)) FROM pair;
 UPDATE integration_monitors SET due_at = now() - (20 - n) * interval '1 minute', claimed_at = now() - interval '20 minutes' FROM pair WHERE pair.org_id = integration_monitors.org_id;
 SELECT n FROM claim_due_health_checks(1) JOIN pair USING (org_id);
 SELECT n FROM claim_due_health_checks(5) JOIN pair USING (org_id);

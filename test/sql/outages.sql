@@ -75,7 +75,7 @@ SELECT t.stale(ARRAY[7, 8]);
 SELECT FROM t.silent(ARRAY[9, 10], '47 hours');
 SELECT count(set_monitor(org_id, 'xledger', false)) FROM pair WHERE n = 9;
 UPDATE integration_monitors SET due_at = now() - interval '2 days' WHERE org_id = (SELECT org_id FROM pair WHERE n = 9);
-SELECT m.due_at > now() AND m.due_at <= clock_timestamp() + interval '15 minutes' AS due_within_an_interval FROM pair, set_monitor(pair.org_id, 'xledger') AS m WHERE n = 9;
+SELECT m.due_at > now() AND m.due_at <= clock_timestamp() + interval '15 minutes' AS due_within_an_interval FROM pair, set_monitor(pair.org_id, 'xledger', true) AS m WHERE n = 9;
 SELECT t.stale(ARRAY[9, 10]);
 UPDATE integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'xledger';
 SELECT t.stale(ARRAY[9, 10]);

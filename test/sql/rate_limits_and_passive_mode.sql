@@ -79,7 +79,7 @@ UPDATE integration_types SET passive_until = NULL;
 TRUNCATE integration_health_status, integration_monitors;
 -- the end of a sync is a check in passive mode, and none in active mode
 SET ROLE service_role;
-SELECT count(set_sync_schedule(:'org_a', type, '1 day', now() - interval '1 hour' - interval '10 days')) FROM unnest(ARRAY['xledger', 'dynamics']) AS type;
+SELECT count(set_sync_schedule(:'org_a', type, '1 day', now() - interval '1 hour' - interval '10 days', retry_backoff => '0')) FROM unnest(ARRAY['xledger', 'dynamics']) AS type;
 RESET ROLE;
 UPDATE integration_sync_schedules SET planned_since = anchor, due_at = anchor;
 SET ROLE service_role;

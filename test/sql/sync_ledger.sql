@@ -4,7 +4,7 @@ SET ROLE service_role;
 -- an hourly schedule; the current period, 20 minutes old at any time of the day, is so far unclaimed
 SELECT period, period - interval '1 hour' AS earlier, period - interval '2 hours' AS long_ago, period - interval '48 hours' AS anchor
   FROM (SELECT date_trunc('minute', now()) - interval '20 minutes' AS period) AS p \gset
-SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 hour', :'anchor'));
+SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 hour', :'anchor', retry_backoff => '0'));
 SET client_min_messages = error;
 SELECT claimed, attempt, outcome, started_at >= now() AS started, finished_at, lease_until - started_at AS lease, drift = started_at - scheduled_for AS drift, cold_start, error,
        idempotency_key = format('%s:xledger:%s', :'org_a', to_char(scheduled_for, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS key

@@ -86,8 +86,8 @@ SET ROLE service_role;
 SELECT FROM claim_due_health_checks(4);
 
 SELECT set_sync_schedule(lpad(org::text, 32, '0')::uuid, 'only_scheduled', '1 day', now() - interval '40 days 6 hours',
-         'Europe/Oslo', org <> 9, CASE WHEN org > 10 THEN 'https://worker.example.com/wake?org=' || org END) FROM generate_series(1, 400) org;
-SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 mon', '2026-01-31 02:30Z');
+         'Europe/Oslo', org <> 9, CASE WHEN org > 10 THEN 'https://worker.example.com/wake?org=' || org END, retry_backoff => '0') FROM generate_series(1, 400) org;
+SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 mon', '2026-01-31 02:30Z', retry_backoff => '0');
 SELECT set_sync_schedule('${\org(1)}', 'dynamics', '2 days', now() + interval '12 hours', warm_up_url => 'https://worker.example.com/');
 SELECT dispatch_sync_warm_ups('1 day');
 SET client_min_messages = error;

@@ -17,7 +17,7 @@ $node->safe_psql($db, as_role('service_role') . join('', map { record(1, 'xledge
 # the type that is passive is to be a check.
 $node->safe_psql($db, as_role('service_role') . <<"SQL");
 INSERT INTO integration_types (integration_type, display_name, monitoring_mode) VALUES ('quiet', 'Quiet', 'passive');
-SELECT set_monitor(o, 'xledger'), set_sync_schedule(o, 'quiet', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/')
+SELECT set_monitor(o, 'xledger'), set_sync_schedule(o, 'quiet', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/', retry_backoff => '0')
   FROM unnest('{$own,$foreign}'::uuid[]) o;
 RESET ROLE;
 UPDATE integration_monitors SET due_at = now() - interval '1 minute';
@@ -206,7 +206,7 @@ for my $table ('integration_monitors', 'integration_sync_schedules', 'integratio
 	bears("$table is gone", "ALTER TABLE $table RENAME TO elsewhere", '42P01', qr/$table/);
 }
 my %columns = (integration_monitors => [qw(org_id integration_type enabled due_at claimed_at planned_since)],
-	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url planned_since due_at warm_up_for pruned_until)],
+	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url max_attempts retry_backoff planned_since due_at warm_up_for pruned_until)],
 	integration_sync_runs => [qw(org_id integration_type scheduled_for attempt outcome started_at finished_at lease_until cold_start drift error idempotency_key)],
 	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until probes planned_since created_at)]);
 for my $table (sort keys %columns)
@@ -301,8 +301,8 @@ note('Another owner, and row-level security that binds owners too');
 	my ($state, $message) = attempt($owner, "SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();
 		SELECT record_health_checks('[]'); DELETE FROM integration_health_status; RESET ROLE; TRUNCATE integration_health_status");
 	is($state, '00000', 'tables of another owner: every job does its work') or diag($message);
-	bears('tables of another owner, who may not call the functions', $owner, '42501', qr/permission denied for function/);
-	works('tables and functions of another owner', "$owner; DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
+	bears('tables of another owner, who may not call the functions', $owner, '42501', qr/permission denied for (?:function|schema integration_health_private)/);
+	works('tables and functions of another owner', "$owner; GRANT USAGE ON SCHEMA integration_health_private TO site_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO site_owner; GRANT SELECT ON integration_health_private.sync_plans TO site_owner; ALTER ROLE site_owner BYPASSRLS; DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
 		EXECUTE format('ALTER FUNCTION %s OWNER TO site_owner', f); END LOOP; END \$\$");
 	for my $table (@tables)
 	{
@@ -502,7 +502,8 @@ note('Every function, called by every role');
 	  integration_sync_next_period integration_sync_is_late get_sync_drift get_missed_syncs get_cold_starts
 	  get_global_sync_summary
 	  integration_health_private.require_claims integration_health_private.org_health_status
-	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at);
+	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at
+	  integration_health_private.usable_time_zone integration_health_private.missed_syncs);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
@@ -524,7 +525,7 @@ SQL
 		for (@functions)
 		{
 			my ($name, $oid, $nulls) = split /\|/;
-			$nulls = "VARIADIC $nulls" if $name =~ /require_own_triggers/;
+			$nulls = "VARIADIC $nulls" if $name =~ /require_own_triggers|require_all_rows/;
 			my ($state, $message) = attempt('SELECT 1', "SELECT $name($nulls)", $role);
 			my $may = value($node, $db, "SELECT has_function_privilege('$role', $oid, 'EXECUTE')") eq 't';
 			push @wrong, $name if $may != ($may{$role}{$name} ? 1 : 0) || !$may && $state !~ /^(?:42501|00000)$/;

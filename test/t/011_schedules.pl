@@ -85,7 +85,7 @@ BEGIN
 END $$;
 SQL
 my $anchor = value($node, $db, "SELECT date_trunc('minute', now()) - interval '1 day'");
-$node->safe_psql($db, $service . "SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor')");
+$node->safe_psql($db, $service . "SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor', max_attempts => 100, retry_backoff => '0')");
 
 # Time passes by 17 minutes for some pairs, an interval with its jitter and more; others are due too early.
 append_to_file("$dir/time.sql", <<'SQL');

@@ -160,7 +160,7 @@ note('Rate limits');
 note('Syncs');
 my $anchor = value($node, $db, "SELECT date_trunc('minute', now()) - interval '1 hour'");
 my $claim = sub { "SELECT claimed FROM claim_sync_run('${\org(1)}', 'xledger', timestamptz '$anchor' + interval '$_[0] minutes', cold_start => $_[1]);" };
-service("SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor');");
+service("SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor', max_attempts => 100, retry_backoff => '0');");
 service($claim->(0, 'true'));
 my @events = heard();
 is(join(' ', map { "$_->{event} $_->{org_id} $_->{integration_type} $_->{attempt}" } @events), "drift ${\org(1)} xledger 1", 'a late sync');

@@ -83,6 +83,8 @@ backoff_doubles_up_to_the_limit(void **state)
 	assert_int_equal(Backoff(interval, interval + 1, 2), interval + 1);
 	assert_int_equal(Backoff(FARTHEST_TIME, FARTHEST_TIME, INT32_MAX), FARTHEST_TIME);
 	assert_int_equal(Backoff(1, FARTHEST_TIME, INT32_MAX), FARTHEST_TIME);
+	assert_int_equal(Backoff(0, FARTHEST_TIME, INT32_MAX), 0);
+	assert_int_equal(Backoff(-1, FARTHEST_TIME, INT32_MAX), -1);
 	for (int k = 1; k < 100; k++)
 		assert_true(Backoff(interval, limit, k) >= Backoff(interval, limit, k - 1));
 }
@@ -367,14 +369,47 @@ drift_and_leases_do_not_overflow(void **state)
 static void
 a_run_is_claimed_when_it_failed_or_was_given_up(void **state)
 {
+	RetryRules rules = { .max_attempts = 5, .retry_backoff = MINUTE };
+	RunState   run = { .outcome = SYNC_RUNNING, .attempt = 1, .lease_until = 100 };
+
 	(void) state;
-	assert_false(MayClaim(SYNC_RUNNING, 100, 99));
-	assert_false(MayClaim(SYNC_RUNNING, 100, 100));
-	assert_true(MayClaim(SYNC_RUNNING, 100, 101));
-	assert_true(MayClaim(SYNC_FAILED, 0, -1));
-	assert_true(MayClaim(SYNC_FAILED, INT64_MAX, 0));
-	assert_false(MayClaim(SYNC_SUCCEEDED, 0, INT64_MAX));
-	assert_false(MayClaim(SYNC_SUCCEEDED, INT64_MIN, INT64_MAX));
+	assert_false(MayClaim(&run, &rules, 99));
+	assert_false(MayClaim(&run, &rules, 100));
+	assert_true(MayClaim(&run, &rules, 101));
+	/* no lease is that long: the clock was ahead */
+	run.lease_until = MAX_LEASE;
+	assert_false(MayClaim(&run, &rules, 0));
+	run.lease_until = MAX_LEASE + 1;
+	assert_true(MayClaim(&run, &rules, 0));
+	run.attempt = 5;
+	assert_false(MayClaim(&run, &rules, 0));
+	run.outcome = SYNC_SUCCEEDED;
+	run.attempt = 1;
+	assert_false(MayClaim(&run, &rules, INT64_MAX));
+	assert_false(MayClaim(&run, &rules, 0));
+}
+
+static void
+a_failed_run_waits_and_is_given_up_in_the_end(void **state)
+{
+	RetryRules rules = { .max_attempts = 20, .retry_backoff = MINUTE };
+	RunState   run = { .outcome = SYNC_FAILED, .attempt = 1, .finished_at = HOUR };
+
+	(void) state;
+	assert_false(MayClaim(&run, &rules, HOUR));
+	assert_false(MayClaim(&run, &rules, HOUR + MINUTE - 1));
+	assert_true(MayClaim(&run, &rules, HOUR + MINUTE));
+	assert_true(MayClaim(&run, &rules, HOUR - 1)); /* the clock was ahead */
+	assert_int_equal(RetryAt(0, MINUTE, 2), 2 * MINUTE);
+	assert_int_equal(RetryAt(0, MINUTE, 6), 32 * MINUTE);
+	assert_int_equal(RetryAt(0, MINUTE, 7), HOUR);
+	assert_int_equal(RetryAt(0, MINUTE, INT32_MAX), HOUR);
+	assert_int_equal(RetryAt(0, 3 * HOUR, 9), 3 * HOUR);
+	assert_int_equal(RetryAt(HOUR, 0, INT32_MAX), HOUR);
+	run.attempt = 19;
+	assert_true(MayClaim(&run, &rules, 3 * HOUR));
+	run.attempt = 20;
+	assert_false(MayClaim(&run, &rules, INT64_MAX));
 }
 
 static void
@@ -435,6 +470,7 @@ main(void)
 		cmocka_unit_test(nearest_period_is_on_either_side),
 		cmocka_unit_test(drift_and_leases_do_not_overflow),
 		cmocka_unit_test(a_run_is_claimed_when_it_failed_or_was_given_up),
+		cmocka_unit_test(a_failed_run_waits_and_is_given_up_in_the_end),
 		cmocka_unit_test(only_the_current_attempt_ends_a_run),
 		cmocka_unit_test(times_are_written_in_utc),
 	};
