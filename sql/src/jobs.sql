@@ -70,16 +70,256 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_compact';
 COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
   'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
 
+-- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
+-- extension, which may have defaults for further arguments, makes no call ambiguous.
+CREATE FUNCTION integration_health_private.run_cleanup()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_health_cleanup();
+END;
+COMMENT ON FUNCTION integration_health_private.run_cleanup() IS 'integration_health_cleanup() with its defaults.';
+
+CREATE FUNCTION integration_health_private.run_counts()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_health_compact();
+END;
+COMMENT ON FUNCTION integration_health_private.run_counts() IS 'integration_health_compact().';
+
+CREATE FUNCTION integration_health_private.run_stale()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT @extschema@.mark_stale_health();
+END;
+COMMENT ON FUNCTION integration_health_private.run_stale() IS 'mark_stale_health() with its default.';
+
+CREATE FUNCTION integration_health_private.run_warm_up()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT @extschema@.dispatch_sync_warm_ups();
+END;
+COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'dispatch_sync_warm_ups() with its default.';
+
+-- The one list of the jobs.
+CREATE FUNCTION integration_health_private.jobs()
+RETURNS TABLE (number integer, job_name text, command text)
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  VALUES (1, 'integration_health_cleanup', 'SELECT integration_health_private.cleanup_job()'),
+         (2, 'integration_health_counts', 'SELECT integration_health_private.run_counts()'),
+         (3, 'integration_health_stale', 'SELECT integration_health_private.run_stale()'),
+         (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()');
+END;
+COMMENT ON FUNCTION integration_health_private.jobs() IS
+  'The jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
+
+-- A table of that name that is not pg_cron's own may be anybody's, and run his code.
+CREATE FUNCTION integration_health_private.has_cron()
+RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.count(*) = 2
+    FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
+     AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'e'
+    JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relname IN ('job', 'job_run_details') AND c.relkind = 'r'
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'cron'
+   WHERE e.extname = 'pg_cron';
+END;
+COMMENT ON FUNCTION integration_health_private.has_cron() IS
+  'Whether pg_cron is in this database, and cron.job and cron.job_run_details are its tables.';
+
+CREATE FUNCTION integration_health_private.cleanup_job()
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.has_cron()
+     AND pg_catalog.has_table_privilege('cron.job_run_details', 'SELECT')
+     AND pg_catalog.has_table_privilege('cron.job_run_details', 'DELETE') THEN
+    EXECUTE 'DELETE FROM cron.job_run_details AS d USING cron.job AS j, integration_health_private.jobs() AS k
+              WHERE j.jobid = d.jobid AND j.jobname = k.job_name AND j.database = pg_catalog.current_database()
+                AND d.end_time < pg_catalog.now() - interval ''7 days''';
+  END IF;
+  RETURN integration_health_private.run_cleanup();
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.cleanup_job() IS
+  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes after 7 days.';
+
+CREATE FUNCTION integration_health_private.health_jobs()
+RETURNS TABLE (
+  job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
+  last_message text, problem text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+BEGIN
+  IF NOT integration_health_private.has_cron() THEN
+    RETURN QUERY SELECT k.job_name, NULL::text, NULL::text, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text,
+                        'pg_cron is not installed in this database'
+                   FROM integration_health_private.jobs() AS k ORDER BY k.number;
+    RETURN;
+  END IF;
+  RETURN QUERY EXECUTE $query$
+    SELECT k.job_name, j.schedule::text, j.username::text, j.active, r.start_time, r.status::text, r.return_message::text,
+           CASE WHEN j.jobid IS NULL THEN 'not scheduled'
+                WHEN NOT j.active THEN 'switched off'
+                WHEN count(*) OVER (PARTITION BY k.job_name) > 1 THEN 'scheduled by more than one role'
+                WHEN r.status = 'failed' THEN 'the last run failed' END
+      FROM integration_health_private.jobs() AS k
+      LEFT JOIN cron.job AS j ON j.jobname = k.job_name AND j.database = current_database()
+      LEFT JOIN LATERAL (SELECT d.start_time, d.status, d.return_message FROM cron.job_run_details AS d
+                          WHERE d.jobid = j.jobid ORDER BY d.runid DESC LIMIT 1) AS r ON true
+     ORDER BY k.number, j.username $query$;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.health_jobs() IS
+  'The query of get_health_jobs, for callers who may see all of it.';
+
+CREATE FUNCTION integration_health_private.health_jobs_for_admin()
+RETURNS TABLE (
+  job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
+  last_message text, problem text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.health_jobs_for_admin() IS
+  'health_jobs for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION @extschema@.get_health_jobs()
+RETURNS TABLE (
+  job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
+  last_message text, problem text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+BEGIN
+  IF pg_catalog.has_function_privilege('integration_health_private.health_jobs()', 'EXECUTE') THEN
+    RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
+  ELSE
+    RETURN QUERY SELECT * FROM integration_health_private.health_jobs_for_admin();
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.get_health_jobs() IS
+  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as get_global_health_summary for readers without the admin role, 22023 malformed claims.';
+
 CREATE FUNCTION @extschema@.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
   stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL)
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
-LANGUAGE c VOLATILE ROWS 4 AS 'MODULE_PATHNAME', 'ih_schedule_jobs';
+LANGUAGE plpgsql VOLATILE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schedules text[] := ARRAY[cleanup_schedule, counts_schedule, stale_schedule, warm_up_schedule];
+  owner text;
+  failed record;
+  job record;
+BEGIN
+  IF NOT integration_health_private.has_cron() THEN
+    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'pg_cron is not installed in this database',
+      HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, and run CREATE EXTENSION pg_cron.';
+  END IF;
+  -- Seconds are known to 1.5 and later.
+  IF warm_up_schedule IS NULL THEN
+    schedules[4] := (
+      SELECT CASE WHEN pg_catalog.string_to_array(pg_catalog.substring(e.extversion, '^[0-9]+[.][0-9]+'), '.')::int[]
+                       >= '{1,5}' THEN '30 seconds' ELSE '* * * * *' END
+        FROM pg_catalog.pg_extension AS e WHERE e.extname = 'pg_cron');
+  END IF;
+  IF pg_catalog.array_position(schedules, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a schedule must not be null',
+      HINT = 'Leave the argument out for its default.';
+  END IF;
+
+  -- Two roles with the same jobs would do everything twice.
+  FOR owner IN SELECT DISTINCT h.owner FROM integration_health_private.health_jobs() AS h
+                WHERE h.owner <> current_user::text LOOP
+    IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) THEN
+      RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = pg_catalog.format('role %s has scheduled the jobs', owner),
+        HINT = 'Let that role, or a superuser, call unschedule_integration_health_jobs() first.';
+    END IF;
+    EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job AS j JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
+              WHERE j.database = pg_catalog.current_database() AND j.username = $1' USING owner;
+  END LOOP;
+
+  FOR job IN SELECT k.number, k.job_name, k.command FROM integration_health_private.jobs() AS k ORDER BY k.number LOOP
+    job_name := job.job_name;
+    schedule := schedules[job.number];
+    command := job.command;
+    EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job_id USING job_name, schedule, command;
+    RETURN NEXT;
+  END LOOP;
+
+  SELECT h.job_name, h.last_message INTO failed FROM integration_health_private.health_jobs() AS h
+   WHERE h.last_status = 'failed' LIMIT 1;
+  IF FOUND THEN
+    RAISE WARNING USING ERRCODE = '55000', MESSAGE = pg_catalog.format('the last run of job %s failed', failed.job_name),
+      DETAIL = COALESCE(failed.last_message, ''),
+      HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a password file. get_health_jobs() shows the runs to come.';
+  END IF;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text) IS
-  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null; pg_cron''s own errors for a schedule it cannot read.';
+  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
 
 CREATE FUNCTION @extschema@.unschedule_integration_health_jobs()
 RETURNS integer
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_unschedule_jobs';
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  removed integer := 0;
+BEGIN
+  IF integration_health_private.has_cron() THEN
+    EXECUTE 'SELECT pg_catalog.count(cron.unschedule(j.jobid)) FROM cron.job AS j
+               JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
+              WHERE j.database = pg_catalog.current_database()
+                AND (j.username = current_user
+                     OR (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user))' INTO removed;
+  END IF;
+  RETURN removed;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.unschedule_integration_health_jobs() IS
-  'Removes the caller''s pg_cron jobs of the extension and returns how many there were. Errors: 0A000 pg_cron is not in this database.';
+  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, and returns how many there were: 0 where pg_cron is not in this database.';
+
+-- Organisations that go
+CREATE FUNCTION integration_health_private.forget_rows(org_id uuid)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    '@extschema@.integration_health_status'::regclass, '@extschema@.integration_monitors'::regclass,
+    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass]);
+  WITH locked AS MATERIALIZED (
+    SELECT s.integration_type FROM @extschema@.integration_health_status s
+     WHERE s.org_id = forget_rows.org_id ORDER BY s.integration_type FOR UPDATE
+  ), status AS (
+    DELETE FROM @extschema@.integration_health_status s USING locked l
+     WHERE s.org_id = forget_rows.org_id AND s.integration_type = l.integration_type RETURNING 1
+  ), monitors AS (
+    DELETE FROM @extschema@.integration_monitors m WHERE m.org_id = forget_rows.org_id RETURNING 1
+  ), schedules AS (
+    DELETE FROM @extschema@.integration_sync_schedules s WHERE s.org_id = forget_rows.org_id RETURNING 1
+  ), runs AS (
+    DELETE FROM @extschema@.integration_sync_runs r WHERE r.org_id = forget_rows.org_id RETURNING 1
+  )
+  SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
+         + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
+END;
+COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'The statement of forget_organisation.';
+
+CREATE FUNCTION @extschema@.forget_organisation(org_id uuid)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF forget_organisation.org_id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'org_id must not be null',
+      HINT = 'Name the organisation that is to be forgotten.';
+  END IF;
+  RETURN integration_health_private.forget_rows(forget_organisation.org_id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.forget_organisation(uuid) IS
+  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';

@@ -16,10 +16,16 @@ my $jobs = 'SELECT jobname, schedule, command FROM cron.job ORDER BY jobid';
 new_database($node, 'no_cron');
 for my $role ('service_role', 'postgres')
 {
-	is(sqlstate($node, 'no_cron', as_role($role) . "SELECT $_()"), '0A000',
-		"without pg_cron $_() is a clean error for $role")
-	  for 'schedule_integration_health_jobs', 'unschedule_integration_health_jobs';
+	is(sqlstate($node, 'no_cron', as_role($role) . 'SELECT schedule_integration_health_jobs()'), '0A000',
+		"without pg_cron scheduling is a clean error for $role");
+	is(value($node, 'no_cron', as_role($role) . 'SELECT unschedule_integration_health_jobs()'), 0, 'there is nothing to unschedule');
+	is(value($node, 'no_cron', as_role($role) . q{SELECT count(*), count(owner), string_agg(DISTINCT problem, ',') FROM get_health_jobs()}),
+		'4|0|pg_cron is not installed in this database', 'and the list of jobs says so');
 }
+# A schema cron that is not pg_cron's runs nobody's code.
+$node->safe_psql('no_cron', q{CREATE SCHEMA cron; CREATE VIEW cron.job AS SELECT 1 / 0 AS jobid, 'integration_health_cleanup' AS jobname;
+	CREATE VIEW cron.job_run_details AS SELECT 1 / 0 AS jobid; GRANT USAGE ON SCHEMA cron TO PUBLIC; GRANT SELECT ON cron.job, cron.job_run_details TO PUBLIC});
+is(value($node, 'no_cron', as_role('service_role') . 'SELECT (SELECT count(*) FROM get_health_jobs()), unschedule_integration_health_jobs()'), '4|0', 'a look-alike of pg_cron is not looked at');
 like(error_of($node, 'no_cron', 'SELECT schedule_integration_health_jobs()'),
 	qr/HINT:.*CREATE EXTENSION pg_cron/s, 'which says what to do');
 
@@ -37,10 +43,10 @@ my ($cron_major, $cron_minor) = split(/\./, value($node, 'postgres', q{SELECT ex
 my $knows_seconds = $cron_major > 1 || $cron_minor >= 5;
 my $warm_up_schedule = $knows_seconds ? '30 seconds' : '* * * * *';
 is_deeply([ sort grep { !/^site job/ } @once ], [
-		'integration_health_cleanup|17 3 * * *|SELECT public.integration_health_cleanup(\'30 days\'::pg_catalog.interval, 50000::pg_catalog.int4)',
-		'integration_health_counts|* * * * *|SELECT public.integration_health_compact()',
-		'integration_health_stale|*/5 * * * *|SELECT public.mark_stale_health(10000::pg_catalog.int4)',
-		"integration_health_warm_up|$warm_up_schedule|SELECT public.dispatch_sync_warm_ups('1 minute'::pg_catalog.interval)"
+		'integration_health_cleanup|17 3 * * *|SELECT integration_health_private.cleanup_job()',
+		'integration_health_counts|* * * * *|SELECT integration_health_private.run_counts()',
+		'integration_health_stale|*/5 * * * *|SELECT integration_health_private.run_stale()',
+		"integration_health_warm_up|$warm_up_schedule|SELECT integration_health_private.run_warm_up()"
 	], 'named, at their default times');
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'scheduling again changes nothing');
@@ -48,18 +54,33 @@ is(sqlstate($node, 'postgres', q{SELECT schedule_integration_health_jobs('no sch
 	'a schedule that pg_cron cannot read is an error');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'that changes nothing');
 
-# Functions of the same names: none of them is what a job calls. (integration_health_compact has no
-# arguments to type, so that one with defaults for all of its own is ambiguous.)
+# Functions of the same names: none of them is what a job calls, whatever defaults they have.
 my @look_alikes = map {
 	my $name = $_;
 	map { "CREATE FUNCTION public.$name($_) RETURNS bigint LANGUAGE plpgsql AS \$\$BEGIN RAISE 'look-alike'; END\$\$;" }
-	  ($name eq 'integration_health_compact' ? () : ('', "a text DEFAULT ''")), 'VARIADIC a text[]'
+	  ($name eq 'integration_health_compact' ? () : ('')), "a text DEFAULT ''", "a interval DEFAULT '1 day', b int DEFAULT 1, c int DEFAULT 1", 'VARIADIC a text[]'
 } qw(integration_health_cleanup integration_health_compact mark_stale_health dispatch_sync_warm_ups);
 for my $job (rows($node, 'postgres', q{SELECT jobname || '|' || command FROM cron.job WHERE jobname LIKE 'integration_health%' ORDER BY 1}))
 {
 	my ($name, $command) = split(/\|/, $job);
 	is(error_of($node, 'postgres', "BEGIN; @look_alikes $command; ROLLBACK"), '', "$name calls its own function among look-alikes");
 }
+
+# Another role that schedules would have all of it done twice. A superuser takes the jobs over.
+$node->safe_psql('postgres', 'CREATE ROLE other_dba LOGIN; GRANT service_role TO other_dba; GRANT USAGE ON SCHEMA cron TO other_dba');
+is(sqlstate($node, 'postgres', as_role('other_dba') . 'SELECT schedule_integration_health_jobs()'), '55000', 'another role is refused while the jobs are scheduled');
+is(value($node, 'postgres', as_role('other_dba') . 'SELECT unschedule_integration_health_jobs()'), 0, 'and unschedules only its own');
+is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 4, 'whose owner gives them up');
+is(value($node, 'postgres', as_role('other_dba') . 'SELECT count(*) FROM schedule_integration_health_jobs()'), 4, 'so that the other schedules them');
+is(value($node, 'postgres', q{SELECT string_agg(DISTINCT owner, ','), count(problem) FROM get_health_jobs()}), 'other_dba|0', 'they are seen, with their owner');
+$node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
+is(value($node, 'postgres', q{SELECT string_agg(DISTINCT owner, ','), count(*) FROM get_health_jobs()}), 'postgres|4', 'a superuser takes them over');
+is(sqlstate($node, 'postgres', as_role('authenticated') . 'SELECT * FROM get_health_jobs()'), '42501', 'a reader needs the role of an admin to see them');
+is(value($node, 'postgres', as_role('authenticated') . q{SET request.jwt.claims = '{"user_role": "global_admin"}'; SELECT count(*) FROM get_health_jobs()}), 4, 'and sees them with it');
+is(value($node, 'postgres', q{BEGIN; SELECT cron.unschedule('integration_health_stale'); UPDATE cron.job SET active = false WHERE jobname = 'integration_health_counts';
+	SELECT string_agg(job_name || ': ' || problem, ', ') FROM get_health_jobs() WHERE problem IS NOT NULL}) =~ s/^t\n//r,
+	'integration_health_counts: switched off, integration_health_stale: not scheduled', 'what is wrong is said');
+$node->safe_psql('postgres', 'DROP OWNED BY other_dba; DROP ROLE other_dba');
 
 # The default for other versions of pg_cron: what this one takes, or what it refuses.
 for my $version ('1.4', '1.4-1', '1.5', '1.10', '2.0', 'unknown')
@@ -126,6 +147,20 @@ SELECT count(DISTINCT jobname) = 4 FROM cron.job JOIN cron.job_run_details USING
 SQL
 is(value($node, 'postgres', q{SELECT count(*) FROM cron.job_run_details WHERE status = 'failed'}), 0,
 	'none failed');
+is(value($node, 'postgres', q{SELECT count(*) FROM get_health_jobs() WHERE last_status = 'succeeded' AND last_started_at > now() - interval '5 minutes' AND problem IS NULL}), 4,
+	'which the list of jobs says, too');
+# What pg_cron notes of them goes after a week; what it notes of others stays.
+$node->safe_psql('postgres', q{UPDATE cron.job_run_details SET end_time = now() - interval '8 days';
+	INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, end_time)
+	SELECT jobid, 1000000, 'postgres', 'postgres', 'SELECT 1', 'succeeded', now() - interval '8 days' FROM cron.job WHERE jobname = 'site job';
+	SELECT integration_health_private.cleanup_job()});
+is(value($node, 'postgres', q{SELECT string_agg(DISTINCT jobname, ',') FROM cron.job JOIN cron.job_run_details USING (jobid) WHERE end_time < now() - interval '7 days'}), 'site job', 'old notes of the jobs are deleted, and no others');
+# A job that failed last is said to have, and warned of when it is scheduled again.
+$node->safe_psql('postgres', q{INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, return_message, start_time, end_time)
+	SELECT jobid, 2000000, 'postgres', 'postgres', command, 'failed', 'connection failed', now(), now() FROM cron.job WHERE jobname = 'integration_health_stale'});
+is(value($node, 'postgres', 'SELECT job_name, last_message, problem FROM get_health_jobs() WHERE problem IS NOT NULL'), 'integration_health_stale|connection failed|the last run failed', 'a run that failed is shown');
+like(error_of($node, 'postgres', q{SELECT schedule_integration_health_jobs('* * * * *', '* * * * *', '* * * * *')}), qr/WARNING:.*integration_health_stale failed.*connection failed.*use_background_workers/s, 'and warned of');
+$node->safe_psql('postgres', 'DELETE FROM cron.job_run_details WHERE runid = 2000000');
 
 my $ages = q{SELECT count(*) FILTER (WHERE checked_at < now() - interval '30 days'),
 	count(*) FILTER (WHERE checked_at BETWEEN now() - interval '30 days' AND now() - interval '28 days')

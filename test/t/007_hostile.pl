@@ -503,12 +503,14 @@ note('Every function, called by every role');
 	  get_global_sync_summary
 	  integration_health_private.require_claims integration_health_private.org_health_status
 	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at
-	  integration_health_private.usable_time_zone integration_health_private.missed_syncs);
+	  integration_health_private.usable_time_zone integration_health_private.missed_syncs
+	  get_health_jobs integration_health_private.health_jobs_for_admin);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
-	  dispatch_sync_warm_ups);
+	  dispatch_sync_warm_ups forget_organisation);
+	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up cleanup_job jobs has_cron health_jobs);
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
 		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status health_mode types monitors sync_schedules) });
 	my @functions = rows($node, $db, <<'SQL');

@@ -181,8 +181,9 @@ my %operations = (
 	},
 	stale => sub { return 'SELECT mark_stale_health();' },
 	compact => sub { return 'SELECT FROM integration_health_compact();' },
+	# A switch that is still to come keeps the table from being truncated: it is made first.
 	truncate => sub {
-		return "RESET ROLE;\nTRUNCATE integration_health_status"
+		return "RESET ROLE;\nSET CONSTRAINTS ALL IMMEDIATE;\nSET CONSTRAINTS ALL DEFERRED;\nTRUNCATE integration_health_status"
 		  . pick('', ', integration_health_history, integration_health_counts') . ";\nSET ROLE service_role;";
 	},
 	touch_type => sub {
@@ -218,6 +219,8 @@ SQL
 		$serial++;
 		return <<"SQL";
 RESET ROLE;
+SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL DEFERRED;
 CREATE TEMP TABLE status_$serial ON COMMIT DROP AS SELECT * FROM integration_health_status;
 CREATE TEMP TABLE history_$serial ON COMMIT DROP AS SELECT * FROM integration_health_history;
 CREATE TEMP TABLE counts_$serial ON COMMIT DROP AS
