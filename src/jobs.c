@@ -26,13 +26,37 @@ PG_FUNCTION_INFO_V1(ih_cleanup);
 	"LEAST(pg_catalog.now() OPERATOR(pg_catalog.-) $1," \
 	" pg_catalog.now() OPERATOR(pg_catalog.-) '24 hours'::pg_catalog.interval)"
 
-/* Rows that a writer is overwriting just now are younger in a moment: they are skipped. */
+/*
+ * The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not
+ * full yet: where that is young enough, all of them are, but for late ones, which have an index of their
+ * own, and no other row is read.  Rows that a writer is overwriting just now are younger in a moment:
+ * they are skipped.
+ */
 static OwnerQuery delete_old = {
 	.text = "DELETE FROM @schema@.integration_health_history AS h"
 			" WHERE h.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
-			"   SELECT o.ctid FROM @schema@.integration_health_history AS o"
-			"    WHERE o.checked_at OPERATOR(pg_catalog.<) " CUTOFF
-			"    LIMIT $2 FOR UPDATE SKIP LOCKED))",
+			"   SELECT o.place FROM @schema@.integration_health_status AS s"
+			"    CROSS JOIN LATERAL pg_catalog.unnest(ARRAY("
+			"      SELECT x.ctid FROM @schema@.integration_health_history AS x"
+			"       WHERE x.org_id OPERATOR(pg_catalog.=) s.org_id"
+			"         AND x.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+			"         AND x.checked_at OPERATOR(pg_catalog.<) " CUTOFF
+			"         FOR UPDATE SKIP LOCKED)) AS o (place)"
+			"    WHERE COALESCE(("
+			"      SELECT f.checked_at OPERATOR(pg_catalog.<) " CUTOFF
+			"        FROM @schema@.integration_health_history AS f"
+			"       WHERE f.org_id OPERATOR(pg_catalog.=) s.org_id"
+			"         AND f.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+			"         AND f.slot OPERATOR(pg_catalog.=) CASE"
+			"               WHEN s.check_no OPERATOR(pg_catalog.>=) 96::pg_catalog.int8 THEN"
+			"                 ((s.check_no OPERATOR(pg_catalog.+) 1::pg_catalog.int8)"
+			"                  OPERATOR(pg_catalog.%) 96::pg_catalog.int8)::pg_catalog.int2"
+			"               ELSE 1::pg_catalog.int2 END), true)"
+			"   UNION ALL SELECT l.place FROM ("
+			"     SELECT y.ctid AS place FROM @schema@.integration_health_history AS y"
+			"      WHERE y.is_late AND y.checked_at OPERATOR(pg_catalog.<) " CUTOFF
+			"        FOR UPDATE SKIP LOCKED) AS l"
+			"    LIMIT $2))",
 	.nargs = 2,
 	.argtypes = { INTERVALOID, INT4OID },
 };

@@ -52,23 +52,26 @@ static OwnerQuery summary = {
 					 NUMERICOID },
 };
 
+/* The longest-lasting problems of one state, by the index; not all of them are sorted. */
+#define PROBLEMS(state, rank)                                                                \
+	"(SELECT " rank " AS rank, s.* FROM @schema@.integration_health_status AS s"             \
+	"  WHERE s.status OPERATOR(pg_catalog.=) '" state "'::@schema@.integration_health_state" \
+	"  ORDER BY s.status_since, s.org_id, s.integration_type LIMIT $1)"
+
 static OwnerQuery problems = {
 	.text =
 		"SELECT s.org_id, s.integration_type, t.display_name,"
 		"       s.status::@schema@.integration_health_state, s.latency_ms,"
 		"       s.http_status, s.error, s.checked_at, s.status_since, s.last_healthy_at,"
 		"       s.consecutive_failures"
-		"  FROM @schema@.integration_health_status AS s"
-		"  JOIN @schema@.integration_types AS t"
-		"    ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
-		" WHERE s.status OPERATOR(pg_catalog.<>) 'healthy'::@schema@.integration_health_state"
-		" ORDER BY CASE WHEN s.status OPERATOR(pg_catalog.=)"
-		"                    'unhealthy'::@schema@.integration_health_state THEN 1"
-		"               WHEN s.status OPERATOR(pg_catalog.=)"
-		"                    'degraded'::@schema@.integration_health_state THEN 2"
-		"               ELSE 3 END,"
-		"          s.status_since, s.org_id, s.integration_type"
-		" LIMIT $1",
+		"  FROM (" PROBLEMS("unhealthy", "1") " UNION ALL " PROBLEMS(
+			"degraded",
+			"2") "        UNION ALL " PROBLEMS("unknown",
+											   "3") ") AS s"
+													"  JOIN @schema@.integration_types AS t"
+													"    ON t.integration_type OPERATOR(pg_catalog.=) s.integration_type"
+													" ORDER BY s.rank, s.status_since, s.org_id, s.integration_type"
+													" LIMIT $1",
 	.nargs = 1,
 	.argtypes = { INT4OID },
 	.resulttypes = { UUIDOID, TEXTOID, TEXTOID, InvalidOid, INT4OID, INT4OID, TEXTOID,

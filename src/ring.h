@@ -22,6 +22,7 @@ typedef struct RingEntry
 	NullableDatum http_status;
 	NullableDatum error;
 	TimestampTz	  checked_at;
+	bool		  is_late;
 } RingEntry;
 
 extern void RingWrite(Oid history, const RingEntry *entry);

@@ -44,10 +44,11 @@ typedef enum RingColumn
 	RING_LATENCY_MS,
 	RING_HTTP_STATUS,
 	RING_ERROR,
-	RING_CHECKED_AT
+	RING_CHECKED_AT,
+	RING_IS_LATE
 } RingColumn;
 
-#define RING_COLUMNS (RING_CHECKED_AT + 1)
+#define RING_COLUMNS (RING_IS_LATE + 1)
 #define RING_KEY_COLUMNS (RING_SLOT + 1)
 
 /* InvalidOid: the type integration_health_state. */
@@ -65,6 +66,7 @@ static const struct
 	[RING_HTTP_STATUS] = { "http_status", INT4OID },
 	[RING_ERROR] = { "error", TEXTOID },
 	[RING_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
+	[RING_IS_LATE] = { "is_late", BOOLOID },
 };
 
 static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
@@ -305,6 +307,7 @@ SetFresh(const RingEntry *entry)
 	SET(RING_HTTP_STATUS, entry->http_status.value, entry->http_status.isnull);
 	SET(RING_ERROR, entry->error.value, entry->error.isnull);
 	SET(RING_CHECKED_AT, TimestampTzGetDatum(entry->checked_at), false);
+	SET(RING_IS_LATE, BoolGetDatum(true), !entry->is_late);
 #undef SET
 	for (int i = 0; i < target.ndefaults; i++)
 	{

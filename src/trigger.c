@@ -244,7 +244,8 @@ CheckedAt(const Firing *firing, const Row *row, TimestampTz recorded_at)
  * CopyToHistory writes a check, the application's columns of row, into the ring.
  */
 static void
-CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz checked_at)
+CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz checked_at,
+			  bool is_late)
 {
 	RingEntry entry;
 
@@ -256,6 +257,7 @@ CopyToHistory(const Firing *firing, const Row *row, int64 check_no, TimestampTz 
 	entry.http_status = Column(firing, row, COL_HTTP_STATUS);
 	entry.error = Column(firing, row, COL_ERROR);
 	entry.checked_at = checked_at;
+	entry.is_late = is_late;
 	RingWrite(firing->layout->history, &entry);
 }
 
@@ -382,7 +384,7 @@ CopyInsert(const Firing *firing)
 		return;
 	}
 	checked_at = DatumGetTimestampTz(RequiredColumn(firing, &row, COL_CHECKED_AT));
-	CopyToHistory(firing, &row, 1, checked_at);
+	CopyToHistory(firing, &row, 1, checked_at, false);
 	CountChange(firing->layout->schema, integration_type, InvalidOid,
 				DatumGetObjectId(RequiredColumn(firing, &row, COL_STATUS)));
 	NotifyTransition(org_id, integration_type, NULL, StateName(StatusOf(firing, &row)),
@@ -519,7 +521,7 @@ StampUpdate(const Firing *firing)
 	else
 		SetColumn(firing, &new, COL_IS_PROBE, (Datum) 0, true);
 	next = NextCheck(&current, status, checked_at);
-	CopyToHistory(firing, &new, next.check_no, checked_at);
+	CopyToHistory(firing, &new, next.check_no, checked_at, is_late);
 	if (next.status != current.status)
 	{
 		Datum integration_type = RequiredColumn(firing, &new, COL_INTEGRATION_TYPE);

@@ -31,6 +31,10 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+-- Neither changes at a healthy check: that stays a HOT update.
+CREATE INDEX integration_health_status_problems ON @extschema@.integration_health_status
+  (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::@extschema@.integration_health_state;
+COMMENT ON INDEX @extschema@.integration_health_status_problems IS 'What get_global_health_problems looks for.';
 COMMENT ON TABLE @extschema@.integration_health_status IS
   'The latest status of each (org_id, integration_type). Writing a row records a check.';
 COMMENT ON COLUMN @extschema@.integration_health_status.org_id IS
@@ -71,9 +75,13 @@ CREATE TABLE @extschema@.integration_health_history (
   latency_ms       integer,
   checked_at       timestamptz NOT NULL,
   check_no         bigint NOT NULL,
+  is_late          boolean,
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+CREATE INDEX integration_health_history_late ON @extschema@.integration_health_history (checked_at) WHERE is_late;
+COMMENT ON INDEX @extschema@.integration_health_history_late IS
+  'Late results are older than the place in the ring tells: the cleanup looks for them by themselves.';
 COMMENT ON TABLE @extschema@.integration_health_history IS
   'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of integration_health_status and by the cleanup alone.';
 COMMENT ON COLUMN @extschema@.integration_health_history.org_id IS 'Organisation.';
@@ -82,6 +90,8 @@ COMMENT ON COLUMN @extschema@.integration_health_history.slot IS
   'Place in the ring, check_no modulo 96.';
 COMMENT ON COLUMN @extschema@.integration_health_history.check_no IS
   'Running number of the check, as in integration_health_status when it was recorded.';
+COMMENT ON COLUMN @extschema@.integration_health_history.is_late IS
+  'True where a newer check was known when this one was recorded; else null.';
 COMMENT ON COLUMN @extschema@.integration_health_history.status IS 'Result of the check.';
 COMMENT ON COLUMN @extschema@.integration_health_history.latency_ms IS
   'Response time in milliseconds; null when there was no response.';

@@ -161,7 +161,7 @@ for my $column (qw(org_id integration_type status latency_ms http_status error c
 	refused("status without its column $column", "ALTER TABLE integration_health_status RENAME $column TO renamed",
 		$check, '42703', qr/"$column"/);
 }
-for my $column (qw(org_id integration_type slot check_no status latency_ms http_status error checked_at))
+for my $column (qw(org_id integration_type slot check_no status latency_ms http_status error checked_at is_late))
 {
 	refused("history without its column $column", "ALTER TABLE integration_health_history RENAME $column TO renamed",
 		$check, '42703', qr/"$column"/);
