@@ -11,6 +11,7 @@ function setting(name) {
 }
 
 try {
+  if (Number(process.versions.node.split('.')[0]) < 18) throw new Error(`Node 18 or later is needed, this is ${process.version}`);
   const config = JSON.parse(await readFile(process.argv[2] ?? 'config.json', 'utf8'));
   for (const { headers = {} } of config.targets ?? []) {
     for (const [name, value] of Object.entries(headers)) {
@@ -20,6 +21,7 @@ try {
   const supabase = createClient(setting('SUPABASE_URL'), setting('SUPABASE_SERVICE_ROLE_KEY'), {
     auth: { persistSession: false },
     db: { schema: process.env.SUPABASE_DB_SCHEMA ?? 'public' },
+    realtime: { transport: class {} },   // none is opened; before Node 22 newer versions of supabase-js ask for one
   });
   await createMonitor({ supabase, config }).run();
 } catch (error) {

@@ -1,26 +1,28 @@
 // monitor.mjs: probes the external systems of many organisations over HTTP and records what it saw
-// in integration_health. No framework and no import but ./work.mjs and ./record.mjs: it runs as it is
+// in integration_health. No framework and no import but the files beside it: it runs as it is
 // in Node 18 and later, Deno and Supabase Edge Functions. The caller brings the supabase-js client.
 import { recordOnce, within } from './record.mjs';
-import { dueBatches, pairOf, registerTargets } from './work.mjs';
+import { retryAfter } from './retry_after.mjs';
+import { tell } from './texts.mjs';
+import { dueBatches, pairOf, registerTargets, unknownTypes } from './work.mjs';
 
-// What the database takes as retry_after.
-const maxRetryAfter = 31_536_000;
-
-// PostgREST on Supabase cuts answers there: pairs beyond would be claimed and never heard of.
-const maxClaimRows = 1000;
-
+// Each setting with its default, and the most that it may be; the least is 1. A timer of Node takes at most
+// 2^31 - 1 ms, and makes 1 of more. PostgREST on Supabase cuts answers at 1000 rows: pairs beyond would be
+// claimed and never heard of.
+const limits = {
+  claim_rows: [100, 1000],              // pairs claimed, probed and recorded at a time
+  claim_batches: [10, 10_000],          // how many such batches a run takes on at most
+  timeout_ms: [10_000, 600_000],        // no answer by then: unhealthy
+  slow_ms: [2_000, 600_000],            // a later answer is degraded
+  concurrency: [10, 1000],              // probes at once
+  record_attempts: [5, 100],            // how often a recording is sent at most
+  record_timeout_ms: [15_000, 600_000], // for one request to Supabase
+  record_backoff_ms: [500, 60_000],     // wait before the second attempt; doubles each time
+  settle_ms: [20_000, 600_000],         // see record.mjs
+};
 const defaults = {
-  claim: true,                 // false: probe every target, each run; for trials
-  claim_rows: 100,             // pairs claimed, probed and recorded at a time
-  claim_batches: 10,           // how many such batches a run takes on at most
-  timeout_ms: 10_000,          // no answer by then: unhealthy
-  slow_ms: 2_000,              // a later answer is degraded
-  concurrency: 10,             // probes at once
-  record_attempts: 5,          // how often a recording is sent at most
-  record_timeout_ms: 15_000,   // for one request to Supabase
-  record_backoff_ms: 500,      // wait before the second attempt; doubles each time
-  settle_ms: 20_000,           // see record.mjs
+  claim: true,                          // false: probe every target, each run; for trials
+  ...Object.fromEntries(Object.entries(limits).map(([name, [value]]) => [name, value])),
 };
 
 // readConfig(config): the config with its defaults; throws an Error that names what is wrong.
@@ -29,16 +31,18 @@ export function readConfig({ targets, ...settings }) {
     if (!(name in defaults)) throw new Error(`config: unknown setting "${name}"`);
     if (name === 'claim') {
       if (typeof value !== 'boolean') throw new Error('config: claim must be true or false');
-    } else if (!Number.isInteger(value) || value < 1) throw new Error(`config: ${name} must be a whole number above 0`);
+    } else if (!Number.isInteger(value) || value < 1 || value > limits[name][1]) {
+      throw new Error(`config: ${name} must be a whole number from 1 to ${limits[name][1]}`);
+    }
   }
-  if (settings.claim_rows > maxClaimRows) throw new Error(`config: claim_rows must be at most ${maxClaimRows}`);
   if (!Array.isArray(targets) || targets.length === 0) throw new Error('config: targets must be a list that is not empty');
   const pairs = new Set();
   targets.forEach((target, i) => {
     for (const key of ['org_id', 'integration_type', 'url']) {
       if (typeof target[key] !== 'string') throw new Error(`config: targets[${i}] has no ${key}`);
     }
-    if (!/^https?:$/.test(new URL(target.url).protocol)) throw new Error(`config: targets[${i}].url is not http or https`);
+    if (!URL.canParse(target.url) || !/^https?:$/.test(new URL(target.url).protocol)) throw new Error(`config: targets[${i}].url is not http or https`);
+    if (new URL(target.url).username || new URL(target.url).password) throw new Error(`config: targets[${i}].url holds a user or password: put them into its headers`);
     if (!['HEAD', 'GET'].includes(target.method ?? 'HEAD')) throw new Error(`config: targets[${i}].method is neither HEAD nor GET`);
     // Two results for one pair would make its status flap.
     if (pairs.has(pairOf(target))) throw new Error(`config: targets[${i}] is a second target of ${pairOf(target)}`);
@@ -60,8 +64,13 @@ export function createMonitor({ supabase, config, log = console.log, fetch = glo
     const total = { checks: [], unknown: [], recorded: 0, attempts: 0 };
     let failure;
     try {
+      // Types may come and go while the process runs.
+      const strange = await unknownTypes(supabase, { ...settings, targets: config.targets });
+      for (const type of strange) log(`health-monitor: no integration type "${type}": its targets are left out`);
+      if (strange.length > 0) failure = new Error(`unknown integration types: ${strange.join(', ')}`);
+      settings.targets = config.targets.filter(({ integration_type }) => !strange.includes(integration_type));
       if (!registered) await registerTargets(supabase, settings);
-      registered = true;
+      registered = settings.claim ? strange.length === 0 : true;
       for await (const { targets, unknown } of dueBatches(supabase, settings)) {
         total.unknown.push(...unknown);
         await probeAndRecord(targets, total);
@@ -69,7 +78,7 @@ export function createMonitor({ supabase, config, log = console.log, fetch = glo
     } catch (error) {
       failure = error;
     }
-    const skipped = settings.targets.length - total.checks.length;
+    const skipped = config.targets.length - total.checks.length;
     log(summaryLine(total, skipped, failure, Date.now() - started));
     if (failure) throw failure;
     return { ...total, skipped };
@@ -104,44 +113,27 @@ export async function probe(target, settings, fetch = globalThis.fetch) {
     const latency_ms = elapsed();
     // The status is all that is wanted. A body that fails on its way is no matter.
     await response.body?.cancel().catch(() => {});
-    return { ...check, latency_ms, ...judge(response, latency_ms, settings) };
+    return { ...check, latency_ms, ...judge(response, latency_ms, target, settings) };
   } catch (error) {
-    return { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: reason(error, settings) };
+    return { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: error?.name === 'TimeoutError' ? `no answer within ${settings.timeout_ms} ms` : tell(error) };
   }
 }
 
 // judge(...): what an answer means. 429 is no failure of the system: it works, and wants fewer checks.
 // The database remembers it, and for how long; retry_after is only there where the system said it.
-function judge({ status, headers }, latency_ms, { slow_ms }) {
+function judge({ status, headers }, latency_ms, { method = 'HEAD' }, { slow_ms }) {
   // integration_health knows 100 to 599; some systems answer 999.
   const http_status = status >= 100 && status <= 599 ? status : null;
   if (status === 429) {
-    const retry_after = retryAfter(headers.get('retry-after') ?? '');
+    const retry_after = retryAfter(headers.get('retry-after'));
     if (retry_after === null) return { status: 'degraded', http_status, error: 'HTTP 429: rate limited' };
     return { status: 'degraded', http_status, error: `HTTP 429: rate limited, retry after ${retry_after} s`, retry_after };
   }
+  // Not implemented for HEAD says little of the system.
+  if ((status === 405 || status === 501) && method === 'HEAD') return { status: 'unhealthy', http_status, error: `HTTP ${status}: it does not answer HEAD; the target needs "method": "GET"` };
   if (status < 200 || status > 399) return { status: 'unhealthy', http_status, error: `HTTP ${status}` };
   if (latency_ms >= slow_ms) return { status: 'degraded', http_status, error: `slow: ${latency_ms} ms` };
   return { status: 'healthy', http_status, error: null };
-}
-
-// retryAfter(header): whole seconds to wait, from seconds or a date; null where that is not said.
-function retryAfter(header) {
-  let seconds = NaN;
-  if (/^\d+$/.test(header)) seconds = Number(header);
-  // Date.parse would make a year of "1.5"; an HTTP date begins with a weekday.
-  else if (/^[A-Z]/i.test(header)) seconds = Math.ceil((Date.parse(header) - Date.now()) / 1000);
-  return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), maxRetryAfter);
-}
-
-// reason(error, settings): why there was no answer, as text that the database takes: no control
-// characters, no half surrogates, at most 2000 characters.
-function reason(error, { timeout_ms }) {
-  if (error.name === 'TimeoutError') return `no answer within ${timeout_ms} ms`;
-  // fetch hides the cause one level down; with several addresses, one more.
-  const cause = error.cause?.errors?.[0] ?? error.cause ?? error;
-  const text = [cause.code, cause.message].filter(Boolean).join(': ') || String(error);
-  return [...text].slice(0, 500).join('').replace(/[\p{Cc}\p{Cs}]/gu, ' ');
 }
 
 // mapAtMost(n, items, work): like Promise.all of work(item), but n at a time.

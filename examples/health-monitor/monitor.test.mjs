@@ -7,8 +7,14 @@ import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { close, listen } from '../../test/rest/servers.mjs';
 import { createMonitor, probe, readConfig } from './monitor.mjs';
+
+// listen(server), close(server): on a free port of loopback; its connections are closed as well.
+const listen = (server) => new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server.address().port)); });
+const close = (server) => new Promise((resolve) => {
+  server.close(resolve);
+  server.closeAllConnections();
+});
 
 const org_id = '11111111-1111-4111-8111-11111111111a';
 const settings = readConfig({ timeout_ms: 400, slow_ms: 100, targets: [{ org_id, integration_type: 'xledger', url: 'http://localhost/' }] });
@@ -96,6 +102,19 @@ describe('probe', () => {
     }
   });
 
+  test('405 and 501 to a HEAD: unhealthy, and what to set', async () => {
+    for (const status of [405, 501]) {
+      assert.match((await look({ url: `${url}/${status}` })).error, new RegExp(`^HTTP ${status}: .*"method": "GET"`));
+      assert.equal((await look({ url: `${url}/${status}`, method: 'GET' })).error, `HTTP ${status}`);
+    }
+  });
+
+  test('what a library says of a URL with a password is not told', async () => {
+    const check = await look({ url: 'http://user:secret@127.0.0.1:1/' });
+    assert.equal(check.status, 'unhealthy');
+    assert.equal(check.error, 'the request failed');
+  });
+
   test('a redirect is an answer, and is not followed', async () => {
     const check = await look({ url: `${url}/moved` });
     assert.equal(check.status, 'healthy');
@@ -125,7 +144,7 @@ describe('probe', () => {
   });
 
   test('429 that does not say for how long: no retry_after, and none with any other answer', async () => {
-    for (const path of ['/429', '/limited/soon', '/limited/1.5', '/200', '/503']) {
+    for (const path of ['/429', '/limited/soon', '/200', '/503']) {
       const check = await look({ url: `${url}${path}` });
       assert.ok(!('retry_after' in check), path);
       if (check.http_status === 429) assert.equal(check.error, 'HTTP 429: rate limited');
@@ -172,10 +191,13 @@ describe('config', () => {
     ['no targets', {}, /targets/],
     ['a misspelt setting', { timeout: 5, targets: [target] }, /unknown setting "timeout"/],
     ['a claim that is neither true nor false', { claim: 1, targets: [target] }, /claim must be true or false/],
-    ['more rows than an answer has', { claim_rows: 1001, targets: [target] }, /claim_rows must be at most 1000/],
+    ['more rows than an answer has', { claim_rows: 1001, targets: [target] }, /claim_rows must be a whole number from 1 to 1000/],
     ['a setting that is no number', { timeout_ms: '5 s', targets: [target] }, /timeout_ms/],
     ['a target without an organisation', { targets: [{ ...target, org_id: undefined }] }, /targets\[0\] has no org_id/],
     ['a method that changes things', { targets: [{ ...target, method: 'POST' }] }, /targets\[0\]\.method/],
+    ['a time that a timer cannot wait', { timeout_ms: 2_147_483_648, targets: [target] }, /timeout_ms must be a whole number from 1 to 600000/],
+    ['a password in a URL', { targets: [{ ...target, url: 'http://user:secret@example.com/' }] }, /^(?!.*secret).*targets\[0\]\.url holds a user or password/],
+    ['what is no URL', { targets: [{ ...target, url: 'example' }] }, /targets\[0\]\.url/],
     ['a URL of another kind', { targets: [{ ...target, url: 'ftp://example.com/' }] }, /targets\[0\]\.url/],
     ['a pair twice', { targets: [target, { ...target, org_id: org_id.toUpperCase() }] }, /targets\[1\] is a second target/],
   ]) {

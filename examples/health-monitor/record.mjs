@@ -28,6 +28,8 @@ export async function recordOnce(supabase, checks, settings) {
     if (attempt > 1) await wait(backoff(settings, attempt));
     const sent = Date.now();
     const answer = await answerOf(supabase.rpc('record_health_checks', { checks }), settings.record_timeout_ms);
+    // Whoever answers 200 without the number that was recorded is no PostgREST, or not this function.
+    if (!answer.error && answer.data !== checks.length) return give(0, attempt, `HTTP ${answer.status}: the answer is not the number of checks`);
     if (!answer.error) return give(answer.data, attempt);
     error = describe(answer);
     if (isRefused(answer.status)) return give(0, attempt, error);
@@ -59,7 +61,8 @@ async function lookFor(supabase, check, until, settings) {
         .match({ org_id: check.org_id, integration_type: check.integration_type, checked_at: check.checked_at }).limit(1),
       settings.record_timeout_ms,
     );
-    if (answer.data?.length > 0) return true;
+    if (!answer.error && !Array.isArray(answer.data)) answer.error = { code: '', message: 'the answer is no list' };
+    if (answer.data?.length > 0 && !answer.error) return true;
     if (timeIsUp && !answer.error) return false;
     if (timeIsUp && ++unreadable >= settings.record_attempts) return undefined;
     const pause = backoff(settings, look);

@@ -1,9 +1,15 @@
 // main.mjs: a worker whose syncs are a POST to SYNC_URL each. Looks for what is due every 15 seconds,
-// until SIGTERM or SIGINT; a sync that runs is finished first. Needs SUPABASE_URL and
+// until SIGTERM or SIGINT; then it takes no more, and finishes what runs. Needs SUPABASE_URL and
 // SUPABASE_SERVICE_ROLE_KEY, too; SUPABASE_DB_SCHEMA where the extension is not in public.
 import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from '@supabase/supabase-js';
+import { Told } from './texts.mjs';
 import { createWorker } from './worker.mjs';
+
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  console.error(`sync-worker: Node 20 or later is needed, this is ${process.version}`);
+  process.exit(1);
+}
 
 const { SYNC_URL, SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SUPABASE_DB_SCHEMA } = process.env;
 if (!SYNC_URL || !SUPABASE_URL || !SUPABASE_SERVICE_ROLE_KEY) {
@@ -12,6 +18,7 @@ if (!SYNC_URL || !SUPABASE_URL || !SUPABASE_SERVICE_ROLE_KEY) {
 }
 const supabase = createClient(SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, {
   auth: { persistSession: false }, db: { schema: SUPABASE_DB_SCHEMA ?? 'public' },
+  realtime: { transport: class {} },   // none is opened; before Node 22 newer versions of supabase-js ask for one
 });
 
 // Your own work goes here. The external system knows a repeated request by its key.
@@ -20,10 +27,12 @@ async function sync({ org_id, integration_type, scheduled_for, idempotency_key }
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotency_key },
     body: JSON.stringify({ org_id, integration_type, scheduled_for }),
+    redirect: 'manual',        // followed, a POST becomes the GET of a login page, which succeeds
     signal,
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  if (response.status >= 300 && response.status < 400) throw new Told(`HTTP ${response.status}: redirected, which is not followed`);
+  if (!response.ok) throw new Told(`HTTP ${response.status}`);
 }
 
 const ending = new AbortController();
@@ -31,6 +40,6 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => ending.ab
 
 const worker = createWorker({ supabase, sync });
 while (!ending.signal.aborted) {
-  await worker.run().catch((error) => console.error(`sync-worker: ${error.message}`));
+  await worker.run(ending.signal).catch((error) => console.error(`sync-worker: ${error.message}`));
   await wait(15_000, undefined, { signal: ending.signal }).catch(() => {});
 }

@@ -1,30 +1,44 @@
 // worker.mjs: runs the scheduled syncs that are due. Any number of workers may: the database lets one of
-// them have a period, and hands a period whose worker fell silent to another.
+// them have a period, hands a period whose worker fell silent to another, and says when one that failed may
+// be tried again.
+import { tell } from './texts.mjs';
+
 const defaults = {
   lease: '10 minutes',         // how long a sync may take; after that another worker may have its period
-  max_attempts: 5,             // a period that was tried so often is left alone
+  concurrency: 4,              // syncs at once
+  list_ms: 10_000,             // how long a list of what is due may be used: a newer period may come
   finish_attempts: 3,          // how often the end of a sync is sent at most
   retry_ms: 1_000,             // before it is sent again
   request_timeout_ms: 15_000,  // for one request to Supabase
 };
+const keys = ['org_id', 'integration_type', 'scheduled_for', 'idempotency_key'];
 
-// createWorker({ supabase, sync, log, ...settings }): returns run(), which does what is due, one after the
-// other. sync(run, signal) does the work and throws when it fails; it gives run.idempotency_key to the
-// external system, and stops when the signal says that the lease is about to end.
+// createWorker({ supabase, sync, log, ...settings }): returns run(ending), which does what is due and ends when
+// nothing is; after the signal ending it begins nothing more, and waits for what it has begun. sync(run, signal)
+// does the work and throws when it fails, a Told (texts.mjs) where the members of the organisation may read why;
+// it gives run.idempotency_key to the external system, and stops when the signal says that the lease is about to
+// end.
 export function createWorker({ supabase, sync, log = console.log, ...changed }) {
-  const { lease, max_attempts, finish_attempts, retry_ms, request_timeout_ms } = { ...defaults, ...changed };
+  const { lease, concurrency, list_ms, finish_attempts, retry_ms, request_timeout_ms } = { ...defaults, ...changed };
   let cold_start = true;       // the first syncs had to wait for this process
 
-  async function call(name, args) {
+  // call(name, args, isAnswer): what the function returns. Whoever answers 200 and something else is no PostgREST.
+  async function call(name, args, isAnswer) {
     const { data, error } = await supabase.rpc(name, args).abortSignal(AbortSignal.timeout(request_timeout_ms));
     if (error) throw Object.assign(new Error(`${name}: ${error.code} ${error.message}`), { code: error.code });
+    if (!isAnswer(data)) throw new Error(`${name}: the answer is not what the function returns`);
     return data;
   }
+  const isText = (value) => typeof value === 'string' && value !== '';
+  const isRun = (run) => keys.every((key) => isText(run?.[key])) && Number.isInteger(run.attempt);
+
+  const listDue = () => call('get_due_syncs', { max_rows: 10 * concurrency },
+    (rows) => Array.isArray(rows) && rows.every((row) => keys.every((key) => isText(row?.[key]))));
 
   // The same report again changes nothing, so it can be sent again. 55000: another attempt took its place.
   async function finish(report, left = finish_attempts - 1) {
     try {
-      return await call('finish_sync_run', report);
+      return await call('finish_sync_run', report, (run) => isRun(run) && run.attempt === report.attempt && run.outcome === report.outcome);
     } catch (error) {
       if (error.code === '55000' || left === 0) throw error;
       await new Promise((resolve) => { setTimeout(resolve, retry_ms); });
@@ -34,27 +48,63 @@ export function createWorker({ supabase, sync, log = console.log, ...changed }) 
 
   async function runOne({ org_id, integration_type, scheduled_for }, cold) {
     const key = { org_id, integration_type, scheduled_for };
-    const run = await call('claim_sync_run', { ...key, cold_start: cold, lease });
+    const run = await call('claim_sync_run', { ...key, cold_start: cold, lease }, (claim) => isRun(claim) && typeof claim.claimed === 'boolean');
     if (!run.claimed) return;
     const report = { ...key, attempt: run.attempt, outcome: 'succeeded', error: null };
+    let detail = '';
     try {
       await sync(run, AbortSignal.timeout(0.9 * (Date.parse(run.lease_until) - Date.parse(run.started_at))));
     } catch (error) {
       report.outcome = 'failed';
-      report.error = [...String(error?.message ?? error)].slice(0, 500).join('').replace(/[\p{Cc}\p{Cs}]/gu, ' ');
+      report.error = tell(error);
+      detail = ` (${causes(error)})`;
     }
     await finish(report);
-    log(`sync ${run.idempotency_key} attempt=${run.attempt} ${report.outcome} ${report.error ?? ''}`.trimEnd());
+    log(`sync ${run.idempotency_key} attempt=${run.attempt} ${report.outcome} ${report.error ?? ''}`.trimEnd() + detail);
   }
 
   return {
-    async run() {
-      const due = await call('get_due_syncs');
+    async run(ending) {
       const cold = cold_start;
       cold_start = false;
-      for (const period of due.filter(({ attempts }) => attempts < max_attempts)) {
-        await runOne(period, cold).catch((error) => log(`sync ${period.idempotency_key} ${error.message}`));
+      const seen = new Set();    // a period is tried once a round, whatever becomes of it
+      let due = [];
+      let listed = -Infinity;
+      let listing;
+
+      // next(): a period that is due now, undefined when there is none. One list for all, made anew when it is old.
+      async function next() {
+        while (!ending?.aborted) {
+          const period = due.shift();
+          if (period && Date.now() - listed < list_ms) return period;
+          listing ??= listDue().then((rows) => {
+            listed = Date.now();
+            due = rows.filter(({ idempotency_key }) => !seen.has(idempotency_key));
+            due.forEach(({ idempotency_key }) => seen.add(idempotency_key));
+          }).finally(() => { listing = undefined; });
+          if (period) seen.delete(period.idempotency_key);
+          await listing;
+          if (due.length === 0) return undefined;
+        }
+        return undefined;
       }
+      async function work() {
+        for (let period = await next(); period; period = await next()) {
+          await runOne(period, cold).catch((error) => log(`sync ${period.idempotency_key} ${causes(error)}`));
+        }
+      }
+      const results = await Promise.allSettled(Array.from({ length: concurrency }, work));
+      const failed = results.find(({ status }) => status === 'rejected');
+      if (failed) throw failed.reason;
     },
   };
+}
+
+// causes(error): for the log of whoever runs the worker: the message, with that of its causes.
+function causes(error) {
+  const messages = [];
+  for (let cause = error; cause && messages.length < 5; cause = cause.errors?.[0] ?? cause.cause) {
+    messages.push([cause.code, cause.message ?? String(cause)].filter(Boolean).join(' '));
+  }
+  return messages.join(': ').replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, 1000);
 }

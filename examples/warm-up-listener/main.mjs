@@ -3,6 +3,10 @@
 // WARM_UP_AUTHORIZATION, if set, is sent to the workers.
 import { startListener } from './listener.mjs';
 
+if (Number(process.versions.node.split('.')[0]) < 18) {
+  console.error(`warm-up-listener: Node 18 or later is needed, this is ${process.version}`);
+  process.exit(1);
+}
 const { DATABASE_URL, WARM_UP_ORIGINS, WARM_UP_AUTHORIZATION } = process.env;
 if (!WARM_UP_ORIGINS) {
   console.error('warm-up-listener: WARM_UP_ORIGINS is not set');

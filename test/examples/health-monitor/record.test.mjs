@@ -13,10 +13,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { close, listen } from '../../test/rest/servers.mjs';
-import { psql, startStack, until } from '../../test/rest/stack.mjs';
-import { service } from '../../test/rest/tokens.mjs';
-import { createMonitor } from './monitor.mjs';
+import { close, listen } from '../../rest/servers.mjs';
+import { psql, startStack, until } from '../../rest/stack.mjs';
+import { service } from '../../rest/tokens.mjs';
+import { createMonitor } from '../../../examples/health-monitor/monitor.mjs';
 
 describe('health monitor', () => {
   let stack;
@@ -194,7 +194,12 @@ describe('health monitor', () => {
   });
 
   test('a refusal is not sent again: a bad entry, a token that has expired', async () => {
-    failing(0);
+    // A type that goes while its targets are probed.
+    await stack.sql("INSERT INTO integration_types (integration_type, display_name) VALUES ('telepathy', 'Telepathy')");
+    failing(1, async (request, response) => {
+      await stack.sql("DELETE FROM integration_types WHERE integration_type = 'telepathy'");
+      return gateway.forward(request, response);
+    });
     const org_id = randomUUID();
     const targets = [
       { org_id, integration_type: 'xledger', url: `${siteUrl}/200` }, { org_id, integration_type: 'telepathy', url: `${siteUrl}/200` },
@@ -235,7 +240,7 @@ describe('health monitor', () => {
   test('the Node entry: one run from a config file, one line, exit code 0; 1 when it fails', async () => {
     const org_id = randomUUID();
     const dir = mkdtempSync(`${tmpdir()}/monitor.`);
-    const main = fileURLToPath(new URL('main.mjs', import.meta.url));
+    const main = fileURLToPath(new URL('../../../examples/health-monitor/main.mjs', import.meta.url));
     const start = (config, env) => {
       writeFileSync(`${dir}/config.json`, JSON.stringify(config));
       return promisify(execFile)(process.execPath, [main, `${dir}/config.json`], {

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { close, listen } from '../../test/rest/servers.mjs';
-import { startStack } from '../../test/rest/stack.mjs';
-import { service } from '../../test/rest/tokens.mjs';
-import { createMonitor } from './monitor.mjs';
+import { close, listen } from '../../rest/servers.mjs';
+import { startStack } from '../../rest/stack.mjs';
+import { service } from '../../rest/tokens.mjs';
+import { createMonitor } from '../../../examples/health-monitor/monitor.mjs';
 
 describe('health monitor, what it probes', () => {
   let stack;
@@ -171,12 +171,49 @@ describe('health monitor, what it probes', () => {
     await intervalPasses();
     asked.clear();
     stack.gateway.pass = (request, response) => response.writeHead(503).end('no');
-    await assert.rejects(monitor.run(), /^Error: claiming failed: HTTP 503: no$/);
-    assert.match(monitor.lines.at(-1), / checks=0 .*error="claiming failed: HTTP 503: no"$/);
-    await assert.rejects(start(targets).run(), /registering failed/);
+    await assert.rejects(monitor.run(), /^Error: reading the types failed: HTTP 503: no$/);
+    assert.match(monitor.lines.at(-1), / checks=0 .*error="reading the types failed: HTTP 503: no"$/);
+    for (const [path, message] of [['/integration_monitors', 'registering'], ['/rpc/claim_due_health_checks', 'claiming']]) {
+      stack.gateway.pass = (request, response) => (request.url.includes(path) ? response.writeHead(503).end('no') : stack.gateway.forward(request, response));
+      await assert.rejects(start(targets).run(), new RegExp(`^Error: ${message} failed: HTTP 503: no$`));
+    }
     assert.equal(asked.size, 0);
     stack.gateway.pass = stack.gateway.forward;
     assert.equal(await probed(monitor), 1);
+  });
+
+  test('an answer that is not what was asked for is a failure: of a gateway, a login page, another function', async () => {
+    for (const [path, answers] of [['/integration_types', ['null', '{"ok":true}', '', '[{}]']], ['/rpc/claim_due_health_checks', ['null', '{"ok":true}', '', '[{"org_id":1}]']],
+      ['/rpc/record_health_checks', ['null', '{"ok":true}', '', '0', '[]']], ['/integration_monitors', ['']]]) {
+      for (const body of answers) {
+        await stack.sql('DELETE FROM integration_monitors');
+        const targets = makeTargets(1);
+        await start(targets).run();
+        await intervalPasses();
+        stack.gateway.pass = (request, response) => {
+          if (!request.url.includes(path)) return stack.gateway.forward(request, response);
+          return response.writeHead(body === '' ? 204 : 200, { 'Content-Type': 'application/json' }).end(body || undefined);
+        };
+        await assert.rejects(start(targets).run(), /: the answer is /, `${path} ${body}`);
+        stack.gateway.pass = stack.gateway.forward;
+      }
+    }
+  });
+
+  test('a target of an unknown type is named and left out, and the others are probed', async () => {
+    const targets = [...makeTargets(2), ...makeTargets(1, 200, 'telepathy')];
+    const monitor = start(targets);
+    await assert.rejects(monitor.run(), /^Error: unknown integration types: telepathy$/);
+    assert.match(monitor.lines[0], /no integration type "telepathy": its targets are left out/);
+    assert.equal(await stack.sql('SELECT count(*) FROM integration_monitors'), '2');
+    await intervalPasses();
+    await assert.rejects(monitor.run(), /telepathy/);
+    assert.match(monitor.lines.at(-1), / checks=2 .*skipped=1 .*recorded=2 .*error="unknown/);
+    // when the type comes, its target is registered without a new start
+    await stack.sql("INSERT INTO integration_types (integration_type, display_name) VALUES ('telepathy', 'Telepathy')");
+    await monitor.run();
+    assert.equal(await stack.sql('SELECT count(*) FROM integration_monitors'), '3');
+    await stack.sql("DELETE FROM integration_health_status; DELETE FROM integration_monitors; DELETE FROM integration_types WHERE integration_type = 'telepathy'");
   });
 
   test('a recording that fails ends the run: no further batch is claimed', async () => {

@@ -8,9 +8,9 @@ import http from 'node:http';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { close, listen } from '../../test/rest/servers.mjs';
-import { psql, until } from '../../test/rest/stack.mjs';
-import { startListener } from './listener.mjs';
+import { close, listen } from '../../rest/servers.mjs';
+import { psql, until } from '../../rest/stack.mjs';
+import { startListener } from '../../../examples/warm-up-listener/listener.mjs';
 
 const database = 'warm_up_listener';
 
@@ -150,7 +150,7 @@ describe('warm-up listener', () => {
   });
 
   test('the Node entry: works by environment variables, and ends on SIGTERM', async () => {
-    const main = fileURLToPath(new URL('main.mjs', import.meta.url));
+    const main = fileURLToPath(new URL('../../../examples/warm-up-listener/main.mjs', import.meta.url));
     const env = { PATH: process.env.PATH, PGHOST: process.env.PGHOST, PGUSER: 'listener', PGDATABASE: database };
     const bare = spawn(process.execPath, [main], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     let complaint = '';

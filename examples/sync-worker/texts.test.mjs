@@ -1,0 +1,25 @@
+// What members read of an error holds no secret of the configuration.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clean, tell, Told } from './texts.mjs';
+
+test('of a foreign error only the code is told, wherever it is', () => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:8443'), { code: 'ECONNREFUSED' });
+  const told = 'ECONNREFUSED: the connection was refused';
+  assert.equal(tell(refused), told);
+  assert.equal(tell(new TypeError('fetch failed', { cause: refused })), told);
+  assert.equal(tell(new TypeError('fetch failed', { cause: new AggregateError([refused]) })), told);
+  assert.equal(tell(Object.assign(new Error('x'), { code: 'ESOMETHING_NEW' })), 'ESOMETHING_NEW: the request failed');
+  assert.equal(tell(new TypeError('Request cannot be constructed from a URL that includes credentials: http://user:secret@host/')), 'the request failed');
+  for (const nothing of [undefined, null, 'text', 7, { code: 'secret code' }, { code: 5 }]) assert.equal(tell(nothing), 'the request failed');
+  assert.equal(tell(new DOMException('late', 'TimeoutError')), 'no answer in time');
+});
+
+test('a Told is told, without what URLs hold of secrets, and as the database takes it', () => {
+  assert.equal(tell(new Told('HTTP 503')), 'HTTP 503');
+  assert.equal(clean('GET https://user:pa%20ss@api.example.com/v1/x?token=abc&y=1#z failed'), 'GET https://api.example.com/v1/x#z failed');
+  assert.equal(clean('postgres://u:p@db/x'), 'postgres://db/x');
+  assert.equal(clean('a\u0000b\nc\ud800d'), 'a b c d');
+  assert.equal(clean('ä'.repeat(600)).length, 500);
+  assert.equal(clean('😀'.repeat(600)), '😀'.repeat(500));
+});
