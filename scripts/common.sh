@@ -9,6 +9,10 @@ export PG_CONFIG=$bindir/pg_config
 # psql of that server, not of another one in PATH
 export PATH=$bindir:$PATH
 
+# What a script starts it ends, also when it is interrupted: EXIT traps see to that.
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$0: $*"; exit 1; }
 
@@ -50,9 +54,14 @@ build() {
   rm -rf "$dir"
 }
 
-# as_postgres COMMAND...: servers do not run as root.
+# as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under
+# /root: each program would complain.
 as_postgres() {
-  if [ "$(id -u)" = 0 ]; then runuser -u postgres -- env "PATH=$PATH" "$@"; else "$@"; fi
+  if [ "$(id -u)" != 0 ]; then "$@"; return; fi
+  (
+    runuser -u postgres -- test -x . 2>/dev/null || cd /
+    exec runuser -u postgres -- env "PATH=$PATH" "$@"
+  )
 }
 
 # start_cluster DIR [SETTING=VALUE...]: a throw-away server with its socket in DIR, superuser
