@@ -19,6 +19,8 @@ export type Database = {
           http_status: number | null
           /** External system. */
           integration_type: string
+          /** True where a newer check was known when this one was recorded; else null. */
+          is_late: boolean | null
           /** Response time in milliseconds; null when there was no response. */
           latency_ms: number | null
           /** Organisation. */
@@ -34,6 +36,7 @@ export type Database = {
           error?: never
           http_status?: never
           integration_type?: never
+          is_late?: never
           latency_ms?: never
           org_id?: never
           slot?: never
@@ -45,6 +48,7 @@ export type Database = {
           error?: never
           http_status?: never
           integration_type?: never
+          is_late?: never
           latency_ms?: never
           org_id?: never
           slot?: never
@@ -434,6 +438,13 @@ export type Database = {
         Returns: Database["public"]["Tables"]["integration_sync_runs"]["Row"]
         SetofOptions: { from: "*"; to: "integration_sync_runs"; isOneToOne: true; isSetofReturn: false }
       }
+      /** Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables. For service_role. */
+      forget_organisation: {
+        Args: {
+          org_id: string
+        }
+        Returns: number
+      }
       /** The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
       get_cold_starts: {
         Args: {
@@ -514,6 +525,20 @@ export type Database = {
           cold_starts: number
           max_drift: string | null
           given_up: number
+        }[]
+      }
+      /** For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as get_global_health_summary for readers without the admin role, 22023 malformed claims. */
+      get_health_jobs: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          job_name: string
+          schedule: string | null
+          owner: string | null
+          active: boolean | null
+          last_started_at: string | null
+          last_status: string | null
+          last_message: string | null
+          problem: string | null
         }[]
       }
       /** The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
@@ -721,7 +746,7 @@ export type Database = {
         Returns: Database["public"]["Tables"]["integration_types"]["Row"]
         SetofOptions: { from: "*"; to: "integration_types"; isOneToOne: true; isSetofReturn: false }
       }
-      /** Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null; pg_cron's own errors for a schedule it cannot read. For service_role. */
+      /** Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null, 55000 another role has scheduled them; pg_cron's own errors for a schedule it cannot read. For service_role. */
       schedule_integration_health_jobs: {
         Args: {
           cleanup_schedule?: string
@@ -762,7 +787,7 @@ export type Database = {
         Returns: Database["public"]["Tables"]["integration_sync_schedules"]["Row"]
         SetofOptions: { from: "*"; to: "integration_sync_schedules"; isOneToOne: true; isSetofReturn: false }
       }
-      /** Removes the caller's pg_cron jobs of the extension and returns how many there were. Errors: 0A000 pg_cron is not in this database. For service_role. */
+      /** Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, and returns how many there were: 0 where pg_cron is not in this database. For service_role. */
       unschedule_integration_health_jobs: {
         Args: Record<PropertyKey, never>
         Returns: number

@@ -82,6 +82,9 @@ SELECT json_object_agg(name, columns) FROM (
     UNION ALL SELECT 'get_missed_syncs', to_json(r) FROM org, get_missed_syncs(id) AS r
     UNION ALL SELECT 'get_cold_starts', to_json(r) FROM org, get_cold_starts(id) AS r
     UNION ALL SELECT 'get_global_sync_summary', to_json(r) FROM get_global_sync_summary() AS r
+    -- pg_cron is not here, so nothing is known of the jobs; with it problem is null where there is none
+    UNION ALL SELECT 'get_health_jobs', to_json(r) FROM get_health_jobs() AS r
+    UNION ALL SELECT 'get_health_jobs', json_build_object('problem', NULL)
     UNION ALL SELECT 'integration_sync_last_period',
       json_build_object('', integration_sync_last_period('1 hour', now(), 'UTC', '2000-01-01'))
     UNION ALL SELECT 'integration_sync_next_period',
