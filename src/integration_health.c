@@ -4,6 +4,8 @@
  */
 #include "integration_health.h"
 
+#include "mb/pg_wchar.h"
+
 #include "claim_rules.h"
 
 PG_MODULE_MAGIC;
@@ -74,6 +76,18 @@ _PG_init(void)
 		"How long after its time a sync may start before it counts as late.", NULL,
 		&ih_max_drift, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("integration_health");
+}
+
+/*
+ * Echo returns what an error may repeat of a value that a caller has sent: its first characters.
+ */
+const char *
+Echo(const char *value)
+{
+	int bytes = strlen(value);
+	int clipped = pg_mbcharcliplen(value, bytes, ECHO_CHARACTERS);
+
+	return clipped == bytes ? value : psprintf("%.*s...", clipped, value);
 }
 
 /*

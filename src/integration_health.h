@@ -16,6 +16,9 @@ extern char *ih_admin_role;
 extern bool	 ih_notify;
 extern int	 ih_max_drift; /* seconds */
 
-extern int32 MaxRowsArgument(FunctionCallInfo fcinfo, int argno);
+#define ECHO_CHARACTERS 100
+
+extern const char *Echo(const char *value);
+extern int32	   MaxRowsArgument(FunctionCallInfo fcinfo, int argno);
 
 #endif /* INTEGRATION_HEALTH_H */

@@ -363,7 +363,7 @@ ih_resume_monitoring(PG_FUNCTION_ARGS)
 	if (RunOwnerQuery(&mode_of, types, &name, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no integration type \"%s\"", TextDatumGetCString(name)),
+				 errmsg("there is no integration type \"%s\"", Echo(TextDatumGetCString(name))),
 				 errhint("The types are the rows of %s.", TYPES_TABLE)));
 	result = Resume(types, name, IsTrue());
 	SPI_finish();

@@ -143,7 +143,7 @@ PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the anchor of a schedule must be finite")));
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown time zone \"%s\"", text_to_cstring(time_zone)),
+					errmsg("unknown time zone \"%s\"", Echo(text_to_cstring(time_zone))),
 					errhint("Use a name as pg_timezone_names has it.")));
 	return plan; /* not reached */
 }
@@ -194,9 +194,9 @@ ih_usable_time_zone(PG_FUNCTION_ARGS)
 				PG_ARGISNULL(0)
 					? "null"
 					: DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0))),
-				PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1))),
+				PG_ARGISNULL(1) ? "" : Echo(text_to_cstring(PG_GETARG_TEXT_PP(1)))),
 		 errdetail("It is left out: its interval, its anchor or its time zone \"%s\" is none.",
-				   PG_ARGISNULL(4) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(4))),
+				   PG_ARGISNULL(4) ? "" : Echo(text_to_cstring(PG_GETARG_TEXT_PP(4)))),
 		 errhint("Correct it with set_sync_schedule.")));
 	PG_RETURN_NULL();
 }

@@ -17,6 +17,8 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "owner_query.h"
+#include "relations.h"
 #include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(ih_record_health_checks);
@@ -173,15 +175,83 @@ IsBadData(const ErrorData *error)
 }
 
 /*
- * ReportBadEntry raises the 22023 of a bad entry; place counts from 0, as JSON does.
+ * ReportBadEntry raises the 22023 of a bad entry; place counts from 0, as JSON does.  choices, where it
+ * is not NULL, is a sentence that says what would be right.
  */
 static void
-ReportBadEntry(int place, const char *problem, const char *detail)
+ReportBadEntry(int place, const char *problem, const char *detail, const char *choices)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("checks[%d]: %s", place, problem),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
-			 errhint("Nothing was recorded. Correct the entry and send all of them again.")));
+			 errhint("%s%sNothing was recorded. Correct the entry and send all of them again.",
+					 choices == NULL ? "" : choices, choices == NULL ? "" : " ")));
+}
+
+/*
+ * ClipValues returns a message of the server's with no more than ECHO_CHARACTERS of anything that it
+ * quotes; what a quote in a value makes of that is bounded, too.
+ */
+static const char *
+ClipValues(const char *message)
+{
+	StringInfoData result;
+
+	initStringInfo(&result);
+	while (*message != '\0' && result.len < 10 * ECHO_CHARACTERS)
+	{
+		const char *end = strchr(message, '"');
+		char	   *part = end == NULL ? pstrdup(message) : pnstrdup(message, end - message);
+
+		appendStringInfoString(&result, Echo(part));
+		if (end == NULL)
+			break;
+		appendStringInfoChar(&result, '"');
+		message = end + 1;
+	}
+	return result.data;
+}
+
+/* Types are no secret. */
+static OwnerQuery type_names = {
+	.text = "SELECT pg_catalog.string_agg(t.integration_type, ', ' ORDER BY t.integration_type)"
+			"  FROM @schema@.integration_types AS t",
+	.resulttypes = { TEXTOID },
+};
+
+/*
+ * KnownTypes returns a sentence that names the integration types, as far as it is not too long; NULL
+ * where there are none.
+ */
+static const char *
+KnownTypes(Oid schema)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char		 *names;
+	const char	 *sentence = NULL;
+
+	SPI_connect();
+	RunOwnerQuery(&type_names, ExtensionTable(schema, TYPES_TABLE), NULL, NULL, true);
+	names = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (names != NULL)
+		sentence = MemoryContextStrdup(caller, psprintf("The types are %s.", Echo(names)));
+	SPI_finish();
+	return sentence;
+}
+
+/*
+ * Choices returns what would be right in place of what an error complains of; NULL where that is not
+ * one of a few.
+ */
+static const char *
+Choices(const ErrorData *error, Oid schema)
+{
+	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
+		return KnownTypes(schema);
+	if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION &&
+		strstr(error->message, "integration_health_state") != NULL)
+		return "Use healthy, degraded, unhealthy or unknown.";
+	return NULL;
 }
 
 /*
@@ -226,7 +296,7 @@ RequireKnownKeys(JsonbContainer *array)
 		JsonbIteratorToken token;
 
 		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
-			ReportBadEntry(place, "the entry is not a JSON object", NULL);
+			ReportBadEntry(place, "the entry is not a JSON object", NULL, NULL);
 		it = JsonbIteratorInit(entry->val.binary.data);
 		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 		{
@@ -240,8 +310,8 @@ RequireKnownKeys(JsonbContainer *array)
 			if (!known)
 				ReportBadEntry(place,
 							   psprintf("unknown key \"%s\"",
-										pnstrdup(key.val.string.val, key.val.string.len)),
-							   NULL);
+										Echo(pnstrdup(key.val.string.val, key.val.string.len))),
+							   NULL, NULL);
 		}
 		retry_after = getKeyJsonValueFromContainer(entry->val.binary.data, "retry_after",
 												   strlen("retry_after"), NULL);
@@ -251,7 +321,7 @@ RequireKnownKeys(JsonbContainer *array)
 			ReportBadEntry(place,
 						   psprintf("retry_after is not a whole number of seconds from 0 to %d",
 									MAX_RETRY_AFTER),
-						   NULL);
+						   NULL, NULL);
 	}
 }
 
@@ -299,13 +369,15 @@ RecordOneByOne(void *arg)
  * that fails; it takes all of them back and returns when none does.
  */
 static void
-BlameEntry(const Queries *queries, JsonbContainer *array)
+BlameEntry(const Queries *queries, Oid schema, JsonbContainer *array)
 {
 	Search	   search = { queries, array, 0 };
 	ErrorData *error = TryInSubtransaction(RecordOneByOne, &search, false);
 
 	if (error != NULL && IsBadData(error))
-		ReportBadEntry(search.place, error->message, error->detail);
+		ReportBadEntry(search.place, ClipValues(error->message),
+					   error->detail == NULL ? NULL : ClipValues(error->detail),
+					   Choices(error, schema));
 	if (error != NULL)
 		ReThrowError(error);
 }
@@ -335,7 +407,7 @@ ih_record_health_checks(PG_FUNCTION_ARGS)
 	batch.checks = JsonbPGetDatum(checks);
 	error = TryInSubtransaction(Record, &batch, true);
 	if (error != NULL && IsBadData(error))
-		BlameEntry(&queries, &checks->root);
+		BlameEntry(&queries, schema, &checks->root);
 	if (error != NULL)
 		ReThrowError(error);
 	PG_RETURN_INT32((int32) batch.recorded);

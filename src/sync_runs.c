@@ -262,7 +262,7 @@ RequirePeriod(Oid schedules, Datum *key, TimestampTz now)
 	if (RunOwnerQuery(&find_schedule, schedules, key, NULL, false) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("no sync is scheduled for this organisation and type \"%s\"",
-							   TextDatumGetCString(key[1])),
+							   Echo(TextDatumGetCString(key[1]))),
 						errhint("Make a schedule with set_sync_schedule.")));
 	if (!DatumGetBool(StoredColumn(SCHEDULES_TABLE, SCHEDULE_ENABLED)))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

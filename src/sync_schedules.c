@@ -104,7 +104,7 @@ RequireTimeZone(Relation rel, HeapTuple row)
 	if (!time_zone.isnull && !IsKnownTimeZone(DatumGetTextPP(time_zone.value)))
 		ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
 						errmsg("unknown time zone \"%s\"",
-							   text_to_cstring(DatumGetTextPP(time_zone.value))),
+							   Echo(text_to_cstring(DatumGetTextPP(time_zone.value)))),
 						errhint("Use a name as pg_timezone_names has it."), errtable(rel)));
 }
 
