@@ -292,12 +292,14 @@ eachSchema('record', (stack) => {
     assert.ok(granted(await stack.as.service.rpc('integration_health_compact')) >= 0);
   });
 
-  test('the job schedule needs pg_cron: SQLSTATE 0A000 and a hint', async () => {
-    for (const call of ['schedule_integration_health_jobs', 'unschedule_integration_health_jobs']) {
-      const answer = await stack.as.service.rpc(call);
-      refused(answer, 400, '0A000', /pg_cron/);
-      assert.ok(answer.error.hint);
-    }
+  test('the job schedule needs pg_cron: SQLSTATE 0A000 and a hint; without it there is nothing to unschedule', async () => {
+    const answer = await stack.as.service.rpc('schedule_integration_health_jobs');
+    refused(answer, 400, '0A000', /pg_cron/);
+    assert.ok(answer.error.hint);
+    assert.equal(granted(await stack.as.service.rpc('unschedule_integration_health_jobs')), 0);
+    assert.deepEqual(granted(await stack.as.service.rpc('get_health_jobs')).map((job) => job.problem), Array(4).fill('pg_cron is not installed in this database'));
+    refused(await stack.as.memberOfA.rpc('get_health_jobs'), 403, '42501');
+    assert.equal(granted(await stack.as.globalAdmin.rpc('get_health_jobs')).length, 4);
   });
 
   test('rights are handed out by the owner, not by service_role: 403', async () => {
