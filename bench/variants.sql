@@ -10,7 +10,7 @@ SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, t
   FROM generate_series(1, :pairs / 2) AS n, unnest('{dynamics,xledger}'::text[]) AS t;
 
 -- bare: the status table alone, no trigger. Its kept columns are set by the statement.
-CREATE TABLE bare (LIKE integration_health_status INCLUDING ALL);
+CREATE TABLE bare (LIKE integration_health_status INCLUDING ALL EXCLUDING INDEXES, PRIMARY KEY (org_id, integration_type));
 ALTER TABLE bare ADD FOREIGN KEY (integration_type) REFERENCES integration_types;
 ALTER TABLE bare ALTER status_since SET DEFAULT now(), ALTER consecutive_failures SET DEFAULT 0,
   ALTER check_no SET DEFAULT 1, ALTER recorded_at SET DEFAULT now();

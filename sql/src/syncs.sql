@@ -360,7 +360,7 @@ END;
 COMMENT ON FUNCTION @extschema@.get_sync_drift(uuid, integer) IS
   'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
--- What "missed" means, for every report.
+-- What "missed" means, for every report. A range of organisations, so that one plan serves one of them as well as all.
 CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer, given_up boolean)
@@ -372,7 +372,8 @@ BEGIN ATOMIC
                  GREATEST(s.planned_since, s.pruned_until + interval '1 microsecond') AS since,
                  pg_catalog.now() AS until, s.max_attempts
             FROM @extschema@.integration_sync_schedules s
-           WHERE s.enabled AND (missed_syncs.of_org IS NULL OR s.org_id = missed_syncs.of_org)
+           WHERE s.enabled AND s.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
+             AND s.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
            UNION ALL
           SELECT c.org_id, c.integration_type, c.every, c.anchor, c.time_zone,
                  GREATEST(c.since, s.pruned_until + interval '1 microsecond'),
@@ -381,7 +382,8 @@ BEGIN ATOMIC
             JOIN @extschema@.integration_sync_schedules s
               ON s.org_id = c.org_id AND s.integration_type = c.integration_type
            WHERE c.until > missed_syncs.since
-             AND (missed_syncs.of_org IS NULL OR c.org_id = missed_syncs.of_org)) p
+             AND c.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
+             AND c.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) p
    CROSS JOIN LATERAL @extschema@.integration_sync_periods(
            p.every, p.anchor, integration_health_private.usable_time_zone(
              p.org_id, p.integration_type, p.every, p.anchor, p.time_zone),

@@ -24,6 +24,14 @@ SELECT seq_scan, idx_tup_fetch <= 400 AS few FROM pg_stat_xact_user_tables WHERE
 COMMIT;
 SELECT array_agg(DISTINCT status ORDER BY status) FROM get_global_health_problems(100000);
 SELECT bool_and(ordered) FROM (SELECT (status, status_since, org_id) >= lag((status, status_since, org_id)) OVER () OR status <> lag(status) OVER () AS ordered FROM get_global_health_problems(100000)) AS o;
+-- a check that overwrites a slot is a HOT update of it
+SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', '00000000-0000-0000-0005-000000000002', 'integration_type', 'xledger', 'status', 'healthy'))) FROM generate_series(1, 200);
+VACUUM integration_health_history;
+SELECT pg_stat_force_next_flush();
+BEGIN;
+SELECT count(record_health_check('00000000-0000-0000-0005-000000000002', 'xledger', 'healthy', n)) FROM generate_series(1, 20) AS n;
+SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'integration_health_history';
+COMMIT;
 -- nothing is old: the cleanup reads the status table, and a slot of each pair
 SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', '00000000-0000-0000-0005-000000000001', 'integration_type', 'xledger', 'status', 'healthy'))) FROM generate_series(1, 200);
 SELECT pg_stat_force_next_flush();
