@@ -78,23 +78,28 @@ IsListedWithDigit(const char *name)
 
 /*
  * FindTimeZone returns the time zone of that very name, NULL where there is none.  The server finds
- * names in any spelling; a name without a digit is no rule, so it is a zone's or nothing.
+ * names in any spelling; a name without a digit is no rule, so it is a zone's or nothing.  Reports ask
+ * for the same one again and again, and a zone stays where it is.
  */
 static pg_tz *
 FindTimeZone(text *name)
 {
-	char   given[TZ_STRLEN_MAX + 1];
-	pg_tz *zone;
+	static pg_tz *found = NULL;
+	char		  given[TZ_STRLEN_MAX + 1];
+	pg_tz		 *zone;
 
 	if (VARSIZE_ANY_EXHDR(name) == 0 || VARSIZE_ANY_EXHDR(name) > TZ_STRLEN_MAX)
 		return NULL;
 	text_to_cstring_buffer(name, given, sizeof(given));
+	if (found != NULL && strcmp(pg_get_timezone_name(found), given) == 0)
+		return found;
 	if (strpbrk(given, DIGITS) != NULL && !IsListedWithDigit(given))
 		return NULL;
 	zone = pg_tzset(given);
 	if (zone == NULL || !pg_tz_acceptable(zone) ||
 		strcmp(pg_get_timezone_name(zone), given) != 0)
 		return NULL;
+	found = zone;
 	return zone;
 }
 
@@ -207,39 +212,53 @@ PlanArgument(FunctionCallInfo fcinfo)
 	return PlanOf(PG_GETARG_INTERVAL_P(0), PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TEXT_PP(2));
 }
 
+/* Where a call of integration_sync_periods() is. */
+typedef struct PeriodWalk
+{
+	SyncPlan plan;
+	int64	 n; /* the number of the next period */
+	int64	 last;
+	int64	 until;
+} PeriodWalk;
+
 /*
  * ih_periods is integration_sync_periods(every, anchor, time_zone, since, until).
  */
 Datum
 ih_periods(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	SyncPlan	   plan = PlanArgument(fcinfo);
-	TimestampTz	   since = PG_GETARG_TIMESTAMPTZ(3);
-	TimestampTz	   until = PG_GETARG_TIMESTAMPTZ(4);
-	int64		   n;
-	int64		   count = 0;
-	int64		   period;
-	int64		   last = INT64CONST(-1) - FARTHEST_TIME;
-	bool		   isnull = false;
+	FuncCallContext *call;
+	PeriodWalk		*walk;
+	int64			 period;
 
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	for (n = LastPeriod(&plan, Max(since, -FARTHEST_TIME) - 1) + 1;
-		 PeriodAt(&plan, n, &period) && period <= until; n++)
+	if (SRF_IS_FIRSTCALL())
 	{
-		Datum value = TimestampTzGetDatum(period);
+		call = SRF_FIRSTCALL_INIT();
+		walk = MemoryContextAlloc(call->multi_call_memory_ctx, sizeof(PeriodWalk));
+		walk->plan = PlanArgument(fcinfo);
+		walk->n =
+			LastPeriod(&walk->plan, Max(PG_GETARG_TIMESTAMPTZ(3), -FARTHEST_TIME) - 1) + 1;
+		walk->last = INT64CONST(-1) - FARTHEST_TIME;
+		walk->until = PG_GETARG_TIMESTAMPTZ(4);
+		call->user_fctx = walk;
+	}
+	call = SRF_PERCALL_SETUP();
+	walk = call->user_fctx;
+	while (PeriodAt(&walk->plan, walk->n, &period) && period <= walk->until)
+	{
+		walk->n++;
 
 		/* Two days are one where a zone has left one out. */
-		if (period == last)
+		if (period == walk->last)
 			continue;
-		last = period;
-		if (++count > MAX_PERIODS)
+		walk->last = period;
+		if (call->call_cntr >= MAX_PERIODS)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("there are more than %d periods", MAX_PERIODS),
 							errhint("Ask for a shorter time.")));
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
+		SRF_RETURN_NEXT(call, TimestampTzGetDatum(period));
 	}
-	return (Datum) 0;
+	SRF_RETURN_DONE(call);
 }
 
 /*

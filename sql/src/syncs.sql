@@ -254,7 +254,7 @@ COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, inte
 CREATE FUNCTION @extschema@.integration_sync_periods(
   every interval, anchor timestamptz, time_zone text, since timestamptz, until timestamptz)
 RETURNS SETOF timestamptz
-LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_periods';
+LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'ih_periods';
 COMMENT ON FUNCTION @extschema@.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz) IS
   'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more than 100000 periods.';
 
@@ -366,34 +366,38 @@ RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer, given_up boolean)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-  SELECT p.org_id, p.integration_type, d.scheduled_for, COALESCE(r.attempt, 0),
-         COALESCE(r.attempt >= p.max_attempts, false)
-    FROM (SELECT s.org_id, s.integration_type, s.every, s.anchor, s.time_zone,
-                 GREATEST(s.planned_since, s.pruned_until + interval '1 microsecond') AS since,
-                 pg_catalog.now() AS until, s.max_attempts
-            FROM @extschema@.integration_sync_schedules s
-           WHERE s.enabled AND s.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
-             AND s.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-           UNION ALL
-          SELECT c.org_id, c.integration_type, c.every, c.anchor, c.time_zone,
-                 GREATEST(c.since, s.pruned_until + interval '1 microsecond'),
-                 c.until - interval '1 microsecond', s.max_attempts
-            FROM integration_health_private.sync_plans c
-            JOIN @extschema@.integration_sync_schedules s
-              ON s.org_id = c.org_id AND s.integration_type = c.integration_type
-           WHERE c.until > missed_syncs.since
-             AND c.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
-             AND c.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) p
-   CROSS JOIN LATERAL @extschema@.integration_sync_periods(
-           p.every, p.anchor, integration_health_private.usable_time_zone(
-             p.org_id, p.integration_type, p.every, p.anchor, p.time_zone),
-           GREATEST(missed_syncs.since, p.since), p.until) AS d (scheduled_for)
+  SELECT d.org_id, d.integration_type, d.scheduled_for, COALESCE(r.attempt, 0),
+         COALESCE(r.attempt >= d.max_attempts, false)
+    FROM (SELECT p.org_id, p.integration_type, p.max_attempts,
+                 @extschema@.integration_sync_periods(
+                   p.every, p.anchor, integration_health_private.usable_time_zone(
+                     p.org_id, p.integration_type, p.every, p.anchor, p.time_zone),
+                   GREATEST(missed_syncs.since, p.since), p.until) AS scheduled_for
+            FROM (SELECT s.org_id, s.integration_type, s.every, s.anchor, s.time_zone,
+                         GREATEST(s.planned_since, s.pruned_until + interval '1 microsecond') AS since,
+                         pg_catalog.now() AS until, s.max_attempts
+                    FROM @extschema@.integration_sync_schedules s
+                   WHERE s.enabled
+                     AND s.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
+                     AND s.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+                   UNION ALL
+                  SELECT c.org_id, c.integration_type, c.every, c.anchor, c.time_zone,
+                         GREATEST(c.since, s.pruned_until + interval '1 microsecond'),
+                         c.until - interval '1 microsecond', s.max_attempts
+                    FROM integration_health_private.sync_plans c
+                    JOIN @extschema@.integration_sync_schedules s
+                      ON s.org_id = c.org_id AND s.integration_type = c.integration_type
+                   WHERE c.until > missed_syncs.since
+                     AND c.org_id >= COALESCE(missed_syncs.of_org, '00000000-0000-0000-0000-000000000000')
+                     AND c.org_id <= COALESCE(missed_syncs.of_org, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) p) d
     LEFT JOIN @extschema@.integration_sync_runs r
-      ON r.org_id = p.org_id AND r.integration_type = p.integration_type
-     AND r.scheduled_for = d.scheduled_for
+      ON r.org_id = d.org_id AND r.integration_type = d.integration_type
+     AND r.scheduled_for = d.scheduled_for AND r.scheduled_for >= missed_syncs.since
    WHERE @extschema@.integration_sync_is_late(pg_catalog.now() - d.scheduled_for)
-     AND (r.org_id IS NULL OR r.outcome = 'running' AND r.lease_until < pg_catalog.now()
-          OR r.outcome = 'failed' AND r.attempt >= p.max_attempts);
+     AND CASE r.outcome WHEN 'succeeded' THEN false
+                        WHEN 'running' THEN r.lease_until < pg_catalog.now()
+                        WHEN 'failed' THEN r.attempt >= d.max_attempts
+                        ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
   'The periods since a time, of an organisation or, where that is null, of all, that are later than integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that failed max_attempts times. Not those of which the cleanup has deleted the runs.';
@@ -444,7 +448,7 @@ CREATE FUNCTION integration_health_private.global_sync_summary(since timestamptz
 RETURNS TABLE (
   integration_type text, display_name text, schedules bigint, succeeded bigint, failed bigint,
   running bigint, late bigint, missed bigint, cold_starts bigint, max_drift interval, given_up bigint)
-LANGUAGE sql STABLE ROWS 10
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
   WITH run AS (
     SELECT r.integration_type,
@@ -490,7 +494,7 @@ COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
 
 CREATE FUNCTION integration_health_private.window_start(hours integer)
 RETURNS timestamptz
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE PARALLEL SAFE
 RETURN @extschema@.integration_health_trend_start(window_start.hours);
 COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
   'integration_health_trend_start, whatever its schema is called.';
@@ -499,7 +503,7 @@ CREATE FUNCTION @extschema@.get_global_sync_summary(hours integer DEFAULT 24)
 RETURNS TABLE (
   integration_type text, display_name text, schedules bigint, succeeded bigint, failed bigint,
   running bigint, late bigint, missed bigint, cold_starts bigint, max_drift interval, given_up bigint)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off ROWS 10 AS $$
 BEGIN
   PERFORM integration_health_private.require_admin_role();
   PERFORM integration_health_private.require_all_syncs();
