@@ -6,13 +6,14 @@
  */
 #include "notify.h"
 
+#include "access/xact.h"
 #include "commands/async.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
-#include "notes.h"
 #include "schedule_rules.h"
 
 #define CHANNEL "integration_health"
@@ -23,9 +24,59 @@
 /* An event that is to be sent.  json is NULL for one that stands for those that are left out. */
 typedef struct Event
 {
-	Note  note;
-	char *json;
+	SubTransactionId subid;
+	char			*json;
 } Event;
+
+/* In the order of their making.  They live in the context of the top transaction; NIL in most. */
+static List *events = NIL;
+
+/*
+ * SendEvents is the transaction callback.  PostgreSQL delivers the events when the transaction has
+ * committed, and of several that are the same, one.  A transaction that is prepared sends none:
+ * PREPARE TRANSACTION refuses those with a NOTIFY.
+ */
+static void
+SendEvents(XactEvent event, void *arg)
+{
+	ListCell *cell;
+
+	(void) arg;
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		foreach (cell, events)
+		{
+			const char *json = ((Event *) lfirst(cell))->json;
+
+			Async_Notify(CHANNEL, json != NULL ? json : "{\"event\": \"overflow\"}");
+		}
+	}
+	events = NIL;
+}
+
+/*
+ * FollowSubtransaction is the subtransaction callback: what one noted goes to its parent, or away.
+ * It stands at the end of the list, for the parent noted nothing while the subtransaction ran.
+ */
+static void
+FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+					 void *arg)
+{
+	(void) arg;
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = list_length(events) - 1; i >= 0; i--)
+	{
+		Event *noted = list_nth(events, i);
+
+		if (noted->subid != subid)
+			break;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			noted->subid = parent;
+		else
+			events = list_delete_last(events);
+	}
+}
 
 /*
  * UtcText returns a time as ISO 8601 in UTC.
@@ -87,10 +138,20 @@ AddEventNumber(StringInfo json, const char *key, int64 value)
 static void
 NoteEvent(const char *json)
 {
-	Event *event = AddNote(NOTE_EVENT, sizeof(Event));
+	static bool	  registered = false;
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	Event		 *event = palloc(sizeof(Event));
 
-	if (json != NULL)
-		event->json = MemoryContextStrdup(TopTransactionContext, json);
+	if (!registered)
+	{
+		RegisterXactCallback(SendEvents, NULL);
+		RegisterSubXactCallback(FollowSubtransaction, NULL);
+		registered = true;
+	}
+	event->subid = GetCurrentSubTransactionId();
+	event->json = json == NULL ? NULL : pstrdup(json);
+	events = lappend(events, event);
+	MemoryContextSwitchTo(caller);
 }
 
 /*
@@ -105,31 +166,12 @@ EndEvent(StringInfo json)
 }
 
 /*
- * SendEvents sends the noted events; PostgreSQL delivers them when the transaction has committed, and
- * of several that are the same, one.
- */
-void
-SendEvents(List *events)
-{
-	ListCell *cell;
-
-	foreach (cell, events)
-	{
-		const char *json = ((Event *) lfirst(cell))->json;
-
-		Async_Notify(CHANNEL, json != NULL ? json : "{\"event\": \"overflow\"}");
-	}
-}
-
-/*
  * IsTooMany tells whether a transaction has told of so many transitions that the rest is left out,
  * and sees to it that this is told.
  */
 static bool
 IsTooMany(void)
 {
-	List *events = Notes(NOTE_EVENT);
-
 	if (list_length(events) < MAX_TRANSITIONS)
 		return false;
 	if (((Event *) llast(events))->json != NULL)

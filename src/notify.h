@@ -9,7 +9,6 @@
 
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
-#include "nodes/pg_list.h"
 
 extern char *UtcText(TimestampTz at);
 
@@ -18,7 +17,6 @@ extern void AddEventText(StringInfo json, const char *key, const char *value);
 extern void AddEventPair(StringInfo json, Datum org_id, Datum integration_type);
 extern void AddEventNumber(StringInfo json, const char *key, int64 value);
 extern void EndEvent(StringInfo json);
-extern void SendEvents(List *events);
 
 extern void NotifyTransition(Datum org_id, Datum integration_type, const char *from,
 							 const char *to, TimestampTz checked_at, int64 check_no);

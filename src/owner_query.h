@@ -14,10 +14,11 @@
 
 /*
  * A query, and the plan that the session keeps for it.  In the text @schema@ stands for the schema
- * of the table, @assignments@ for "column = EXCLUDED.column" of each of its columns; in argtypes InvalidOid stands for integration_health_state and RECORDOID for a row of
- * the table.  resulttypes are those that the columns of its result must have, as far as they are read
- * or returned in C; InvalidOid, or none, is not looked at.  A query that sees_latest looks at what is
- * committed now, also in a transaction that otherwise keeps the snapshot it began with.
+ * of the table, @assignments@ for "column = EXCLUDED.column" of each of its columns; in argtypes
+ * InvalidOid stands for integration_health_state and RECORDOID for a row of the table.  resulttypes
+ * are those that the columns of its result must have, as far as they are read or returned in C;
+ * InvalidOid, or none, is not looked at.  A query that sees_latest looks at what is committed now,
+ * also in a transaction that otherwise keeps the snapshot it began with.
  */
 typedef struct OwnerQuery
 {

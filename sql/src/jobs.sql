@@ -2,12 +2,130 @@
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
 
+-- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet: where
+-- that is young enough, all of them are, but for late ones, which have an index of their own, and no other row is read.
+-- Rows that a writer is overwriting just now are younger in a moment: they are skipped.
+CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY['@extschema@.integration_health_status'::regclass]);
+  WITH gone AS (
+    DELETE FROM @extschema@.integration_health_history h
+     WHERE h.ctid = ANY (ARRAY(
+       SELECT o.place
+         FROM @extschema@.integration_health_status s
+        CROSS JOIN LATERAL pg_catalog.unnest(ARRAY(
+          SELECT x.ctid FROM @extschema@.integration_health_history x
+           WHERE x.org_id = s.org_id AND x.integration_type = s.integration_type
+             AND x.checked_at < delete_history.cutoff
+             FOR UPDATE SKIP LOCKED)) AS o (place)
+        WHERE COALESCE((
+          SELECT f.checked_at < delete_history.cutoff
+            FROM @extschema@.integration_health_history f
+           WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type
+             AND f.slot = CASE WHEN s.check_no >= 96 THEN ((s.check_no + 1) % 96)::smallint ELSE 1::smallint END), true)
+       UNION ALL
+       SELECT l.place FROM (
+         SELECT y.ctid AS place FROM @extschema@.integration_health_history y
+          WHERE y.is_late AND y.checked_at < delete_history.cutoff
+            FOR UPDATE SKIP LOCKED) l
+       LIMIT delete_history.max_rows))
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigint) IS
+  'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as require_own_triggers and require_all_rows.';
+
+-- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more that
+-- such a period has been run.
+CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    '@extschema@.integration_sync_runs'::regclass, '@extschema@.integration_sync_schedules'::regclass]);
+  WITH gone AS (
+    DELETE FROM @extschema@.integration_sync_runs r
+     WHERE r.ctid = ANY (ARRAY(
+       SELECT o.ctid FROM @extschema@.integration_sync_runs o
+        WHERE o.scheduled_for < delete_runs.cutoff AND COALESCE(o.finished_at, o.lease_until) < delete_runs.cutoff
+        LIMIT delete_runs.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING r.org_id, r.integration_type, r.scheduled_for
+  ), newest AS MATERIALIZED (
+    SELECT g.org_id, g.integration_type, pg_catalog.max(g.scheduled_for) AS scheduled_for
+      FROM gone g GROUP BY g.org_id, g.integration_type ORDER BY g.org_id, g.integration_type
+  ), remembered AS (
+    UPDATE @extschema@.integration_sync_schedules s
+       SET pruned_until = GREATEST(s.pruned_until, n.scheduled_for)
+      FROM newest n WHERE s.org_id = n.org_id AND s.integration_type = n.integration_type
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) IS
+  'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
+
+-- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing would
+-- ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any wait of a
+-- run, and than dispatch_sync_warm_ups may look ahead.
+CREATE FUNCTION integration_health_private.heal_times()
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    '@extschema@.integration_types'::regclass, '@extschema@.integration_monitors'::regclass,
+    '@extschema@.integration_sync_schedules'::regclass]);
+  UPDATE @extschema@.integration_types t SET planned_since = pg_catalog.now()
+   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+  UPDATE @extschema@.integration_monitors m SET planned_since = pg_catalog.now()
+   WHERE m.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+  UPDATE @extschema@.integration_sync_schedules s
+     SET planned_since = LEAST(s.planned_since, n.now), due_at = LEAST(s.due_at, n.next),
+         warm_up_for = LEAST(s.warm_up_for, n.next)
+    FROM (SELECT o.org_id, o.integration_type, w.now,
+                 @extschema@.integration_sync_next_period(o.every, o.anchor, z.time_zone, w.now) AS next,
+                 @extschema@.integration_sync_next_period(o.every, o.anchor, z.time_zone, w.now + interval '1 day') AS farthest
+            FROM (SELECT pg_catalog.clock_timestamp() OFFSET 0) AS w (now)
+            JOIN @extschema@.integration_sync_schedules o
+              ON GREATEST(o.planned_since, o.due_at, o.warm_up_for) > w.now + interval '1 day'
+           CROSS JOIN LATERAL integration_health_private.usable_time_zone(
+                   o.org_id, o.integration_type, o.every, o.anchor, o.time_zone) AS z (time_zone)
+           WHERE o.enabled
+             FOR NO KEY UPDATE OF o SKIP LOCKED) n
+   WHERE s.org_id = n.org_id AND s.integration_type = n.integration_type
+     AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
+END;
+COMMENT ON FUNCTION integration_health_private.heal_times() IS
+  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
+
+-- Never less than 24 hours: an interval that counts as a day or more may be shorter by the calendar, like
+-- '-1 month 31 days', or '1 day' over a change of the clocks.
 CREATE FUNCTION @extschema@.integration_health_cleanup(
   retention interval DEFAULT '30 days', max_rows integer DEFAULT 50000)
 RETURNS bigint
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_cleanup';
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  cutoff timestamptz;
+  deleted bigint;
+BEGIN
+  IF retention IS NULL OR retention < interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'retention must be at least one day',
+      HINT = 'Pass ''1 day'' or more, or leave the argument out for 30 days.';
+  END IF;
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  cutoff := LEAST(now() - retention, now() - interval '24 hours');
+  deleted := integration_health_private.delete_history(cutoff, max_rows);
+  IF deleted < max_rows THEN
+    deleted := deleted + integration_health_private.delete_runs(cutoff, max_rows - deleted);
+  END IF;
+  PERFORM integration_health_private.heal_times();
+  RETURN deleted;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1.';
+  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
 -- Nothing is expected of a pair that was checked within two of the shortest intervals: that spares the rest of the
 -- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check that

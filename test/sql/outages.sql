@@ -210,5 +210,23 @@ UPDATE integration_monitors SET due_at = now();
 SELECT t.error('SELECT claim_due_health_checks()');
 ROLLBACK;
 UPDATE integration_types SET planned_since = NULL;
+-- what a clock that was ahead has left, the cleanup mends, and nothing else
+INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, time_zone, planned_since, due_at, warm_up_for)
+SELECT org_id, 'xledger', e, '2110-01-01', 'UTC', d, d, d
+  FROM (VALUES (1, '1 hour'::interval, '2120-01-01'::timestamptz), (2, '1 year', '2120-01-01'), (3, '1 year', 'infinity')) AS v (n, e, d) JOIN pair USING (n);
+INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, time_zone)
+SELECT org_id, 'xledger', e, a, 'UTC' FROM (VALUES (4, '1 month'::interval, '2109-01-01'::timestamptz), (5, '1 hour', '2120-01-01')) AS v (n, e, a) JOIN pair USING (n);
+CREATE TABLE t.before AS SELECT * FROM integration_sync_schedules;
+UPDATE integration_types SET planned_since = '2120-01-01' WHERE integration_type = 'xledger';
+UPDATE integration_monitors SET planned_since = now() - interval '1 hour';
+UPDATE integration_monitors SET planned_since = '2120-01-01' FROM pair WHERE integration_monitors.org_id = pair.org_id AND n = 2;
+SELECT integration_health_cleanup('100 years');
+SELECT n, s.due_at = next AS due, s.warm_up_for = next AS warm_up, s.planned_since <= now() AS planned, s = b AS same
+  FROM integration_sync_schedules s JOIN pair USING (org_id) JOIN t.before b USING (org_id, integration_type),
+       integration_sync_next_period(s.every, s.anchor, s.time_zone, now()) AS next ORDER BY n;
+SELECT count(*) FROM integration_types WHERE planned_since > now();
+SELECT count(*), count(*) FILTER (WHERE planned_since < now() - interval '59 minutes') AS as_they_were FROM integration_monitors WHERE planned_since < now();
+DROP TABLE t.before;
+DELETE FROM integration_sync_schedules;
 SELECT * FROM t.violations();
 DROP TABLE t.seen;

@@ -76,6 +76,8 @@ SELECT relation, command, t.pwned(relation, command) FROM (VALUES
   ('integration_sync_runs', :'claim'),
   ('integration_sync_runs', 'SELECT integration_health_cleanup()'),
   ('integration_sync_schedules', 'SELECT integration_health_cleanup()'),
+  ('integration_types', 'SELECT integration_health_cleanup()'),
+  ('integration_monitors', 'SELECT integration_health_cleanup()'),
   ('integration_sync_schedules', :'finish'),
   ('integration_sync_schedules', $$SELECT dispatch_sync_warm_ups('1 day')$$)) AS v (relation, command);
 -- and each of them does its work where nobody has a trigger
