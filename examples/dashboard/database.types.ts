@@ -616,7 +616,7 @@ export type Database = {
         }
         Returns: boolean
       }
-      /** Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1. For service_role. */
+      /** Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables. For service_role. */
       integration_health_cleanup: {
         Args: {
           retention?: string

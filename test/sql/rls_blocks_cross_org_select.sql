@@ -23,8 +23,8 @@ INSERT INTO bad (claims) SELECT unnest(ARRAY[
     format('{"org_id": "%s,%s"}', :'org_a', :'org_b'), format('{"org_id": ["%s", 1]}', :'org_a'), format('{"org_id": ["%s", null]}', :'org_a'),
     format('{"org_id": ["%s", "x"]}', :'org_a'), '{"org_id": "\u0000"}', '{"n": 1e1000000}', '{"org_id": 1e140000}',
     format('{"org_id": "%s", "sub": "\u0000"}', :'org_a'), format('{"org_id": "%s", "n": 1e140000}', :'org_a'),
-    format('{"org_id": "%s", "n": %s%s}', :'org_a', repeat('[', 16000), repeat(']', 16000)),
-    format('{"org_id": %s%s}', repeat('[', 16000), repeat(']', 16000)), '{"org_id": "' || repeat('x', 3000) || '"}']);
+    format('{"org_id": "%s", "n": %s%s}', :'org_a', repeat('[', 100000), repeat(']', 100000)),
+    format('{"org_id": %s%s}', repeat('[', 100000), repeat(']', 100000)), '{"org_id": "' || repeat('x', 3000) || '"}']);
 SELECT left(claims, 60) AS claims, t.seen(claims) AS seen, integration_health_org_ids() AS ids FROM (SELECT * FROM bad ORDER BY n) AS bad;
 RESET ROLE;
 CREATE FUNCTION t.asked(claims text, query text) RETURNS text LANGUAGE sql VOLATILE

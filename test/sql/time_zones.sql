@@ -1,7 +1,7 @@
 -- A schedule's time zone is a name of pg_timezone_names, and no rule, abbreviation or offset that the server can read.
 \i test/fixtures/preamble.sql
 SELECT z, integration_sync_time_zone_is_valid(z)
-  FROM unnest('{UTC,Europe/Oslo,Etc/GMT+1,EST5EDT,+02,5,CET-1,ABC1,Europe/Oslo2,europe/oslo,"<+07>-7",""," UTC"}'::text[]) AS z;
+  FROM unnest('{UTC,Europe/Oslo,Etc/GMT+1,+02,5,CET-1,ABC1,Europe/Oslo2,europe/oslo,"<+07>-7",""," UTC"}'::text[]) AS z;
 SELECT name FROM pg_timezone_names WHERE name !~ '^(posix|right)/' AND NOT integration_sync_time_zone_is_valid(name) LIMIT 3;
 SELECT t.error($$SELECT set_sync_schedule('00000000-0000-0000-0000-00000000000a', 'xledger', '1 day', '2026-01-01', 'CET-1')$$);
 -- names that are none leave nothing in the memory of the session

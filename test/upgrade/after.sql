@@ -21,7 +21,7 @@ SET ROLE service_role;
 SET client_min_messages = error;
 SELECT 'checks that were not handed out 3: ' || count(*) FROM claim_due_health_checks(100);
 SELECT 'once 0: ' || count(*) FROM claim_due_health_checks(100);
-SELECT 'a type that was limited waits active, in time: ' || monitoring_mode || CASE WHEN passive_until > now() THEN ', in time' END FROM resume_active_monitoring('limited');
+SELECT 'a type that was limited goes on active: ' || monitoring_mode || CASE WHEN passive_until > now() THEN ', later' ELSE '' END FROM resume_active_monitoring('limited');
 SELECT 'syncs due 2 after 1, 4 after 0: ' || string_agg(ltrim(right(org_id::text, 12), '0') || ' after ' || attempts, ', ' ORDER BY org_id) FROM get_due_syncs() WHERE org_id <= lpad('5', 32, '0')::uuid;
 SELECT 'succeeded f 1, failed t 2, running f 1, not run t 1: ' || string_agg(left(c.claimed::text, 1) || ' ' || c.attempt, ', ' ORDER BY s.org_id)
   FROM integration_sync_schedules s, claim_sync_run(s.org_id, s.integration_type, integration_sync_last_period(s.every, s.anchor, s.time_zone, now())) c

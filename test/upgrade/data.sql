@@ -31,7 +31,7 @@ SELECT claim_due_health_checks(2);
 -- Syncs of a day: 1 has succeeded, 2 has failed, 3 is running, nobody has run 4, 5 is disabled, of 6 an old run is cleaned up; all
 -- workers are woken.
 SELECT set_sync_schedule(lpad(org::text, 32, '0')::uuid, 'synced', '1 day', now() - interval '40 days 6 hours', 'Europe/Oslo', org <> 5,
-         'https://worker.example.com/' || org) FROM generate_series(1, 6) org;
+         'https://worker.example.com/' || org, retry_backoff => '0') FROM generate_series(1, 6) org;
 SELECT set_sync_schedule(lpad('7', 32, '0')::uuid, 'xledger', '1 mon', '2026-01-31 02:30Z');
 RESET ROLE;
 UPDATE integration_sync_schedules SET due_at = anchor, planned_since = anchor WHERE integration_type = 'synced';
