@@ -474,7 +474,7 @@ export type Database = {
           idempotency_key: string
         }[]
       }
-      /** At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims. */
+      /** At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, 55000 as get_global_health_summary. */
       get_global_health_problems: {
         Args: {
           max_rows?: number
@@ -493,7 +493,7 @@ export type Database = {
           consecutive_failures: number
         }[]
       }
-      /** For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims. */
+      /** For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 row-level security binds the owner of the function. */
       get_global_health_summary: {
         Args: Record<PropertyKey, never>
         Returns: {
@@ -633,13 +633,6 @@ export type Database = {
       integration_health_org_ids: {
         Args: Record<PropertyKey, never>
         Returns: string[]
-      }
-      /** The time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720. */
-      integration_health_trend_start: {
-        Args: {
-          hours: number
-        }
-        Returns: string
       }
       /** True. Stands in the policies, so that the planner's estimates tell nothing of rows that the caller may not see. */
       integration_health_uncounted: {

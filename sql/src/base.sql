@@ -18,11 +18,19 @@ CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
   'What extension integration_health keeps to itself. Nothing in it is for applications.';
 
-CREATE FUNCTION @extschema@.integration_health_trend_start(hours integer)
+CREATE FUNCTION integration_health_private.window_start(hours integer)
 RETURNS timestamptz
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_trend_start';
-COMMENT ON FUNCTION @extschema@.integration_health_trend_start(integer) IS
-  'The time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF hours IS NULL OR hours NOT BETWEEN 1 AND 720 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'hours must be between 1 and 720',
+      HINT = 'Leave the argument out for the last 24 hours.';
+  END IF;
+  RETURN now() - make_interval(hours => hours);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
+  'The time that lies hours before now(). Errors: 22023 hours is null or outside 1 to 720.';
 
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void

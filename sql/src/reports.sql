@@ -59,7 +59,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE ROWS 96
 BEGIN ATOMIC
   SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no
-    FROM @extschema@.integration_health_trend_start(health_trend.hours) AS s (trend_start)
+    FROM integration_health_private.window_start(health_trend.hours) AS s (trend_start)
    CROSS JOIN LATERAL (
          SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no
            FROM @extschema@.integration_health_history r
@@ -92,16 +92,84 @@ COMMENT ON FUNCTION @extschema@.get_health_trend(uuid, text, integer) IS
 -- Queries over all organisations, for global admins
 -- ---------------------------------------------------------------------------------------------
 
+-- The deltas are added up before the join: one pass over them, whatever the number of types.
+CREATE FUNCTION integration_health_private.global_health_summary()
+RETURNS TABLE (
+  integration_type text, display_name text,
+  monitoring_mode @extschema@.integration_monitoring_mode,
+  total bigint, healthy bigint, degraded bigint, unhealthy bigint, unknown bigint,
+  healthy_pct numeric)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  WITH counted AS (
+    SELECT c.integration_type,
+           pg_catalog.sum(c.delta)::bigint AS total,
+           COALESCE(pg_catalog.sum(c.delta) FILTER (WHERE c.status = 'healthy'), 0)::bigint AS healthy,
+           COALESCE(pg_catalog.sum(c.delta) FILTER (WHERE c.status = 'degraded'), 0)::bigint AS degraded,
+           COALESCE(pg_catalog.sum(c.delta) FILTER (WHERE c.status = 'unhealthy'), 0)::bigint AS unhealthy,
+           COALESCE(pg_catalog.sum(c.delta) FILTER (WHERE c.status = 'unknown'), 0)::bigint AS unknown
+      FROM @extschema@.integration_health_counts c GROUP BY c.integration_type
+  )
+  SELECT t.integration_type, t.display_name, t.monitoring_mode, COALESCE(c.total, 0), COALESCE(c.healthy, 0),
+         COALESCE(c.degraded, 0), COALESCE(c.unhealthy, 0), COALESCE(c.unknown, 0),
+         CASE WHEN c.total > 0 THEN pg_catalog.trunc(100 * c.healthy::numeric / c.total::numeric, 2) END
+    FROM @extschema@.integration_types t
+    LEFT JOIN counted c ON c.integration_type = t.integration_type
+   ORDER BY t.display_name, t.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.global_health_summary() IS
+  'The query of get_global_health_summary.';
+
+CREATE FUNCTION integration_health_private.require_all_pairs()
+RETURNS void
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
+    '@extschema@.integration_health_status'::regclass, '@extschema@.integration_health_counts'::regclass]);
+END;
+COMMENT ON FUNCTION integration_health_private.require_all_pairs() IS
+  'require_all_rows for the status table and the counts.';
+
 CREATE FUNCTION @extschema@.get_global_health_summary()
 RETURNS TABLE (
   integration_type text, display_name text,
   monitoring_mode @extschema@.integration_monitoring_mode,
   total bigint, healthy bigint, degraded bigint, unhealthy bigint, unknown bigint,
   healthy_pct numeric)
-LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10
-AS 'MODULE_PATHNAME', 'ih_global_summary';
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 10 AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  PERFORM integration_health_private.require_all_pairs();
+  RETURN QUERY SELECT * FROM integration_health_private.global_health_summary();
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims.';
+  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 row-level security binds the owner of the function.';
+
+-- The longest-lasting problems of each state, by the index; not all of them are sorted.
+CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)
+RETURNS TABLE (
+  org_id uuid, integration_type text, display_name text,
+  status @extschema@.integration_health_state, latency_ms integer, http_status integer,
+  error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
+  consecutive_failures integer)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT s.org_id, s.integration_type, t.display_name, s.status, s.latency_ms, s.http_status, s.error, s.checked_at,
+         s.status_since, s.last_healthy_at, s.consecutive_failures
+    FROM (VALUES (1, 'unhealthy'::@extschema@.integration_health_state), (2, 'degraded'), (3, 'unknown')) AS k (rank, status)
+   CROSS JOIN LATERAL (
+         SELECT p.org_id, p.integration_type, p.status, p.latency_ms, p.http_status, p.error, p.checked_at,
+                p.status_since, p.last_healthy_at, p.consecutive_failures
+           FROM @extschema@.integration_health_status p
+          WHERE p.status = k.status AND p.status <> 'healthy'
+          ORDER BY p.status_since, p.org_id, p.integration_type LIMIT global_health_problems.max_rows) s
+    JOIN @extschema@.integration_types t ON t.integration_type = s.integration_type
+   ORDER BY k.rank, s.status_since, s.org_id, s.integration_type
+   LIMIT global_health_problems.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.global_health_problems(integer) IS
+  'The query of get_global_health_problems.';
 
 CREATE FUNCTION @extschema@.get_global_health_problems(max_rows integer DEFAULT 100)
 RETURNS TABLE (
@@ -109,7 +177,13 @@ RETURNS TABLE (
   status @extschema@.integration_health_state, latency_ms integer, http_status integer,
   error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
   consecutive_failures integer)
-LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS 'MODULE_PATHNAME', 'ih_global_problems';
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  PERFORM integration_health_private.require_max_rows(get_global_health_problems.max_rows);
+  PERFORM integration_health_private.require_all_pairs();
+  RETURN QUERY SELECT * FROM integration_health_private.global_health_problems(get_global_health_problems.max_rows);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_global_health_problems(integer) IS
-  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims.';
+  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, 55000 as get_global_health_summary.';

@@ -38,6 +38,7 @@ BEGIN ATOMIC
   -- what both call
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.window_start(integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),
@@ -49,7 +50,6 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_org_ids()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_can_read(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_uncounted(uuid)'),
-  (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_trend_start(integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_summary()'),

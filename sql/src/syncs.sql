@@ -301,14 +301,57 @@ END;
 COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
   'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
 
+CREATE FUNCTION integration_health_private.require_all_syncs()
+RETURNS void
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
+    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass,
+    'integration_health_private.sync_plans'::regclass]);
+END;
+COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
+  'require_all_rows for schedules, plans and runs.';
+
+-- Schedules that have a period to be claimed; of each, the last period counts.
+CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
+RETURNS TABLE (
+  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
+  idempotency_key text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT s.org_id, s.integration_type, p.scheduled_for,
+         COALESCE((SELECT r.attempt FROM @extschema@.integration_sync_runs r
+                    WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type
+                      AND r.scheduled_for = p.scheduled_for), 0),
+         @extschema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
+    FROM @extschema@.integration_sync_schedules s
+   CROSS JOIN LATERAL @extschema@.integration_sync_last_period(
+           s.every, s.anchor, integration_health_private.usable_time_zone(
+             s.org_id, s.integration_type, s.every, s.anchor, s.time_zone), pg_catalog.now()) AS p (scheduled_for)
+   WHERE s.enabled AND s.due_at <= pg_catalog.now() AND p.scheduled_for IS NOT NULL
+     AND NOT EXISTS (
+         SELECT FROM @extschema@.integration_sync_runs r
+          WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.scheduled_for = p.scheduled_for
+            AND (r.outcome = 'succeeded' OR r.attempt >= s.max_attempts
+                 OR r.outcome = 'running' AND r.lease_until >= pg_catalog.now()
+                    AND r.lease_until <= pg_catalog.now() + interval '1 day'))
+   ORDER BY s.due_at LIMIT due_syncs.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'The query of get_due_syncs.';
+
 -- As claim_due_health_checks: by the index, however many are due.
 CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
   idempotency_key text)
-LANGUAGE c STABLE
-SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan
-AS 'MODULE_PATHNAME', 'ih_due_syncs';
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  PERFORM integration_health_private.require_max_rows(get_due_syncs.max_rows);
+  PERFORM integration_health_private.require_all_syncs();
+  RETURN QUERY SELECT * FROM integration_health_private.due_syncs(get_due_syncs.max_rows);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
   'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
 
@@ -346,7 +389,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome, l.cold_start
-    FROM @extschema@.integration_health_trend_start(get_sync_drift.hours) AS w (window_start)
+    FROM integration_health_private.window_start(get_sync_drift.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome, r.cold_start
@@ -409,7 +452,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
-    FROM @extschema@.integration_health_trend_start(get_missed_syncs.hours) AS w (window_start)
+    FROM integration_health_private.window_start(get_missed_syncs.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT m.integration_type, t.display_name, m.scheduled_for,
                 pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
@@ -430,7 +473,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome
-    FROM @extschema@.integration_health_trend_start(get_cold_starts.hours) AS w (window_start)
+    FROM integration_health_private.window_start(get_cold_starts.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome
@@ -480,24 +523,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.global_sync_summary(timestamptz) IS
   'The query of get_global_sync_summary.';
-
-CREATE FUNCTION integration_health_private.require_all_syncs()
-RETURNS void
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
-    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass,
-    'integration_health_private.sync_plans'::regclass]);
-END;
-COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
-  'require_all_rows for schedules, plans and runs.';
-
-CREATE FUNCTION integration_health_private.window_start(hours integer)
-RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN @extschema@.integration_health_trend_start(window_start.hours);
-COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
-  'integration_health_trend_start, whatever its schema is called.';
 
 CREATE FUNCTION @extschema@.get_global_sync_summary(hours integer DEFAULT 24)
 RETURNS TABLE (
