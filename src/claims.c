@@ -3,7 +3,7 @@
  *	  Reads request.jwt.claims: the caller's organisations, for row-level security, and its role in
  *	  the application.  Whoever can run SQL can set the claims too: they bind those behind PostgREST.
  */
-#include "claims.h"
+#include "integration_health.h"
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
@@ -332,25 +332,6 @@ ClaimsOfAdmin(const Claims *claims)
 }
 
 /*
- * RequireAdminRole raises 42501 unless the claims name the role that may see all organisations,
- * 22023 when they cannot be read.
- */
-void
-RequireAdminRole(void)
-{
-	const Claims *claims = CallerClaims();
-
-	Require(&claims->role_problem);
-	if (!claims->is_admin)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied: role %s is required", claims->admin_role),
-				 errhint("A claim in request.jwt.claims must name it: %s. In psql: SELECT "
-						 "set_config('request.jwt.claims', %s, false).",
-						 claims->role_claims, quote_literal_cstr(ClaimsOfAdmin(claims)))));
-}
-
-/*
  * ih_org_ids is integration_health_org_ids(), the array that the policies compare org_id with.  It
  * does not raise: the planner may ask a row something that the caller learns from before it asks
  * this, so that an error here would tell of rows that are there.
@@ -405,12 +386,22 @@ require_claims(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_admin_role() is RequireAdminRole for SQL.
+ * require_admin_role() raises 42501 unless the claims name the role that may see all organisations,
+ * 22023 when they cannot be read.
  */
 Datum
 require_admin_role(PG_FUNCTION_ARGS)
 {
+	const Claims *claims = CallerClaims();
+
 	(void) fcinfo;
-	RequireAdminRole();
+	Require(&claims->role_problem);
+	if (!claims->is_admin)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied: role %s is required", claims->admin_role),
+				 errhint("A claim in request.jwt.claims must name it: %s. In psql: SELECT "
+						 "set_config('request.jwt.claims', %s, false).",
+						 claims->role_claims, quote_literal_cstr(ClaimsOfAdmin(claims)))));
 	PG_RETURN_VOID();
 }

@@ -45,7 +45,6 @@
 /* 15 gave set-returning functions one way to set up their tuplestore, and settings a prefix. */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
-#define MAT_SRF_USE_EXPECTED_DESC 1
 
 static inline void
 InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
@@ -61,9 +60,8 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 				 errmsg("set-valued function called in context that cannot accept a set")));
 
 	caller = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	if (flags & MAT_SRF_USE_EXPECTED_DESC)
-		tupdesc = CreateTupleDescCopy(rsinfo->expectedDesc);
-	else if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+	(void) flags;
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	rsinfo->returnMode = SFRM_Materialize;
 	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);

@@ -1,6 +1,6 @@
 /*
  * integration_health.c
- *	  Module start, settings, and the check of an argument that several functions have.
+ *	  Module start, settings, and what errors may repeat of a value.
  */
 #include "integration_health.h"
 
@@ -88,17 +88,4 @@ Echo(const char *value)
 	int clipped = pg_mbcharcliplen(value, bytes, ECHO_CHARACTERS);
 
 	return clipped == bytes ? value : psprintf("%.*s...", clipped, value);
-}
-
-/*
- * MaxRowsArgument returns argument argno, a number of rows; 22023 when it is null or below 1.
- */
-int32
-MaxRowsArgument(FunctionCallInfo fcinfo, int argno)
-{
-	if (PG_ARGISNULL(argno) || PG_GETARG_INT32(argno) < 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_rows must be at least 1"),
-						errhint("Leave the argument out for its default.")));
-	return PG_GETARG_INT32(argno);
 }

@@ -1,6 +1,6 @@
 /*
  * integration_health.h
- *	  What the files of the extension share: settings, and checks of arguments.
+ *	  What the files of the extension share: settings, and what errors may repeat of a value.
  */
 #ifndef INTEGRATION_HEALTH_H
 #define INTEGRATION_HEALTH_H
@@ -19,6 +19,5 @@ extern int	 ih_max_drift; /* seconds */
 #define ECHO_CHARACTERS 100
 
 extern const char *Echo(const char *value);
-extern int32	   MaxRowsArgument(FunctionCallInfo fcinfo, int argno);
 
 #endif /* INTEGRATION_HEALTH_H */

@@ -485,6 +485,19 @@ ClaimProbe(Oid schema, Datum integration_type, TimestampTz now, ReturnSetInfo *r
 }
 
 /*
+ * MaxRowsArgument returns argument argno, a number of rows; 22023 when it is null or below 1.
+ */
+static int32
+MaxRowsArgument(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno) || PG_GETARG_INT32(argno) < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_rows must be at least 1"),
+						errhint("Leave the argument out for its default.")));
+	return PG_GETARG_INT32(argno);
+}
+
+/*
  * ih_claim_checks is claim_due_health_checks(max_rows).
  */
 Datum
