@@ -43,14 +43,15 @@ need_node() {
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then need nodejs npm; fi
 }
 
-# build: builds the extension in a copy of the sources and installs it into the server.
+# build: builds the extension in a copy of the sources and installs it into the server; with EDITION=trusted, the
+# edition without C in its place.
 build() {
   local dir
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
   rm -f "$dir"/src/*.{o,bc}
   say "building and installing into PostgreSQL $pg_major"
-  make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
+  make -s -C "$dir" "$@" "install${EDITION:+-$EDITION}" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"
 }
 
