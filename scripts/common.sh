@@ -13,6 +13,9 @@ export PATH=$bindir:$PATH
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# EDITION=trusted: the edition without C, which no superuser installs. test/fixtures/owner.sql makes the role.
+if [ "${EDITION:-}" = trusted ]; then export IH_OWNER=ih_owner; fi
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$0: $*"; exit 1; }
 

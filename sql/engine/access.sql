@@ -31,7 +31,7 @@ END;
 COMMENT ON FUNCTION integration_health_private.claim_paths(text) IS 'The paths in a setting, in their order.';
 
 CREATE FUNCTION integration_health_private.claim_at(
-  claims jsonb, path text, OUT is_there boolean, OUT found text[], OUT problem text)
+  claims jsonb, path text, OUT is_there boolean, OUT strings text[], OUT problem text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   value jsonb := claims;
@@ -49,10 +49,10 @@ BEGIN
   END LOOP;
   is_there := true;
   IF jsonb_typeof(value) = 'string' THEN
-    found := ARRAY[value #>> '{}'];
+    strings := ARRAY[value #>> '{}'];
   ELSIF jsonb_typeof(value) = 'array'
         AND NOT EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e) <> 'string') THEN
-    found := ARRAY(SELECT jsonb_array_elements_text(value));
+    strings := ARRAY(SELECT jsonb_array_elements_text(value));
   ELSE
     problem := format('claim "%s" in request.jwt.claims is neither a string nor an array of strings', key);
   END IF;
@@ -80,7 +80,7 @@ BEGIN
     IF claim.is_there THEN
       problem := claim.problem;
       IF problem IS NULL THEN
-        orgs := claim.found::uuid[];
+        orgs := claim.strings::uuid[];
       END IF;
       RETURN;
     END IF;
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION integration_health_private.claimed_orgs() IS
   'The organisations that request.jwt.claims names; none where there is a problem.';
 
 -- @ih_org_ids
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT c.orgs FROM integration_health_private.claimed_orgs() AS c);
 END
@@ -163,7 +163,7 @@ BEGIN
     FOR path IN SELECT integration_health_private.claim_paths(setting.role_claims) LOOP
       SELECT * INTO claim FROM integration_health_private.claim_at(document.claims, path);
       document.problem := COALESCE(claim.problem, document.problem);
-      is_admin := COALESCE(setting.admin_role = ANY (claim.found), false);
+      is_admin := COALESCE(setting.admin_role = ANY (claim.strings), false);
       EXIT WHEN is_admin;
     END LOOP;
   END IF;

@@ -111,19 +111,19 @@ $$;
 COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
   'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
 
-CREATE FUNCTION integration_health_private.refuse_new_key(table_name text, is_org boolean)
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION integration_health_private.refuse_new_key()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  changed text := CASE WHEN is_org THEN 'org_id' ELSE 'integration_type' END;
+  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = table_name, COLUMN = changed,
-    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, table_name),
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
+    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
     HINT = 'Delete the row and insert another.';
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.refuse_new_key(text, boolean) IS
-  'Errors: 22023, always: an update changes the key of a row, its org_id or its integration_type.';
+COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
+  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
 
 -- @require_own_triggers
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$

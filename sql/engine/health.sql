@@ -2,6 +2,7 @@
 --
 -- A row passes these triggers of integration_health_status, in the order of their names:
 --   BEFORE UPDATE  keep        check_no is nobody's to set
+--                  key         nor does the key change
 --                  mark_...    notes in check_no that the statement sets a column to the value that it has
 --                  stamp       makes a whole check of the row and stamps it; runs with the caller's rights
 --                  stamp_rest  the same, where the statement does not set http_status
@@ -91,9 +92,6 @@ BEGIN
       RETURN NEW;
     END IF;
   ELSE
-    IF (NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type) THEN
-      PERFORM integration_health_private.refuse_new_key(TG_TABLE_NAME, NEW.org_id IS DISTINCT FROM OLD.org_id);
-    END IF;
     marks := NEW.check_no - OLD.check_no;
     IF TG_NARGS = 0 AND marks = 0
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
@@ -448,6 +446,12 @@ CREATE TRIGGER zz_integration_health_restore
   EXECUTE FUNCTION integration_health_private.restore_row();
 COMMENT ON TRIGGER zz_integration_health_restore ON @extschema@.integration_health_status IS
   'Holds a place for the type of a restored row.';
+CREATE TRIGGER zz_integration_health_key
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_health_key ON @extschema@.integration_health_status IS
+  'The key of a row never changes.';
 CREATE TRIGGER zz_integration_health_keep
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no)

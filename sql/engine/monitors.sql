@@ -48,10 +48,6 @@ BEGIN
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    -- Under another key it would be due at once, whatever was handed out.
-    IF (NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type) THEN
-      PERFORM integration_health_private.refuse_new_key(TG_TABLE_NAME, NEW.org_id IS DISTINCT FROM OLD.org_id);
-    END IF;
     -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
     -- they are spread.
     IF NEW.enabled AND NOT OLD.enabled THEN
@@ -72,6 +68,14 @@ END
 $$;
 
 -- @before ih_monitor_first_due
+-- Under another key a pair would be due at once, whatever was handed out.
+CREATE TRIGGER zz_integration_monitors_key
+  BEFORE UPDATE ON @extschema@.integration_monitors
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_monitors_key ON @extschema@.integration_monitors IS
+  'The key of a row never changes.';
+
 CREATE FUNCTION integration_health_private.share_of(length bigint, org_id uuid, integration_type text, seed bigint)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

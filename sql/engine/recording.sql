@@ -124,6 +124,8 @@ BEGIN
 EXCEPTION
   WHEN data_exception OR integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+    -- With our search_path the server qualifies it.
+    problem := replace(problem, '@extschema@.integration_health_state', 'integration_health_state');
     PERFORM integration_health_private.refuse_entry(
       place, integration_health_private.clip_values(problem), integration_health_private.clip_values(detail),
       CASE WHEN code = '23503' THEN (

@@ -51,10 +51,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 BEGIN ATOMIC
   SELECT pg_catalog.to_char(u.at, 'YYYY-MM-DD"T"HH24:MI:SS')
          || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
-    FROM (SELECT pg_catalog.timezone('UTC', CASE
-                   WHEN utc_text.at <= '-infinity' OR utc_text.at >= integration_health_private.time_of(2305843009213693951)
-                   THEN integration_health_private.time_of(integration_health_private.instant(utc_text.at))
-                   ELSE utc_text.at END) AS at) AS u;
+    FROM (SELECT pg_catalog.timezone('UTC', utc_text.at) AS at) AS u;
 END;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
   'A time as ISO 8601 in UTC, with a fraction only where there is one.';
@@ -96,10 +93,6 @@ BEGIN
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    -- Under another key its periods could be run again.
-    IF (NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type) THEN
-      PERFORM integration_health_private.refuse_new_key(TG_TABLE_NAME, NEW.org_id IS DISTINCT FROM OLD.org_id);
-    END IF;
     -- As text, for a day is not 24 hours here.
     IF (NEW.every::text, NEW.anchor, NEW.time_zone, NEW.enabled)
        IS NOT DISTINCT FROM (OLD.every::text, OLD.anchor, OLD.time_zone, OLD.enabled) THEN
@@ -133,6 +126,15 @@ BEGIN
   RETURN NEW;
 END
 $$;
+
+-- @before ih_usable_time_zone
+-- Under another key the periods of a schedule could be run again.
+CREATE TRIGGER zz_integration_sync_schedules_key
+  BEFORE UPDATE ON @extschema@.integration_sync_schedules
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_sync_schedules_key ON @extschema@.integration_sync_schedules IS
+  'The key of a row never changes.';
 
 -- @ih_usable_time_zone
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -208,7 +210,7 @@ DECLARE
   months integer := extract(year FROM every) * 12 + extract(month FROM every);
   days integer := extract(day FROM every);
   passed bigint := integration_health_private.instant(at) - integration_health_private.instant(anchor);
-  latest timestamptz := integration_health_private.time_of(integration_health_private.instant(at));
+  latest timestamptz;
   n bigint;
 BEGIN
   IF passed < 0 OR integration_health_private.period_at(every, anchor, zone, 0) IS NULL THEN
@@ -216,6 +218,7 @@ BEGIN
   ELSIF months = 0 AND days = 0 THEN
     RETURN passed / integration_health_private.micros(every);
   END IF;
+  latest := integration_health_private.time_of(integration_health_private.instant(at));
   -- By the average length of a month this is off by a few periods at the most.
   n := passed / (months * 2629746000000 + days * 86400000000);
   WHILE n > 0 AND COALESCE(integration_health_private.period_at(every, anchor, zone, n) > latest, true) LOOP

@@ -149,6 +149,9 @@ BEGIN
       HINT = pg_catalog.format('ALTER ROLE %s BYPASSRLS, or make a policy for it.', writer);
   END IF;
 
+  IF NOT pg_catalog.has_schema_privilege('integration_health_private', 'USAGE') THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'must be owner of table integration_types';
+  END IF;
   SELECT c.relname INTO foreign_table
     FROM integration_health_private.objects() AS o (object)
     JOIN pg_catalog.pg_class AS c ON c.oid = pg_catalog.to_regclass(pg_catalog.substring(o.object, '^TABLE (.*)'))
