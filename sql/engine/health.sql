@@ -128,6 +128,9 @@ BEGIN
       MESSAGE = format('null value in column "%s" of table "%s"',
                        CASE WHEN NEW.checked_at IS NULL THEN 'checked_at' ELSE 'status' END, TG_TABLE_NAME),
       COLUMN = CASE WHEN NEW.checked_at IS NULL THEN 'checked_at' ELSE 'status' END;
+  ELSIF NEW.status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
+      HINT = 'Use healthy, degraded, unhealthy or unknown.';
   END IF;
   -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
   IF NEW.checked_at > moment AND isfinite(NEW.checked_at) THEN

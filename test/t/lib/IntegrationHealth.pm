@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(org new_cluster new_database as_role rows value sqlstate error_of
+our @EXPORT = qw(org new_cluster new_database create_extension as_role rows value sqlstate error_of
   crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
@@ -46,10 +46,18 @@ sub new_database
 	$node->safe_psql($db, slurp_file("$fixtures/supabase.sql"));
 	return if $schema eq '';
 	$node->safe_psql($db, "CREATE SCHEMA IF NOT EXISTS $schema;
-		GRANT USAGE ON SCHEMA $schema TO anon, authenticated, service_role;
-		CREATE EXTENSION integration_health SCHEMA $schema;
+		GRANT USAGE ON SCHEMA $schema TO anon, authenticated, service_role;\n"
+		. create_extension($schema) . "
 		ALTER DATABASE $db SET search_path = $schema, public");
 	return;
+}
+
+# create_extension(SCHEMA) is SQL that creates the extension, as the role that owns it where IH_OWNER names one.
+sub create_extension
+{
+	my ($schema) = @_;
+	return "\n\\set schema $schema\n" . slurp_file("$fixtures/owner.sql")
+	  . "\\set QUIET on\nCREATE EXTENSION integration_health SCHEMA :schema;\nRESET ROLE;\n";
 }
 
 # as_role(ROLE, CLAIMS) is SQL that makes a session what PostgREST makes of a request.
