@@ -58,6 +58,14 @@ build() {
   rm -rf "$dir"
 }
 
+# differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the edition that is tested.
+differ() {
+  [ "${EDITION:-}" = trusted ] || return 0
+  need patch
+  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences.patch" | patch -s -F0 -p1 -d "$1" >&2 \
+    || die "test/trusted/differences.patch does not apply"
+}
+
 # as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under
 # /root: each program would complain.
 as_postgres() {

@@ -396,6 +396,24 @@ $$;
 COMMENT ON FUNCTION integration_health_private.report_drift(@extschema@.integration_sync_runs) IS
   'Warns of a run that starts later than integration_health.max_drift allows, and sends an event.';
 
+CREATE FUNCTION integration_health_private.require_whole(schedule @extschema@.integration_sync_schedules)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  missing text := CASE WHEN schedule.enabled IS NULL THEN 'enabled' WHEN schedule.every IS NULL THEN 'every'
+                       WHEN schedule.anchor IS NULL THEN 'anchor' WHEN schedule.time_zone IS NULL THEN 'time_zone'
+                       WHEN schedule.max_attempts IS NULL THEN 'max_attempts'
+                       WHEN schedule.retry_backoff IS NULL THEN 'retry_backoff' END;
+BEGIN
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23502',
+      MESSAGE = format('column "%s" of a row of table "integration_sync_schedules" is null', missing);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_whole(@extschema@.integration_sync_schedules) IS
+  'Errors: 23502 a column, which a site may have replaced, is null.';
+
 -- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
 CREATE FUNCTION integration_health_private.claim_run(uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run @extschema@.integration_sync_runs, claimed boolean)
@@ -415,7 +433,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = format('no sync is scheduled for this organisation and type "%s"', integration_health_private.echo($2)),
       HINT = 'Make a schedule with set_sync_schedule.';
-  ELSIF NOT schedule.enabled THEN
+  END IF;
+  PERFORM integration_health_private.require_whole(schedule);
+  IF NOT schedule.enabled THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('the schedule of this organisation and type "%s" is disabled', $2),
       HINT = 'Set enabled in its row of integration_sync_schedules.';
