@@ -58,9 +58,21 @@ build() {
   rm -rf "$dir"
 }
 
-# differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the edition that is tested.
+# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema.
+make_migrations() {
+  local dir=$1 schema
+  export MIGRATIONS=$dir
+  mkdir -p "$dir"
+  shift
+  for schema; do
+    make -s -C "$root" trusted SCHEMA="$schema" TRUSTED="$dir/build"
+    mv "$dir/build/migration.sql" "$dir/$schema.sql"
+  done
+  rm -r "$dir/build"
+}
+
+# differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the trusted edition.
 differ() {
-  [ "${EDITION:-}" = trusted ] || return 0
   need patch
   sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences.patch" | patch -s -F0 -p1 -d "$1" >&2 \
     || die "test/trusted/differences.patch does not apply"

@@ -23,14 +23,3 @@ start_supabase() {
   start_cluster "$1" log_line_prefix=%e:%d: max_connections=200
   psql -Xq -v ON_ERROR_STOP=1 -d template1 -f "$root/test/fixtures/supabase.sql"
 }
-
-# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema.
-make_migrations() {
-  local dir=$1 schema
-  export MIGRATIONS=$dir
-  shift
-  for schema; do
-    make -s -C "$root" trusted SCHEMA="$schema" TRUSTED="$dir/build"
-    mv "$dir/build/migration.sql" "$dir/$schema.sql"
-  done
-}
