@@ -40,7 +40,7 @@ SELECT claim_sync_run(org_id, integration_type, scheduled_for) FROM get_due_sync
 SELECT finish_sync_run(org_id, integration_type, scheduled_for, attempt, 'failed', 'what went wrong') FROM integration_sync_runs;
 SQL
 	$node->safe_psql($db, "UPDATE integration_monitors SET due_at = now() - interval '1 hour' WHERE integration_type = 'fortnox'");
-	$node->safe_psql($db, as_role('service_role') . 'SELECT count(claim_due_health_checks(10))');
+	$node->safe_psql($db, as_role('service_role') . 'SELECT count(*) FROM claim_due_health_checks(10)');
 	return;
 }
 
