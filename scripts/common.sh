@@ -74,8 +74,8 @@ make_migrations() {
 # differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the trusted edition.
 differ() {
   need patch
-  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences.patch" | patch -s -F0 -p1 -d "$1" >&2 \
-    || die "test/trusted/differences.patch does not apply"
+  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences" | patch -s -F0 -p1 -d "$1" >&2 \
+    || die "test/trusted/differences does not apply"
 }
 
 # as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under

@@ -18,6 +18,22 @@ use constant TABLES => qw(integration_types integration_health_status integratio
 
 my $fixtures = abs_path(dirname(__FILE__) . '/../../fixtures');
 
+# Tests that test/trusted/differences names ("tap: /REGEX/") differ on the trusted edition: there they must fail, so that
+# the list stays true, and are no failures.
+if (($ENV{EDITION} // '') eq 'trusted')
+{
+	my @differ = map { qr/$_/ } slurp_file("$fixtures/../trusted/differences") =~ m{^tap: /(.*)/$}gm;
+	my $ok = \&Test::Builder::ok;
+	no warnings 'redefine';
+	*Test::Builder::ok = sub {
+		my ($self, $passed, $name) = @_;
+		local $Test::Builder::Level = $Test::Builder::Level + 1;
+		return $ok->($self, $passed, $name) unless grep { ($name // '') =~ $_ } @differ;
+		$ok->($self, !$passed, "$name: differs");
+		return 1;
+	};
+}
+
 # full_run tells whether IH_FULL=1 asks for the long versions of the tests.
 sub full_run { return $ENV{IH_FULL} ? 1 : 0 }
 
