@@ -51,9 +51,8 @@ BEGIN
 
   -- With the caller's rights, and with the columns that a site has added.
   PERFORM set_config('integration_health.writes_types', 'on', true);
-  EXECUTE (SELECT format('INSERT INTO @extschema@.integration_types AS t SELECT ($1).*
-                          ON CONFLICT (integration_type) DO UPDATE SET %s',
-                         string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum))
+  EXECUTE (SELECT 'INSERT INTO @extschema@.integration_types AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET '
+                  || string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum)
              FROM pg_attribute AS a
             WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
     USING NEW;

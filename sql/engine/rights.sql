@@ -1,4 +1,4 @@
--- The PL/pgSQL engine: rights on its helpers, and what a migration has in place of an extension.
+-- The PL/pgSQL engine: rights on its helpers, and what only a migration, or only an extension, has.
 
 -- @rights
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.claimed_orgs()'),
@@ -34,3 +34,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'The schema, tables and functions of integration_health, as GRANT names them.';
+
+-- @dump
+SELECT pg_catalog.pg_extension_config_dump('integration_health_private.settings', '');
