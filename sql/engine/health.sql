@@ -1,7 +1,9 @@
 -- The PL/pgSQL engine: what happens when a check is recorded.
 --
 -- A row passes these triggers of integration_health_status, in the order of their names:
---   BEFORE UPDATE  keep        check_no is nobody's to set
+--   BEFORE INSERT  restore     takes a restored row as it is
+--                  stamp_first stamps a new one
+--   BEFORE UPDATE  keep        what the extension keeps is nobody's to set
 --                  key         nor does the key change
 --                  mark_...    notes in check_no that the statement sets a column to the value that it has
 --                  stamp       makes a whole check of the row and stamps it; runs with the caller's rights
@@ -30,6 +32,10 @@ CREATE FUNCTION integration_health_private.restore_row()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF NEW.check_no IS NULL OR NEW.recorded_at IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at go together',
+      DETAIL = 'A row with both is a restored one; a new check has neither.';
+  END IF;
   PERFORM integration_health_private.hold_type(NEW.integration_type);
   IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
     -- What an INSERT left that then took ON CONFLICT means nothing to later transactions.
@@ -41,18 +47,63 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.restore_row() IS
-  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it where its time does not tell it from a new check.';
+  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
 
-CREATE FUNCTION integration_health_private.keep_check_no()
+CREATE FUNCTION integration_health_private.require_check(status @extschema@.integration_health_state, checked_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  missing text := CASE WHEN checked_at IS NULL THEN 'checked_at' WHEN status IS NULL THEN 'status' END;
+BEGIN
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23502', TABLE = 'integration_health_status', COLUMN = missing,
+      MESSAGE = format('null value in column "%s" of table "integration_health_status"', missing);
+  ELSIF status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
+      HINT = 'Use healthy, degraded, unhealthy or unknown.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_check(@extschema@.integration_health_state, timestamptz) IS
+  'Errors: 23502 a check has no status or no time, 22023 its status is none that the extension knows.';
+
+-- The first check of a pair; of others too, before they take ON CONFLICT.
+CREATE FUNCTION integration_health_private.stamp_first()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := GREATEST(clock_timestamp(), now());
+BEGIN
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
+    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
+    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
+  END IF;
+  NEW.recorded_at := moment;
+  NEW.check_no := 1;
+  NEW.status_since := NEW.checked_at;
+  NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
+  NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
+  NEW.is_probe := NULL;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.stamp_first() IS
+  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns that the extension keeps. Errors: as require_check.';
+
+CREATE FUNCTION integration_health_private.keep_columns()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   NEW.check_no := OLD.check_no;
+  NEW.recorded_at := OLD.recorded_at;
+  NEW.status_since := OLD.status_since;
+  NEW.last_healthy_at := OLD.last_healthy_at;
+  NEW.consecutive_failures := OLD.consecutive_failures;
   RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.keep_check_no() IS
-  'Trigger of integration_health_status, before an update that sets check_no: takes that back.';
+COMMENT ON FUNCTION integration_health_private.keep_columns() IS
+  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that back.';
 
 -- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
 -- the next check_no.
@@ -72,39 +123,28 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := GREATEST(clock_timestamp(), now());
   marks bigint;
-  last_check timestamptz;
   constrained record;
   is_met boolean;
 BEGIN
+  -- This runs for every check: few statements, and what is rare behind one condition.
   IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
       MESSAGE = 'function "integration_health_status_trigger" was called for an event it does not serve',
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
 
-  IF TG_OP = 'INSERT' THEN
-    IF (NEW.check_no IS NULL) <> (NEW.recorded_at IS NULL) THEN
-      RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at go together',
-        DETAIL = 'A row with both is a restored one; a new check has neither.';
-    ELSIF NEW.check_no IS NOT NULL THEN
-      RETURN NEW;
-    END IF;
-  ELSE
-    marks := NEW.check_no - OLD.check_no;
+  marks := NEW.check_no - OLD.check_no;
+  IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
+     OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
     IF TG_NARGS = 0 AND marks = 0
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
            IS NOT DISTINCT FROM
            (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
       -- No column of a check is set: this is none.
-      NEW.status_since := OLD.status_since;
-      NEW.last_healthy_at := OLD.last_healthy_at;
-      NEW.consecutive_failures := OLD.consecutive_failures;
-      NEW.recorded_at := OLD.recorded_at;
       RETURN NEW;
     END IF;
-
     -- A check is a whole: what the statement does not set is not the last check's.
     IF NEW.latency_ms = OLD.latency_ms AND marks & 2 = 0 THEN
       NEW.latency_ms := NULL;
@@ -123,35 +163,16 @@ BEGIN
     END IF;
   END IF;
 
-  IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '23502', TABLE = TG_TABLE_NAME,
-      MESSAGE = format('null value in column "%s" of table "%s"',
-                       CASE WHEN NEW.checked_at IS NULL THEN 'checked_at' ELSE 'status' END, TG_TABLE_NAME),
-      COLUMN = CASE WHEN NEW.checked_at IS NULL THEN 'checked_at' ELSE 'status' END;
-  ELSIF NEW.status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
-      HINT = 'Use healthy, degraded, unhealthy or unknown.';
-  END IF;
-  -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
-  IF NEW.checked_at > moment AND isfinite(NEW.checked_at) THEN
-    NEW.checked_at := moment;
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
+    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
+    -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
+    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
   END IF;
   NEW.recorded_at := moment;
-
-  IF TG_OP = 'INSERT' THEN
-    NEW.check_no := 1;
-    NEW.status_since := NEW.checked_at;
-    NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
-    NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
-    NEW.is_probe := NULL;
-    RETURN NEW;
-  END IF;
-
   NEW.check_no := OLD.check_no + 1;
   -- A row of before may lie in the future; it makes no check late that is made now().
-  last_check := CASE WHEN OLD.checked_at > moment THEN now() ELSE OLD.checked_at END;
-  IF NEW.checked_at < last_check THEN
-    -- The row will not be stored: its constraints are asked here.
+  IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= moment OR NEW.checked_at < now()) THEN
+    -- A late check will not be stored in the row: the constraints are asked here.
     FOR constrained IN
       SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
         FROM pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
@@ -167,11 +188,21 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  NEW.is_probe := NULL;
-  NEW.status_since := CASE WHEN NEW.status = OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
-  NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
-  NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN LEAST(OLD.consecutive_failures, 2147483646) + 1
-                                              WHEN 'unknown' THEN OLD.consecutive_failures ELSE 0 END;
+  -- What is as it was is not assigned: keep_columns has seen to it.
+  IF NEW.status = 'healthy' THEN
+    NEW.last_healthy_at := NEW.checked_at;
+  END IF;
+  IF NEW.status <> OLD.status THEN
+    NEW.status_since := NEW.checked_at;
+  END IF;
+  IF NEW.status = 'unhealthy' THEN
+    NEW.consecutive_failures := LEAST(OLD.consecutive_failures, 2147483646) + 1;
+  ELSIF OLD.consecutive_failures <> 0 AND NEW.status <> 'unknown' THEN
+    NEW.consecutive_failures := 0;
+  END IF;
+  IF NEW.is_probe IS NOT NULL THEN
+    NEW.is_probe := NULL;
+  END IF;
   RETURN NEW;
 END
 $$;
@@ -213,9 +244,11 @@ $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
   'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in the way.';
 
+-- A plan is made once, for statements of one row and of thousands: by the index in any case.
 CREATE FUNCTION integration_health_private.copy_checks()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   checks bigint;
   has_intruders boolean;
@@ -246,22 +279,28 @@ BEGIN
     RETURN NULL;
   END IF;
 
-  -- A late check is there already; so is one whose row was written again, without a check, in this transaction.
+  -- The slot of most checks is there. A late check is in it already; so is one whose row was written again, without a
+  -- check, in this transaction.
+  UPDATE @extschema@.integration_health_history AS h
+     SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
+         checked_at = n.checked_at, is_late = NULL
+    FROM new_rows AS n
+   WHERE n.recorded_at >= now() AND h.org_id = n.org_id AND h.integration_type = n.integration_type
+     AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written = checks THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO @extschema@.integration_health_history AS h
          (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
   SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
     FROM new_rows AS n WHERE n.recorded_at >= now()
-  ON CONFLICT (org_id, integration_type, slot) DO UPDATE
-     SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL
-   WHERE h.check_no < EXCLUDED.check_no;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written < checks AND EXISTS (
-       SELECT FROM new_rows AS n
-        WHERE n.recorded_at >= now()
-          AND NOT EXISTS (SELECT FROM @extschema@.integration_health_history AS h
-                           WHERE h.org_id = n.org_id AND h.integration_type = n.integration_type
-                             AND h.slot = n.check_no % 96 AND h.check_no >= n.check_no)) THEN
+  ON CONFLICT (org_id, integration_type, slot) DO NOTHING;
+  IF EXISTS (SELECT FROM new_rows AS n
+              WHERE n.recorded_at >= now()
+                AND NOT EXISTS (SELECT FROM @extschema@.integration_health_history AS h
+                                 WHERE h.org_id = n.org_id AND h.integration_type = n.integration_type
+                                   AND h.slot = (n.check_no % 96)::smallint AND h.check_no >= n.check_no)) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
   RETURN NULL;
@@ -445,7 +484,7 @@ COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.check_no IS NOT NULL AND NEW.recorded_at IS NOT NULL)
+  FOR EACH ROW WHEN (NEW.check_no IS NOT NULL OR NEW.recorded_at IS NOT NULL)
   EXECUTE FUNCTION integration_health_private.restore_row();
 COMMENT ON TRIGGER zz_integration_health_restore ON @extschema@.integration_health_status IS
   'Holds a place for the type of a restored row.';
@@ -457,10 +496,13 @@ COMMENT ON TRIGGER zz_integration_health_key ON @extschema@.integration_health_s
   'The key of a row never changes.';
 CREATE TRIGGER zz_integration_health_keep
   BEFORE UPDATE ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no)
-  EXECUTE FUNCTION integration_health_private.keep_check_no();
+  FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at
+                     OR NEW.status_since IS DISTINCT FROM OLD.status_since
+                     OR NEW.last_healthy_at IS DISTINCT FROM OLD.last_healthy_at
+                     OR NEW.consecutive_failures IS DISTINCT FROM OLD.consecutive_failures)
+  EXECUTE FUNCTION integration_health_private.keep_columns();
 COMMENT ON TRIGGER zz_integration_health_keep ON @extschema@.integration_health_status IS
-  'check_no is nobody''s to set.';
+  'What the extension keeps is nobody''s to set.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
@@ -493,8 +535,14 @@ CREATE TRIGGER zz_integration_health_mark_status
   EXECUTE FUNCTION integration_health_private.mark_column('32');
 COMMENT ON TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status IS
   'Notes that a statement is a check, although it changes nothing.';
+CREATE TRIGGER zz_integration_health_stamp_first
+  BEFORE INSERT ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no IS NULL AND NEW.recorded_at IS NULL)
+  EXECUTE FUNCTION integration_health_private.stamp_first();
+COMMENT ON TRIGGER zz_integration_health_stamp_first ON @extschema@.integration_health_status IS
+  'Stamps the columns that the extension keeps in the first check of a pair.';
 CREATE TRIGGER zz_integration_health_stamp
-  BEFORE INSERT OR UPDATE OF http_status ON @extschema@.integration_health_status
+  BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets http_status');
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
   'Stamps the columns that the extension keeps.';

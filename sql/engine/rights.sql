@@ -9,6 +9,7 @@
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),

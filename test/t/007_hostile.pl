@@ -514,7 +514,7 @@ note('Every function, called by every role');
 	if (is_trusted())
 	{
 		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events micros);
-		push @writer, map { "integration_health_private.$_" } qw(send_event echo record_entries require_known_keys refuse_entry clip_values blame_entry
+		push @writer, map { "integration_health_private.$_" } qw(send_event echo require_check record_entries require_known_keys refuse_entry clip_values blame_entry
 		  take_warm_ups has_http_post utc_text time_of instant);
 	}
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
