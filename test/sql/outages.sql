@@ -97,10 +97,14 @@ TRUNCATE integration_health_status, integration_monitors;
 UPDATE integration_types SET check_interval = '1 day', max_backoff = '30 days' WHERE integration_type = 'xledger';
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() - interval '1 minute' FROM pair WHERE n < 100;
 SELECT count(*) FROM claim_due_health_checks(50);
-UPDATE integration_monitors SET claimed_at = now() - interval '1 hour' WHERE claimed_at IS NOT NULL AND org_id IN (SELECT org_id FROM pair WHERE n < 20);
+-- in one transaction, for what was handed out waits 15 minutes from then
+BEGIN;
+UPDATE integration_monitors SET claimed_at = CASE WHEN org_id IN (SELECT org_id FROM pair WHERE n < 20) THEN now() - interval '1 hour' ELSE now() END
+ WHERE claimed_at IS NOT NULL;
 UPDATE integration_types SET check_interval = '15 minutes', max_backoff = '1 day' WHERE integration_type = 'xledger';
-SELECT count(*) FILTER (WHERE due_at <= clock_timestamp() + interval '15 minutes') AS soon, count(*) FILTER (WHERE due_at <= now()) AS overdue_as_before,
+SELECT count(*) FILTER (WHERE due_at < now() + interval '15 minutes') AS soon, count(*) FILTER (WHERE due_at <= now()) AS overdue_as_before,
   count(DISTINCT date_trunc('minute', due_at)) > 10 AS spread FROM integration_monitors;
+COMMIT;
 UPDATE integration_types SET passive_until = now() + interval '20 hours', max_backoff = '2 hours' WHERE integration_type = 'xledger';
 SELECT passive_until <= clock_timestamp() + interval '2 hours' AS shorter FROM integration_types WHERE integration_type = 'xledger';
 UPDATE integration_types SET passive_until = NULL, max_backoff = '24 hours' WHERE integration_type = 'xledger';

@@ -41,7 +41,8 @@ SELECT t.error('SELECT get_global_health_summary()');
 -- the counts are exact after transitions, late results and deletions, folded or not
 SET ROLE service_role;
 DELETE FROM integration_health_status WHERE status = 'unknown';
-SELECT integration_health_compact() > 0 AS folded;
+SELECT integration_health_compact() >= 0 AS folded;
+SELECT count(*) AS unfolded FROM (SELECT FROM integration_health_counts GROUP BY integration_type, status HAVING count(*) > 1) AS c;
 SELECT integration_health_compact();
 SELECT * FROM integration_health_counts ORDER BY 1, 2;
 SELECT * FROM get_global_health_summary();
