@@ -4,6 +4,9 @@
 #   make unit                   the pure rules, with cmocka (no server needed)
 #   make installcheck           pg_regress, against a running server
 #   make installcheck-tap       TAP tests of what is installed, with servers of their own
+#   make trusted                the edition without C: build/trusted/migration.sql, and as an extension; SCHEMA= names
+#                               the schema of the migration's API, public unless it is given
+#   make install-trusted        install that in place of the C edition
 
 # Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
 top := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -29,7 +32,7 @@ REGRESS = setup \
 	drop_and_create_again
 REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORVERSION)),,--expecteddir=$(top))
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
-EXTRA_CLEAN = $(UNIT_TESTS)
+EXTRA_CLEAN = $(UNIT_TESTS) build
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -40,6 +43,38 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*.h)
 $(SCRIPT): $(PARTS)
 	for part in $^; do cat $$part || exit; echo; done >$@.part
 	mv $@.part $@
+
+# The trusted edition: the same contract, with the PL/pgSQL engine.
+SCHEMA ?= public
+TRUSTED = build/trusted
+ENGINE = $(wildcard $(top)/sql/engine/*.sql)
+ASSEMBLE = $(PERL) $(top)/sql/assemble --engine=$(top)/sql/engine
+TRUSTED_SCRIPT = $(TRUSTED)/$(notdir $(SCRIPT))
+
+.PHONY: trusted install-trusted
+trusted: $(TRUSTED)/migration.sql $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
+
+$(TRUSTED)/migration.sql: $(PARTS) $(ENGINE) $(top)/sql/assemble FORCE
+	@mkdir -p $(TRUSTED)
+	$(ASSEMBLE) --as=migration --schema=$(SCHEMA) $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
+	mv $@.part $@
+
+$(TRUSTED_SCRIPT): $(PARTS) $(ENGINE) $(top)/sql/assemble
+	@mkdir -p $(TRUSTED)
+	$(ASSEMBLE) --as=extension $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
+	mv $@.part $@
+
+$(TRUSTED)/$(EXTENSION).control: $(EXTENSION).control
+	@mkdir -p $(TRUSTED)
+	sed -e '/^module_pathname/d' $< >$@
+	echo "superuser = false" >>$@
+
+install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'
+	$(INSTALL_DATA) $^ '$(DESTDIR)$(datadir)/extension/'
+
+# The schema may be another one than the last time.
+FORCE:
 
 # The pure rules are linked into the tests as they stand: they need no server, nor its headers.
 RULES = $(wildcard $(top)/src/*_rules.c)

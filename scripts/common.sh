@@ -13,6 +13,9 @@ export PATH=$bindir:$PATH
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# EDITION=trusted: the edition without C, which no superuser installs. test/fixtures/owner.sql makes the role.
+if [ "${EDITION:-}" = trusted ]; then export IH_OWNER=ih_owner; fi
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$0: $*"; exit 1; }
 
@@ -43,15 +46,36 @@ need_node() {
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then need nodejs npm; fi
 }
 
-# build: builds the extension in a copy of the sources and installs it into the server.
+# build: builds the extension in a copy of the sources and installs it into the server; with EDITION=trusted, the
+# edition without C in its place.
 build() {
   local dir
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
   rm -f "$dir"/src/*.{o,bc}
   say "building and installing into PostgreSQL $pg_major"
-  make -s -C "$dir" "$@" install >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
+  make -s -C "$dir" "$@" "install${EDITION:+-$EDITION}" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"
+}
+
+# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema.
+make_migrations() {
+  local dir=$1 schema
+  export MIGRATIONS=$dir
+  mkdir -p "$dir"
+  shift
+  for schema; do
+    make -s -C "$root" trusted SCHEMA="$schema" TRUSTED="$dir/build"
+    mv "$dir/build/migration.sql" "$dir/$schema.sql"
+  done
+  rm -r "$dir/build"
+}
+
+# differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the trusted edition.
+differ() {
+  need patch
+  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences" | patch -s -F0 -p1 -d "$1" >&2 \
+    || die "test/trusted/differences does not apply"
 }
 
 # as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under

@@ -14,11 +14,13 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_can_read';
 COMMENT ON FUNCTION @extschema@.integration_health_can_read(uuid) IS
   'Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks.';
 
+-- @engine uncounted_support
 CREATE FUNCTION @extschema@.integration_health_uncounted_support(internal)
 RETURNS internal
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_uncounted_support';
 COMMENT ON FUNCTION @extschema@.integration_health_uncounted_support(internal) IS
   'Planner support of integration_health_uncounted.';
+-- @end
 
 CREATE FUNCTION @extschema@.integration_health_uncounted(org_id uuid)
 RETURNS boolean

@@ -11,3 +11,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_monitors', '
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_schedules', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_runs', '');
 SELECT pg_catalog.pg_extension_config_dump('integration_health_private.sync_plans', '');
+-- @engine dump
+-- @end

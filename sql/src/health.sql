@@ -121,6 +121,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'ih_status_trigger';
 COMMENT ON FUNCTION @extschema@.integration_health_status_trigger() IS
   'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
 
+-- @engine status_triggers
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE INSERT OR UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
@@ -138,6 +139,7 @@ CREATE TRIGGER zz_integration_health_truncate
   FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
   'Empties the history and the counts with the table.';
+-- @end
 
 CREATE FUNCTION @extschema@.integration_health_mode_trigger()
 RETURNS trigger

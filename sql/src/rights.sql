@@ -35,6 +35,8 @@ BEGIN ATOMIC
   (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff), '
                 'UPDATE (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff)',
    'TABLE %1$s.integration_sync_schedules'),
+-- @engine rights
+-- @end
   -- what both call
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
@@ -98,6 +100,33 @@ END;
 COMMENT ON FUNCTION integration_health_private.rights() IS
   'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
 
+CREATE FUNCTION integration_health_private.schema_name()
+RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT c.relnamespace::pg_catalog.regnamespace::text FROM pg_catalog.pg_class c
+   WHERE c.oid = '@extschema@.integration_types'::pg_catalog.regclass;
+END;
+COMMENT ON FUNCTION integration_health_private.schema_name() IS
+  'The schema of what applications call and read, as SQL names it.';
+
+-- @engine objects
+CREATE FUNCTION integration_health_private.objects()
+RETURNS SETOF text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.format('%s %s', pg_catalog.upper(o.type), o.identity)
+    FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+     AND d.refobjid = e.oid AND d.deptype = 'e'
+   CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o
+   WHERE e.extname = 'integration_health' AND o.type IN ('schema', 'table', 'sequence', 'function')
+   ORDER BY d.classid, d.objid;
+END;
+COMMENT ON FUNCTION integration_health_private.objects() IS
+  'The schema, tables and functions that were made with this one, as GRANT names them.';
+-- @end
+
 CREATE FUNCTION @extschema@.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -120,24 +149,21 @@ BEGIN
       HINT = pg_catalog.format('ALTER ROLE %s BYPASSRLS, or make a policy for it.', writer);
   END IF;
 
+  IF NOT pg_catalog.has_schema_privilege('integration_health_private', 'USAGE') THEN
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'must be owner of table integration_types';
+  END IF;
   SELECT c.relname INTO foreign_table
-    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
-    JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
-   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.extname = 'integration_health'
-     AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e' AND c.relkind IN ('r', 'S')
-     AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+    FROM integration_health_private.objects() AS o (object)
+    JOIN pg_catalog.pg_class AS c ON c.oid = pg_catalog.to_regclass(pg_catalog.substring(o.object, '^TABLE (.*)'))
+   WHERE NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
    ORDER BY c.oid LIMIT 1;
   IF foreign_table IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = pg_catalog.format('must be owner of table %s', foreign_table);
   END IF;
 
   roles := pg_catalog.concat_ws(', ', 'PUBLIC', pg_catalog.to_regrole('anon')::text, reader::text, writer::text);
-  SELECT pg_catalog.array_agg(pg_catalog.format('REVOKE ALL ON %s %s FROM %s', o.type, o.identity, roles)
-                              ORDER BY d.classid, d.objid) INTO revokes
-    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid,
-         pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o
-   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.extname = 'integration_health'
-     AND d.deptype = 'e' AND o.type IN ('schema', 'table', 'sequence', 'function');
+  SELECT pg_catalog.array_agg(pg_catalog.format('REVOKE ALL ON %s FROM %s', o.object, roles)) INTO revokes
+    FROM integration_health_private.objects() AS o (object);
   FOREACH command IN ARRAY revokes LOOP
     EXECUTE command;
   END LOOP;
@@ -152,8 +178,7 @@ BEGIN
              ELSE r.privileges END, o.object, g.grantee)
       FROM (VALUES (reader, true), (writer, false)) AS g (grantee, is_reader)
       JOIN integration_health_private.rights() AS r ON CASE WHEN g.is_reader THEN r.reader ELSE r.writer END
-      JOIN pg_catalog.pg_extension AS e ON e.extname = 'integration_health'
-     CROSS JOIN pg_catalog.format(r.object, e.extnamespace::pg_catalog.regnamespace) AS o (object)
+     CROSS JOIN pg_catalog.format(r.object, integration_health_private.schema_name()) AS o (object)
      WHERE g.grantee IS NOT NULL
   LOOP
     EXECUTE command;
@@ -176,14 +201,14 @@ BEGIN
     SELECT pg_catalog.format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::pg_catalog.regclass,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END)
       FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS a
-     WHERE c.oid IN (SELECT d.objid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
-                      WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
-                        AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.extname = 'integration_health')
+     WHERE c.oid IN (SELECT pg_catalog.to_regclass(pg_catalog.substring(o.object, '^TABLE (.*)'))
+                       FROM integration_health_private.objects() AS o (object))
        AND c.relkind = 'r'
        AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
-               AND c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs', 'sync_plans'))
+               AND (c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs')
+                    OR c.relnamespace = 'integration_health_private'::pg_catalog.regnamespace))
   LOOP
     EXECUTE command;
   END LOOP;

@@ -48,7 +48,7 @@ END;
 CREATE TABLE switches (n serial, integration_type text, monitoring_mode integration_monitoring_mode);
 CREATE FUNCTION note_switch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-  INSERT INTO switches (integration_type, monitoring_mode) VALUES (NEW.integration_type, NEW.monitoring_mode);
+  INSERT INTO public.switches (integration_type, monitoring_mode) VALUES (NEW.integration_type, NEW.monitoring_mode);
   RETURN NULL;
 END $$;
 CREATE TRIGGER note_switch AFTER UPDATE ON integration_types FOR EACH ROW

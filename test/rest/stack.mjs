@@ -36,13 +36,19 @@ export async function until(what, probe, seconds = 20) {
   }
 }
 
-// createDatabase(database, schema): with the extension in that schema, usable as on Supabase.
+// createDatabase(database, schema): with the extension in that schema, usable as on Supabase; where IH_OWNER names a
+// role, that has run the migration of the trusted edition.
 async function createDatabase(database, schema) {
   await psql('postgres', `CREATE DATABASE "${database}" TEMPLATE template1`);
   if (schema !== 'public') {
     await psql(database, `CREATE SCHEMA "${schema}"; GRANT USAGE ON SCHEMA "${schema}" TO anon, authenticated, service_role`);
   }
-  await psql(database, `CREATE EXTENSION integration_health SCHEMA "${schema}"`);
+  if (!process.env.IH_OWNER) {
+    await psql(database, `CREATE EXTENSION integration_health SCHEMA "${schema}"`);
+    return;
+  }
+  const become = await readFile(new URL('../fixtures/owner.sql', import.meta.url), 'utf8');
+  await psql(database, `\\set schema ${schema}\n${become}\n\\i ${process.env.MIGRATIONS}/${schema}.sql`);
 }
 
 // startPostgrest(database, schema, secret): returns its socket and a function that ends it.

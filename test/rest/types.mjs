@@ -6,25 +6,25 @@ import { psql } from './stack.mjs';
 
 // One query gives all of it as JSON. Only what authenticated or service_role may use is listed.
 const catalog = `
-WITH extension AS (
-  SELECT e.oid, e.extnamespace FROM pg_extension e WHERE extname = 'integration_health'
+WITH api AS (
+  SELECT integration_health_private.schema_name()::regnamespace AS schema
 ), member AS (
-  SELECT d.classid, d.objid FROM pg_depend d, extension e
-   WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+  SELECT to_regclass(substring(o.object, '^TABLE (.*)')) AS relation, to_regprocedure(substring(o.object, '^FUNCTION (.*)')) AS function
+    FROM integration_health_private.objects() AS o (object)
 ), usable AS (
   SELECT c.oid, c.relname FROM pg_class c, member m
-   WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid AND c.relkind IN ('r', 'p')
+   WHERE m.relation = c.oid AND c.relkind IN ('r', 'p')
      AND has_any_column_privilege('authenticated', c.oid, 'SELECT')
 ), callable AS (
   SELECT p.* FROM pg_proc p, member m
-   WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND p.prorettype <> 'trigger'::regtype
-     AND p.pronamespace = (SELECT extnamespace FROM extension) AND has_function_privilege('service_role', p.oid, 'EXECUTE')
+   WHERE m.function = p.oid AND p.prorettype <> 'trigger'::regtype
+     AND p.pronamespace = (SELECT schema FROM api) AND has_function_privilege('service_role', p.oid, 'EXECUTE')
 )
 SELECT json_build_object(
   'enums', (SELECT json_agg(json_build_object(
       'name', t.typname, 'comment', obj_description(t.oid, 'pg_type'),
       'values', (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid)) ORDER BY t.typname)
-    FROM pg_type t, member m WHERE m.classid = 'pg_type'::regclass AND m.objid = t.oid AND t.typtype = 'e'),
+    FROM pg_type t, api WHERE t.typnamespace = api.schema AND t.typname LIKE 'integration\\_%' AND t.typtype = 'e'),
   'tables', (SELECT json_agg(json_build_object(
       'name', u.relname, 'comment', obj_description(u.oid, 'pg_class'),
       'columns', (SELECT json_agg(json_build_object(

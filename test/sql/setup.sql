@@ -12,7 +12,11 @@
 SET client_min_messages = warning;
 CREATE SCHEMA IF NOT EXISTS :"schema";
 RESET client_min_messages;
+\set ECHO none
+\i test/fixtures/owner.sql
+\set ECHO all
 CREATE EXTENSION integration_health SCHEMA :"schema";
+RESET ROLE;
 GRANT USAGE ON SCHEMA :"schema" TO anon, authenticated, service_role;
 SELECT current_database() AS db \gset
 ALTER DATABASE :"db" SET search_path = :"schema";

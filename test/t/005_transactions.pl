@@ -20,7 +20,7 @@ sub summary_of
 
 note('Two-phase commit');
 $node->safe_psql($db, as_role('service_role') . record(1, 'xledger', 'healthy') . record(2, 'xledger', 'healthy'));
-$node->safe_psql($db, as_role('service_role') . "BEGIN; $_") for
+$node->safe_psql($db, as_role('service_role') . prepares() . "BEGIN; $_") for
   record(1, 'xledger', 'unhealthy') . record(3, 'xledger', 'degraded') . "PREPARE TRANSACTION 'goes on';",
   record(2, 'xledger', 'unhealthy') . record(4, 'xledger', 'degraded') . "PREPARE TRANSACTION 'is taken back';",
   "DELETE FROM integration_health_status WHERE org_id = '${\org(5)}'; PREPARE TRANSACTION 'nothing';";
@@ -52,9 +52,9 @@ sub sync
 		claim_sync_run(s.org_id, s.integration_type, integration_sync_last_period(s.every, s.anchor, s.time_zone, now())) WHERE s.org_id = '${\org($org)}';";
 }
 my $check = 'SELECT ltrim(right(org_id::text, 12), $$0$$) FROM claim_due_health_checks(1);';
-is(value($node, $db, as_role('service_role') . "BEGIN; ${\sync(2)} $check PREPARE TRANSACTION 'handed out';"), 2, 'a check is handed out');
-is(value($node, $db, as_role('service_role') . "BEGIN; ${\sync(1)} $check PREPARE TRANSACTION 'handed out in vain';"), 1, 'to each another');
-$node->safe_psql($db, as_role('service_role') . "BEGIN; SELECT record_health_check('${\org(6)}', 'limited', 'unhealthy', http_status => 429); PREPARE TRANSACTION 'limited';");
+is(value($node, $db, as_role('service_role') . prepares() . "BEGIN; ${\sync(2)} $check PREPARE TRANSACTION 'handed out';"), 2, 'a check is handed out');
+is(value($node, $db, as_role('service_role') . prepares() . "BEGIN; ${\sync(1)} $check PREPARE TRANSACTION 'handed out in vain';"), 1, 'to each another');
+$node->safe_psql($db, as_role('service_role') . prepares() . "BEGIN; SELECT record_health_check('${\org(6)}', 'limited', 'unhealthy', http_status => 429); PREPARE TRANSACTION 'limited';");
 crash_and_restart($node);
 my $mode = "SELECT monitoring_mode, passive_reason FROM integration_types WHERE integration_type = 'limited'";
 is(value($node, $db, as_role('service_role') . $check), '', 'the crash does not hand them out again');

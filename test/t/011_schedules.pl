@@ -193,7 +193,7 @@ is(value($node, $db, $service . "SELECT claimed, attempt FROM claim_sync_run($$_
   for [ $period[0], '10 minutes' ], [ $period[1], '10 minutes' ], [ $period[2], '1 second' ];
 my $open = $node->background_psql($db, on_error_stop => 0);
 $open->query_safe($service . "BEGIN; SELECT claimed FROM claim_sync_run($period[3]);");
-is(sqlstate($node, $db, $service . "BEGIN; SELECT FROM record_health_check('$_', 'dynamics', 'degraded', http_status => 429); PREPARE TRANSACTION 'limit of $_'"),
+is(sqlstate($node, $db, $service . prepares() . "BEGIN; SELECT FROM record_health_check('$_', 'dynamics', 'degraded', http_status => 429); PREPARE TRANSACTION 'limit of $_'"),
 	'00000', 'a check with 429 is prepared')
   for org(1);
 crash_and_restart($node);
@@ -220,7 +220,7 @@ $node->safe_psql($db, "COMMIT PREPARED 'limit of ${\org(1)}'");
 is(value($node, $db, $mode), 'passive|t|HTTP 429', 'COMMIT PREPARED switches');
 is(value($node, $db, $service . $impatient . $limited), 1, 'now the next check is recorded');
 is(value($node, $db, $service . "SELECT monitoring_mode FROM resume_active_monitoring('dynamics')"), 'active', 'and back');
-is(value($node, $db, $service . "BEGIN; $limited PREPARE TRANSACTION 'taken back'"), 2, 'another one is prepared');
+is(value($node, $db, $service . prepares() . "BEGIN; $limited PREPARE TRANSACTION 'taken back'"), 2, 'another one is prepared');
 $node->safe_psql($db, "ROLLBACK PREPARED 'taken back'");
 is(value($node, $db, $mode), 'active|f|', 'ROLLBACK PREPARED does not switch');
 is(value($node, $db, $service . $impatient . $limited), 2, 'nor keep others from it');

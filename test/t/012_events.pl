@@ -88,7 +88,7 @@ eval { $open->quit };
 is(told(), '', 'nothing for a session that was killed');
 is(sqlstate($node, $db, $service . record(1, 'xledger', 'degraded') . batch([ 1, 'healthy' ], [ 2, 'no such status' ])), '22023', 'a batch fails');
 is(told(), 'status 1 xledger healthy>degraded 13', 'and tells nothing of itself');
-is(sqlstate($node, $db, $service . 'BEGIN;' . record(1, 'xledger', 'healthy') . record(6, 'xledger', 'degraded') . "PREPARE TRANSACTION 'p';"), '00000', 'PREPARE TRANSACTION succeeds');
+is(sqlstate($node, $db, $service . prepares() . 'BEGIN;' . record(1, 'xledger', 'healthy') . record(6, 'xledger', 'degraded') . "PREPARE TRANSACTION 'p';"), '00000', 'PREPARE TRANSACTION succeeds');
 is(told(), '', 'and tells nothing');
 $node->safe_psql($db, "COMMIT PREPARED 'p'");
 is(told(), '', 'nor does COMMIT PREPARED');

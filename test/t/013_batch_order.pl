@@ -18,7 +18,7 @@ $node->safe_psql('icu', <<'SQL');
 INSERT INTO integration_types (integration_type, display_name) VALUES ('crm1', '1'), ('crm_x', '_'), ('crma', 'a');
 CREATE TABLE seen (n serial, integration_type text);
 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
-  'BEGIN INSERT INTO seen (integration_type) VALUES (NEW.integration_type); RETURN NEW; END';
+  'BEGIN INSERT INTO public.seen (integration_type) VALUES (NEW.integration_type); RETURN NEW; END';
 CREATE TRIGGER a BEFORE INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION see();
 SQL
 is(value($node, 'icu', "SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', '${\org(1)}', 'integration_type', t, 'status', 'healthy')))

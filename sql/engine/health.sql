@@ -1,0 +1,749 @@
+-- The PL/pgSQL engine: what happens when a check is recorded.
+--
+-- A row passes these triggers of integration_health_status, in the order of their names:
+--   BEFORE INSERT  restore     takes a restored row as it is
+--                  stamp_first stamps a new one
+--   BEFORE UPDATE  keep        what the extension keeps is nobody's to set
+--                  key         nor does the key change
+--                  mark_...    notes in check_no that the statement sets a column to the value that it has
+--                  stamp       makes a whole check of the row and stamps it; runs with the caller's rights
+--                  stamp_rest  the same, where the statement does not set http_status
+--                  store_late  writes a late check into the ring and leaves the row as it was
+--   AFTER INSERT   first       copies the first check of a pair, counts the pair
+--   AFTER UPDATE   change      what follows from another status, or number of failures
+--                  history     copies the checks of a statement into the ring
+-- The ring is written after the statement: what a site's own triggers make of a row is what is copied.
+
+-- @before ih_status_trigger
+CREATE TABLE integration_health_private.restored_rows (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  recorded_at      timestamptz NOT NULL
+);
+COMMENT ON TABLE integration_health_private.restored_rows IS
+  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
+COMMENT ON COLUMN integration_health_private.restored_rows.org_id IS 'Organisation.';
+COMMENT ON COLUMN integration_health_private.restored_rows.integration_type IS 'External system.';
+COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the row.';
+ALTER TABLE integration_health_private.restored_rows REPLICA IDENTITY FULL;
+ALTER TABLE integration_health_private.restored_rows ENABLE ROW LEVEL SECURITY;
+
+CREATE FUNCTION integration_health_private.restore_row()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NEW.check_no IS NULL OR NEW.recorded_at IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at go together',
+      DETAIL = 'A row with both is a restored one; a new check has neither.';
+  END IF;
+  PERFORM integration_health_private.hold_type(NEW.integration_type);
+  IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
+    -- What an INSERT left that then took ON CONFLICT means nothing to later transactions.
+    DELETE FROM integration_health_private.restored_rows AS r WHERE r.recorded_at < now();
+    INSERT INTO integration_health_private.restored_rows (org_id, integration_type, recorded_at)
+    VALUES (NEW.org_id, NEW.integration_type, NEW.recorded_at);
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.restore_row() IS
+  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
+
+CREATE FUNCTION integration_health_private.require_check(status @extschema@.integration_health_state, checked_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  missing text := CASE WHEN checked_at IS NULL THEN 'checked_at' WHEN status IS NULL THEN 'status' END;
+BEGIN
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '23502', TABLE = 'integration_health_status', COLUMN = missing,
+      MESSAGE = format('null value in column "%s" of table "integration_health_status"', missing);
+  ELSIF status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
+      HINT = 'Use healthy, degraded, unhealthy or unknown.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_check(@extschema@.integration_health_state, timestamptz) IS
+  'Errors: 23502 a check has no status or no time, 22023 its status is none that the extension knows.';
+
+-- The first check of a pair; of others too, before they take ON CONFLICT.
+CREATE FUNCTION integration_health_private.stamp_first()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := GREATEST(clock_timestamp(), now());
+BEGIN
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
+    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
+    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
+  END IF;
+  NEW.recorded_at := moment;
+  NEW.check_no := 1;
+  NEW.status_since := NEW.checked_at;
+  NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
+  NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
+  NEW.is_probe := NULL;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.stamp_first() IS
+  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns that the extension keeps. Errors: as require_check.';
+
+CREATE FUNCTION integration_health_private.keep_columns()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.check_no := OLD.check_no;
+  NEW.recorded_at := OLD.recorded_at;
+  NEW.status_since := OLD.status_since;
+  NEW.last_healthy_at := OLD.last_healthy_at;
+  NEW.consecutive_failures := OLD.consecutive_failures;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.keep_columns() IS
+  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that back.';
+
+-- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
+-- the next check_no.
+CREATE FUNCTION integration_health_private.mark_column()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.check_no := NEW.check_no + TG_ARGV[0]::bigint;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.mark_column() IS
+  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its argument to check_no, which integration_health_status_trigger reads.';
+
+-- @ih_status_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := GREATEST(clock_timestamp(), now());
+  marks bigint;
+  constrained record;
+  is_met boolean;
+BEGIN
+  -- This runs for every check: few statements, and what is rare behind one condition.
+  IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_health_status_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+
+  marks := NEW.check_no - OLD.check_no;
+  IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
+     OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
+    IF TG_NARGS = 0 AND marks = 0
+       AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
+           IS NOT DISTINCT FROM
+           (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
+      -- No column of a check is set: this is none.
+      RETURN NEW;
+    END IF;
+    -- A check is a whole: what the statement does not set is not the last check's.
+    IF NEW.latency_ms = OLD.latency_ms AND marks & 2 = 0 THEN
+      NEW.latency_ms := NULL;
+    END IF;
+    IF NEW.error = OLD.error AND marks & 4 = 0 THEN
+      NEW.error := NULL;
+    END IF;
+    IF NEW.retry_after = OLD.retry_after AND marks & 8 = 0 THEN
+      NEW.retry_after := NULL;
+    END IF;
+    IF TG_NARGS = 0 AND NEW.http_status = OLD.http_status THEN
+      NEW.http_status := NULL;
+    END IF;
+    IF NEW.checked_at = OLD.checked_at AND marks & 16 = 0 THEN
+      NEW.checked_at := now();
+    END IF;
+  END IF;
+
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
+    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
+    -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
+    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
+  END IF;
+  NEW.recorded_at := moment;
+  NEW.check_no := OLD.check_no + 1;
+  -- A row of before may lie in the future; it makes no check late that is made now().
+  IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= moment OR NEW.checked_at < now()) THEN
+    -- A late check will not be stored in the row: the constraints are asked here.
+    FOR constrained IN
+      SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
+        FROM pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
+    LOOP
+      EXECUTE format('SELECT %s FROM (SELECT ($1).*) AS late', constrained.expression) INTO is_met USING NEW;
+      IF NOT is_met THEN
+        RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME, CONSTRAINT = constrained.name,
+          MESSAGE = format('new row for relation "%s" violates check constraint "%s"', TG_TABLE_NAME, constrained.name);
+      END IF;
+    END LOOP;
+    -- For store_late.
+    NEW.status_since := NULL;
+    RETURN NEW;
+  END IF;
+
+  -- What is as it was is not assigned: keep_columns has seen to it.
+  IF NEW.status = 'healthy' THEN
+    NEW.last_healthy_at := NEW.checked_at;
+  END IF;
+  IF NEW.status <> OLD.status THEN
+    NEW.status_since := NEW.checked_at;
+  END IF;
+  IF NEW.status = 'unhealthy' THEN
+    NEW.consecutive_failures := LEAST(OLD.consecutive_failures, 2147483646) + 1;
+  ELSIF OLD.consecutive_failures <> 0 AND NEW.status <> 'unknown' THEN
+    NEW.consecutive_failures := 0;
+  END IF;
+  IF NEW.is_probe IS NOT NULL THEN
+    NEW.is_probe := NULL;
+  END IF;
+  RETURN NEW;
+END
+$$;
+
+-- @status_triggers
+CREATE FUNCTION integration_health_private.store_late()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  later name;
+  written bigint;
+BEGIN
+  -- What has row level (1), BEFORE (2) and UPDATE (16) among its kinds could still drop the row.
+  SELECT g.tgname INTO later FROM pg_trigger AS g
+   WHERE g.tgrelid = TG_RELID AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 19 = 19
+     AND g.tgname > TG_NAME ORDER BY g.tgname LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '55000',
+      MESSAGE = format('trigger "%s" of table "%s" would run after the one that records checks', later, TG_TABLE_NAME),
+      HINT = format('Rename it so that it sorts before "%s".', TG_NAME);
+  END IF;
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  INSERT INTO @extschema@.integration_health_history AS h
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, is_late)
+  VALUES (NEW.org_id, NEW.integration_type, NEW.check_no % 96, NEW.check_no, NEW.status, NEW.latency_ms, NEW.http_status,
+          NEW.error, NEW.checked_at, true)
+  ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+     SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = true;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> 1 THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  OLD.check_no := NEW.check_no;
+  OLD.recorded_at := NEW.recorded_at;
+  RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.store_late() IS
+  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in the way.';
+
+-- A plan is made once, for statements of one row and of thousands: by the index in any case.
+CREATE FUNCTION integration_health_private.copy_checks()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  checks bigint;
+  has_intruders boolean;
+  written bigint;
+BEGIN
+  SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules FROM pg_class AS c
+                     WHERE c.oid = '@extschema@.integration_health_history'::regclass)
+    INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();
+  IF checks = 0 THEN
+    RETURN NULL;
+  END IF;
+  IF has_intruders THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  END IF;
+  IF current_setting('integration_health.forgets_pairs', true) = 'on' THEN
+    -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
+    INSERT INTO @extschema@.integration_health_history AS h
+           (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
+    SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
+      FROM new_rows AS n
+     WHERE n.recorded_at >= now()
+       AND EXISTS (SELECT FROM @extschema@.integration_health_status AS s
+                    WHERE s.org_id = n.org_id AND s.integration_type = n.integration_type AND s.check_no >= n.check_no)
+    ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+       SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
+           http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL
+     WHERE h.check_no < EXCLUDED.check_no;
+    RETURN NULL;
+  END IF;
+
+  -- The slot of most checks is there. A late check is in it already; so is one whose row was written again, without a
+  -- check, in this transaction.
+  UPDATE @extschema@.integration_health_history AS h
+     SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
+         checked_at = n.checked_at, is_late = NULL
+    FROM new_rows AS n
+   WHERE n.recorded_at >= now() AND h.org_id = n.org_id AND h.integration_type = n.integration_type
+     AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written = checks THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO @extschema@.integration_health_history AS h
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
+  SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
+    FROM new_rows AS n WHERE n.recorded_at >= now()
+  ON CONFLICT (org_id, integration_type, slot) DO NOTHING;
+  IF EXISTS (SELECT FROM new_rows AS n
+              WHERE n.recorded_at >= now()
+                AND NOT EXISTS (SELECT FROM @extschema@.integration_health_history AS h
+                                 WHERE h.org_id = n.org_id AND h.integration_type = n.integration_type
+                                   AND h.slot = (n.check_no % 96)::smallint AND h.check_no >= n.check_no)) THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.copy_checks() IS
+  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  written bigint;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
+  INSERT INTO @extschema@.integration_health_counts (integration_type, status, delta)
+  SELECT count_change.integration_type, c.status, c.delta
+    FROM (VALUES (was, -1), (is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  END IF;
+  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
+  -- serialization failure.
+  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
+    PERFORM @extschema@.integration_health_compact();
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.send_transition(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  sent integer;
+BEGIN
+  IF NOT integration_health_private.sends_events() THEN
+    RETURN;
+  END IF;
+  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
+  sent := COALESCE(NULLIF(current_setting('integration_health.transitions_sent', true), ''), '0')::integer;
+  IF sent < 10000 THEN
+    PERFORM pg_notify('integration_health', format(
+      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
+      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
+      integration_health_private.utc_text(checked_at), check_no));
+  ELSIF sent = 10000 THEN
+    PERFORM pg_notify('integration_health', '{"event": "overflow"}');
+  ELSE
+    RETURN;
+  END IF;
+  PERFORM set_config('integration_health.transitions_sent', (sent + 1)::text, true);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
+  'Sends the event of a pair that went from one status to another; from null, with its first check.';
+
+CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  monitor record;
+BEGIN
+  -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+  SELECT m.due_at, @extschema@.integration_monitor_ready_at(m.org_id, m.integration_type, LEAST(m.claimed_at, clock_timestamp()),
+                     t.check_interval, t.max_backoff, failures) AS ready_at
+    INTO monitor
+    FROM @extschema@.integration_monitors AS m JOIN @extschema@.integration_types AS t ON t.integration_type = m.integration_type
+   WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type AND m.claimed_at IS NOT NULL
+     FOR NO KEY UPDATE OF m SKIP LOCKED;
+  IF FOUND THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_monitors'::regclass]);
+    UPDATE @extschema@.integration_monitors AS m
+       SET due_at = CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, monitor.ready_at)
+                         ELSE LEAST(monitor.due_at, monitor.ready_at) END
+     WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
+  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.apply_first_check()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  written bigint;
+BEGIN
+  DELETE FROM integration_health_private.restored_rows AS r
+   WHERE r.org_id = NEW.org_id AND r.integration_type = NEW.integration_type AND r.recorded_at = NEW.recorded_at;
+  IF FOUND THEN
+    RETURN NULL;
+  END IF;
+  PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
+  -- A pair that a trigger of the site's has deleted again leaves nothing; its DELETE has counted that.
+  IF EXISTS (SELECT FROM @extschema@.integration_health_status AS s
+              WHERE s.org_id = NEW.org_id AND s.integration_type = NEW.integration_type) THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+    INSERT INTO @extschema@.integration_health_history AS h
+           (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
+    VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
+    ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+       SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
+           http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> 1 THEN
+      PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+    END IF;
+    PERFORM integration_health_private.send_transition(NEW.org_id, NEW.integration_type, NULL, NEW.status, NEW.checked_at, 1);
+    IF NEW.http_status IS DISTINCT FROM 429 THEN
+      PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, false);
+    END IF;
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
+  'Trigger of integration_health_status, after the first check of a pair: copies it into the history, counts the pair, sends its event, and ends the passive mode of its type where it answers the probe. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.apply_change()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NEW.status <> OLD.status THEN
+    PERFORM integration_health_private.count_change(NEW.integration_type, OLD.status, NEW.status);
+    PERFORM integration_health_private.send_transition(
+      NEW.org_id, NEW.integration_type, OLD.status, NEW.status, NEW.checked_at, NEW.check_no);
+  END IF;
+  IF NEW.consecutive_failures <> OLD.consecutive_failures
+     AND (NEW.consecutive_failures > 1 OR OLD.consecutive_failures > 1) THEN
+    PERFORM integration_health_private.move_monitor(NEW.org_id, NEW.integration_type, NEW.consecutive_failures);
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.apply_change() IS
+  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.forget_pair()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('integration_health.forgets_pairs', 'on', true);
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  DELETE FROM @extschema@.integration_health_history AS h
+   WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type;
+  IF EXISTS (SELECT FROM @extschema@.integration_health_history AS h
+              WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type) THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_pair() IS
+  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.forget_all_pairs()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- A table that the same command names is empty by now, and cannot be truncated again.
+  IF pg_relation_size('@extschema@.integration_health_history') > 0 THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+    TRUNCATE ONLY @extschema@.integration_health_history;
+  END IF;
+  IF pg_relation_size('@extschema@.integration_health_counts') > 0 THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
+    TRUNCATE ONLY @extschema@.integration_health_counts;
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
+  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+
+CREATE TRIGGER zz_integration_health_restore
+  BEFORE INSERT ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no IS NOT NULL OR NEW.recorded_at IS NOT NULL)
+  EXECUTE FUNCTION integration_health_private.restore_row();
+COMMENT ON TRIGGER zz_integration_health_restore ON @extschema@.integration_health_status IS
+  'Holds a place for the type of a restored row.';
+CREATE TRIGGER zz_integration_health_key
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_health_key ON @extschema@.integration_health_status IS
+  'The key of a row never changes.';
+CREATE TRIGGER zz_integration_health_keep
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at
+                     OR NEW.status_since IS DISTINCT FROM OLD.status_since
+                     OR NEW.last_healthy_at IS DISTINCT FROM OLD.last_healthy_at
+                     OR NEW.consecutive_failures IS DISTINCT FROM OLD.consecutive_failures)
+  EXECUTE FUNCTION integration_health_private.keep_columns();
+COMMENT ON TRIGGER zz_integration_health_keep ON @extschema@.integration_health_status IS
+  'What the extension keeps is nobody''s to set.';
+CREATE TRIGGER zz_integration_health_mark_checked_at
+  BEFORE UPDATE OF checked_at ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
+  EXECUTE FUNCTION integration_health_private.mark_column('16');
+COMMENT ON TRIGGER zz_integration_health_mark_checked_at ON @extschema@.integration_health_status IS
+  'Notes that checked_at is set to what it was.';
+CREATE TRIGGER zz_integration_health_mark_error
+  BEFORE UPDATE OF error ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.error = OLD.error)
+  EXECUTE FUNCTION integration_health_private.mark_column('4');
+COMMENT ON TRIGGER zz_integration_health_mark_error ON @extschema@.integration_health_status IS
+  'Notes that error is set to what it was.';
+CREATE TRIGGER zz_integration_health_mark_latency_ms
+  BEFORE UPDATE OF latency_ms ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.latency_ms = OLD.latency_ms)
+  EXECUTE FUNCTION integration_health_private.mark_column('2');
+COMMENT ON TRIGGER zz_integration_health_mark_latency_ms ON @extschema@.integration_health_status IS
+  'Notes that latency_ms is set to what it was.';
+CREATE TRIGGER zz_integration_health_mark_retry_after
+  BEFORE UPDATE OF retry_after ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.retry_after = OLD.retry_after)
+  EXECUTE FUNCTION integration_health_private.mark_column('8');
+COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON @extschema@.integration_health_status IS
+  'Notes that retry_after is set to what it was.';
+CREATE TRIGGER zz_integration_health_mark_status
+  BEFORE UPDATE OF status, latency_ms, error, retry_after ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN ((NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
+                     IS NOT DISTINCT FROM
+                     (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after))
+  EXECUTE FUNCTION integration_health_private.mark_column('32');
+COMMENT ON TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status IS
+  'Notes that a statement is a check, although it changes nothing.';
+CREATE TRIGGER zz_integration_health_stamp_first
+  BEFORE INSERT ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no IS NULL AND NEW.recorded_at IS NULL)
+  EXECUTE FUNCTION integration_health_private.stamp_first();
+COMMENT ON TRIGGER zz_integration_health_stamp_first ON @extschema@.integration_health_status IS
+  'Stamps the columns that the extension keeps in the first check of a pair.';
+CREATE TRIGGER zz_integration_health_stamp
+  BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets http_status');
+COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
+  'Stamps the columns that the extension keeps.';
+CREATE TRIGGER zz_integration_health_stamp_rest
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
+  EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+COMMENT ON TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status IS
+  'Stamps an update that does not set http_status.';
+CREATE TRIGGER zz_integration_health_store_late
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.status_since IS NULL)
+  EXECUTE FUNCTION integration_health_private.store_late();
+COMMENT ON TRIGGER zz_integration_health_store_late ON @extschema@.integration_health_status IS
+  'Writes a late check into the history, and leaves the row as it was.';
+
+CREATE TRIGGER zz_integration_health_first
+  AFTER INSERT ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
+  EXECUTE FUNCTION integration_health_private.apply_first_check();
+COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health_status IS
+  'Copies the first check of a pair to the history, and counts the pair.';
+CREATE TRIGGER zz_integration_health_change
+  AFTER UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures)
+  EXECUTE FUNCTION integration_health_private.apply_change();
+COMMENT ON TRIGGER zz_integration_health_change ON @extschema@.integration_health_status IS
+  'Counts, sends the event and moves the monitor of a pair whose status, or number of failures, has changed.';
+CREATE TRIGGER zz_integration_health_history
+  AFTER UPDATE ON @extschema@.integration_health_status REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
+COMMENT ON TRIGGER zz_integration_health_history ON @extschema@.integration_health_status IS
+  'Copies the checks of a statement to the history.';
+CREATE TRIGGER zz_integration_health_forget
+  AFTER DELETE ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
+COMMENT ON TRIGGER zz_integration_health_forget ON @extschema@.integration_health_status IS
+  'Removes the history of a pair that goes.';
+CREATE TRIGGER zz_integration_health_truncate
+  AFTER TRUNCATE ON @extschema@.integration_health_status
+  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
+COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
+  'Empties the history and the counts with the table.';
+
+-- @before ih_mode_trigger
+-- Locks are taken on the row of the type. A transaction that holds one waits for no other, so that two that see several
+-- types limited, each in its order, do not deadlock: what it leaves, the next check that is limited does.
+CREATE FUNCTION integration_health_private.lock_type(integration_type text, may_wait boolean)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF may_wait AND COALESCE(current_setting('integration_health.holds_type', true), '') <> 'on' THEN
+    PERFORM set_config('integration_health.holds_type', 'on', true);
+    PERFORM FROM @extschema@.integration_types AS t WHERE t.integration_type = lock_type.integration_type
+        FOR NO KEY UPDATE;
+  ELSE
+    PERFORM FROM @extschema@.integration_types AS t WHERE t.integration_type = lock_type.integration_type
+        FOR NO KEY UPDATE SKIP LOCKED;
+  END IF;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
+  'Locks the row of a type until the end of the transaction, and tells whether it did; waits for who has locked it only where may_wait, and the transaction holds no other type.';
+
+CREATE FUNCTION integration_health_private.apply_rate_limit(integration_type text, asked_until timestamptz, is_probe boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  type @extschema@.integration_types;
+  waits_until timestamptz;
+  written bigint;
+BEGIN
+  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
+  FOR pass IN 1 .. 2 LOOP
+    SELECT t.* INTO type FROM @extschema@.integration_types AS t WHERE t.integration_type = apply_rate_limit.integration_type;
+    waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
+    IF type.integration_type IS NULL
+       OR (type.monitoring_mode = 'active'
+           OR is_probe AND type.passive_until <> waits_until
+           OR COALESCE(type.passive_until, '-infinity') < waits_until) IS NOT TRUE
+       OR pass = 1 AND NOT integration_health_private.lock_type(integration_type, true) THEN
+      RETURN;
+    END IF;
+  END LOOP;
+
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_types'::regclass]);
+  IF type.monitoring_mode = 'active' THEN
+    -- Readers of all organisations see the reason: it names none.
+    UPDATE @extschema@.integration_types AS t
+       SET monitoring_mode = 'passive', passive_since = moment, passive_reason = 'HTTP 429', probes = 0,
+           passive_until = GREATEST(COALESCE(waits_until, moment + t.check_interval),
+                                    CASE WHEN t.passive_until > moment THEN t.passive_until END)
+     WHERE t.integration_type = apply_rate_limit.integration_type
+    RETURNING t.passive_until INTO waits_until;
+  ELSE
+    UPDATE @extschema@.integration_types AS t SET passive_until = waits_until
+     WHERE t.integration_type = apply_rate_limit.integration_type;
+  END IF;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> 1 THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_types');
+  END IF;
+  IF type.monitoring_mode = 'active' THEN
+    PERFORM integration_health_private.send_event(format(
+      '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
+      to_json(integration_type), integration_health_private.utc_text(moment),
+      COALESCE(to_json(integration_health_private.utc_text(waits_until))::text, 'null')));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.apply_rate_limit(text, timestamptz, boolean) IS
+  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
+
+CREATE FUNCTION integration_health_private.resume_type(integration_type text)
+RETURNS @extschema@.integration_types
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  was_active boolean;
+  resumed @extschema@.integration_types;
+  moment timestamptz := clock_timestamp();
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['@extschema@.integration_types', '@extschema@.integration_monitors']::regclass[]);
+  SELECT t.monitoring_mode = 'active' INTO was_active
+    FROM @extschema@.integration_types AS t WHERE t.integration_type = resume_type.integration_type;
+  UPDATE @extschema@.integration_types AS t SET monitoring_mode = 'active', passive_until = NULL
+   WHERE t.integration_type = resume_type.integration_type
+  RETURNING t.* INTO resumed;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_types');
+  END IF;
+  IF NOT was_active THEN
+    -- All of them are overdue, and would be checked at once. Those that a claim in flight holds are not waited for: its
+    -- transaction may be about to switch the type, and wait for us. So many at most: it is done on behalf of a check.
+    UPDATE @extschema@.integration_monitors AS m
+       SET due_at = @extschema@.integration_monitor_first_due(m.org_id, m.integration_type, resumed.check_interval, moment)
+     WHERE m.ctid = ANY (ARRAY(
+       SELECT d.ctid FROM @extschema@.integration_monitors AS d
+        WHERE d.integration_type = resume_type.integration_type AND d.enabled AND d.due_at <= moment
+        ORDER BY d.due_at LIMIT 10000 FOR NO KEY UPDATE OF d SKIP LOCKED));
+    PERFORM integration_health_private.send_event(format('{"event": "active", "integration_type": %s}', to_json(integration_type)));
+  END IF;
+  RETURN resumed;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.resume_type(text) IS
+  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
+
+CREATE FUNCTION integration_health_private.is_probe(org_id uuid, integration_type text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM @extschema@.integration_types AS t
+      JOIN @extschema@.integration_monitors AS m ON m.integration_type = t.integration_type
+     WHERE t.integration_type = is_probe.integration_type AND t.monitoring_mode <> 'active'
+       AND m.org_id = is_probe.org_id AND m.claimed_at >= t.passive_since);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_probe(uuid, text) IS
+  'Whether the type is passive, and the pair was handed out since: as its probe, that is.';
+
+CREATE FUNCTION integration_health_private.end_passive_mode(org_id uuid, integration_type text, may_wait boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.is_probe(org_id, integration_type)
+     AND integration_health_private.lock_type(integration_type, may_wait) THEN
+    -- Again, under the lock.
+    IF integration_health_private.is_probe(org_id, integration_type) THEN
+      PERFORM integration_health_private.resume_type(integration_type);
+    END IF;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.end_passive_mode(uuid, text, boolean) IS
+  'Puts a type into active mode when the pair is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+
+-- @ih_mode_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  was_probe boolean := false;
+BEGIN
+  IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' OR TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    was_probe := COALESCE(OLD.is_probe, false);
+  END IF;
+  IF NEW.http_status = 429 THEN
+    PERFORM integration_health_private.apply_rate_limit(
+      NEW.integration_type, NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
+  ELSIF was_probe THEN
+    PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, true);
+  END IF;
+  RETURN NULL;
+END
+$$;

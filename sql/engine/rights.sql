@@ -1,0 +1,40 @@
+-- The PL/pgSQL engine: rights on its helpers, and what only a migration, or only an extension, has.
+
+-- @rights
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.claimed_orgs()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.raise_problem(text, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.clip_values(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.blame_entry(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.has_http_post()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.time_of(bigint)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.instant(timestamptz)'),
+
+-- @header
+-- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for
+-- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create schemas
+-- in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
+
+-- @objects
+CREATE FUNCTION integration_health_private.objects()
+RETURNS SETOF text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  VALUES @objects@;
+END;
+COMMENT ON FUNCTION integration_health_private.objects() IS
+  'The schema, tables and functions of integration_health, as GRANT names them.';
+
+-- @dump
+SELECT pg_catalog.pg_extension_config_dump('integration_health_private.settings', '');
