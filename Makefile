@@ -4,8 +4,8 @@
 #   make unit                   the pure rules, with cmocka (no server needed)
 #   make installcheck           pg_regress, against a running server
 #   make installcheck-tap       TAP tests of what is installed, with servers of their own
-#   make trusted                the edition without C: build/trusted/migration.sql, and as an extension; SCHEMA= names
-#                               the schema of the migration's API, public unless it is given
+#   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
+#                               public unless it is given; tle.sql for pg_tle; and as an extension
 #   make install-trusted        install that in place of the C edition
 
 # Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
@@ -52,7 +52,7 @@ ASSEMBLE = $(PERL) $(top)/sql/assemble --engine=$(top)/sql/engine
 TRUSTED_SCRIPT = $(TRUSTED)/$(notdir $(SCRIPT))
 
 .PHONY: trusted install-trusted
-trusted: $(TRUSTED)/migration.sql $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
+trusted: $(TRUSTED)/migration.sql $(TRUSTED)/tle.sql $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
 
 $(TRUSTED)/migration.sql: $(PARTS) $(ENGINE) $(top)/sql/assemble FORCE
 	@mkdir -p $(TRUSTED)
@@ -63,6 +63,11 @@ $(TRUSTED_SCRIPT): $(PARTS) $(ENGINE) $(top)/sql/assemble
 	@mkdir -p $(TRUSTED)
 	$(ASSEMBLE) --as=extension $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
 	mv $@.part $@
+
+# A trusted language extension is installed by a function call, and has a version of three numbers.
+$(TRUSTED)/tle.sql: $(TRUSTED_SCRIPT) $(EXTENSION).control
+	{ echo "SELECT pgtle.install_extension('$(EXTENSION)', '$(patsubst sql/$(EXTENSION)--%.sql,%,$(SCRIPT)).0',"; \
+	  sed -n "s/^comment = \('.*'\)/  \1,/p" $(lastword $^); echo '$$tle$$'; sed '/^\\echo/d' $<; echo '$$tle$$);'; } >$@
 
 $(TRUSTED)/$(EXTENSION).control: $(EXTENSION).control
 	@mkdir -p $(TRUSTED)

@@ -58,7 +58,7 @@ build() {
   rm -rf "$dir"
 }
 
-# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema.
+# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema, and tle.sql.
 make_migrations() {
   local dir=$1 schema
   export MIGRATIONS=$dir
@@ -68,6 +68,7 @@ make_migrations() {
     make -s -C "$root" trusted SCHEMA="$schema" TRUSTED="$dir/build"
     mv "$dir/build/migration.sql" "$dir/$schema.sql"
   done
+  mv "$dir/build/tle.sql" "$dir"
   rm -r "$dir/build"
 }
 

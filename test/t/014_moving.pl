@@ -109,6 +109,70 @@ move('migration', 'extension_again');
 same('migration', 'extension_again', 'and back');
 goes_on('extension_again');
 
+note('The same schedules have the same periods');
+my $count = full_run() ? 10000 : 1000;
+my $periods = <<"SQL";
+SET timezone = 'UTC';
+SET intervalstyle = 'postgres';
+CREATE FUNCTION pg_temp.h(n bigint, seed bigint, below bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+RETURN (hashint8extended(n, seed) & 9223372036854775807) % below;
+CREATE FUNCTION pg_temp.try(command text) RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE
+  result text;
+  hint text;
+BEGIN
+  EXECUTE command INTO result;
+  RETURN result;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+  RETURN SQLSTATE || ' ' || SQLERRM || ' ' || hint;
+END \$\$;
+WITH plan AS (
+  SELECT n, (ARRAY['1 day', '2 days', '7 days', '45 days', '3660 days', '1 mon', '3 mons', '1 mon 1 day', '1 year', '120 mons', '1 minute', '17 minutes', '1 hour',
+           '25 hours', '90 minutes', '00:01:00.000001', '-1 day', '0', '1 day 1 hour', '121 mons'])[1 + pg_temp.h(n, 1, 20)]::interval AS every,
+         zone, CASE pg_temp.h(n, 2, 3)
+           WHEN 0 THEN timestamptz '1850-01-01Z' + pg_temp.h(n, 3, 250 * 365) * interval '1 day' + pg_temp.h(n, 4, 86400000000) * interval '1 microsecond'
+           WHEN 1 THEN make_timestamptz(1970 + pg_temp.h(n, 3, 70)::int, (ARRAY[3, 4, 10, 11])[1 + pg_temp.h(n, 4, 4)], 25 + pg_temp.h(n, 5, 6)::int, pg_temp.h(n, 6, 5)::int, 30, 0, CASE WHEN zone LIKE '%/%' AND zone <> 'Mars/Olympus' THEN zone ELSE 'UTC' END)
+           ELSE (ARRAY['infinity', '-infinity', '4000-02-29Z', '2011-12-30 12:00Z', '2000-01-31Z', '1999-12-31 23:59:59.999999Z'])[1 + pg_temp.h(n, 3, 6)]::timestamptz END AS anchor
+    FROM generate_series(1, $count) AS n,
+         LATERAL (SELECT (ARRAY['UTC', 'Europe/Oslo', 'Europe/Dublin', 'America/New_York', 'America/Sao_Paulo', 'Pacific/Apia', 'Australia/Lord_Howe', 'Asia/Kolkata',
+           'Africa/Casablanca', 'Antarctica/Troll', 'Asia/Tehran', 'Etc/GMT+12', 'utc', 'CET-1', 'Mars/Olympus'])[1 + pg_temp.h(n, 7, 15)]) AS z (zone)
+), question AS (
+  SELECT p.*, CASE pg_temp.h(n, 8, 8) WHEN 0 THEN 'infinity' WHEN 1 THEN '-infinity'
+           ELSE CASE WHEN isfinite(anchor) THEN anchor ELSE '2000-01-01Z' END + (pg_temp.h(n, 9, 60 * 365) - 3650) * interval '1 day'
+                + pg_temp.h(n, 10, 86400) * interval '1 second' END AS at
+    FROM plan AS p
+)
+SELECT n, every, anchor, zone, at, integration_sync_every_is_valid(every), integration_sync_time_zone_is_valid(zone),
+       pg_temp.try(format('SELECT integration_sync_last_period(%L, %L, %L, %L)', every, anchor, zone, at)),
+       pg_temp.try(format('SELECT integration_sync_next_period(%L, %L, %L, %L)', every, anchor, zone, at)),
+       pg_temp.try(format('SELECT string_agg(p::text, %L) FROM integration_sync_periods(%L, %L, %L, %L, %L) AS p', ' ', every, anchor, zone, at,
+                          at + LEAST(every * 3, interval '9 years')))
+  FROM question ORDER BY n;
+SELECT integration_sync_key('${\org(1)}', 'xledger', t) FROM unnest('{2026-01-01Z,2026-12-31 23:59:59.999999Z,2026-06-01 12:00:00.5+02,0001-01-01Z,9999-12-31Z,75000-01-01Z}'::timestamptz[]) t;
+SQL
+{
+	my @extension = rows($node, 'extension', $periods);
+	my @migration = rows($node, 'migration', $periods);
+	is(scalar @extension, $count + 6, scalar(@extension) . ' schedules and keys');
+	cmp_ok(scalar(grep { !/22023/ } @extension), '>', $count / 2, 'most of them have periods');
+	my @differ = map { "$extension[$_]\n$migration[$_]" } grep { $extension[$_] ne $migration[$_] } 0 .. $#extension;
+	is(join("\n", splice(@differ, 0, 5)), '', 'in both editions');
+}
+
+note('As a trusted language extension');
+$node->safe_psql('postgres', 'CREATE DATABASE tle');
+$node->safe_psql('tle', <<'SQL');
+CREATE SCHEMA pgtle;
+CREATE TABLE pgtle.installed (name text, version text, description text, ext text);
+CREATE FUNCTION pgtle.install_extension(name text, version text, description text, ext text, requires text[] DEFAULT NULL, schema text DEFAULT NULL)
+RETURNS boolean LANGUAGE sql AS 'INSERT INTO pgtle.installed VALUES ($1, $2, $3, $4) RETURNING true';
+SQL
+is(value($node, 'tle', slurp_file("$ENV{TESTDIR}/migrations/tle.sql")), 't', 'pg_tle takes it');
+like(value($node, 'tle', 'SELECT name, version, description FROM pgtle.installed'), qr/^integration_health\|\d+\.\d+\.\d+\|health of /, 'with its name, version and description');
+is(value($node, 'tle', q{SELECT ext LIKE '%CREATE FUNCTION @extschema@.record_health_checks(%' AND ext !~ '\\\\echo|MODULE_PATHNAME' FROM pgtle.installed}),
+	't', 'and with the script of the extension, without what is for psql');
+
 note('What docs/hosted.md says');
 my @samples = slurp_file("$ENV{TESTDIR}/docs/hosted.md") =~ /^```sql\n(.*?)^```/gms;
 my ($set) = grep { /INSERT INTO integration_health_private.settings/ } @samples;
