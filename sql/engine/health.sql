@@ -244,12 +244,26 @@ $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
   'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in the way.';
 
+CREATE FUNCTION integration_health_private.has_check(org_id uuid, integration_type text, check_no bigint)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM @extschema@.integration_health_status AS s
+     WHERE s.org_id = has_check.org_id AND s.integration_type = has_check.integration_type AND s.check_no >= has_check.check_no);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.has_check(uuid, text, bigint) IS
+  'Whether a pair is there, and has recorded its check number check_no.';
+
 -- A plan is made once, for statements of one row and of thousands: by the index in any case.
 CREATE FUNCTION integration_health_private.copy_checks()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
+  forgets boolean := COALESCE(current_setting('integration_health.forgets_pairs', true), '') = 'on';
   checks bigint;
   has_intruders boolean;
   written bigint;
@@ -259,24 +273,8 @@ BEGIN
     INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();
   IF checks = 0 THEN
     RETURN NULL;
-  END IF;
-  IF has_intruders THEN
+  ELSIF has_intruders THEN
     PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
-  END IF;
-  IF current_setting('integration_health.forgets_pairs', true) = 'on' THEN
-    -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
-    INSERT INTO @extschema@.integration_health_history AS h
-           (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-    SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
-      FROM new_rows AS n
-     WHERE n.recorded_at >= now()
-       AND EXISTS (SELECT FROM @extschema@.integration_health_status AS s
-                    WHERE s.org_id = n.org_id AND s.integration_type = n.integration_type AND s.check_no >= n.check_no)
-    ON CONFLICT (org_id, integration_type, slot) DO UPDATE
-       SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-           http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL
-     WHERE h.check_no < EXCLUDED.check_no;
-    RETURN NULL;
   END IF;
 
   -- The slot of most checks is there. A late check is in it already; so is one whose row was written again, without a
@@ -286,21 +284,25 @@ BEGIN
          checked_at = n.checked_at, is_late = NULL
     FROM new_rows AS n
    WHERE n.recorded_at >= now() AND h.org_id = n.org_id AND h.integration_type = n.integration_type
-     AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no;
+     AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no
+     AND (NOT forgets OR integration_health_private.has_check(n.org_id, n.integration_type, n.check_no));
   GET DIAGNOSTICS written = ROW_COUNT;
   IF written = checks THEN
     RETURN NULL;
   END IF;
-  INSERT INTO @extschema@.integration_health_history AS h
+  INSERT INTO @extschema@.integration_health_history
          (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
   SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
-    FROM new_rows AS n WHERE n.recorded_at >= now()
-  ON CONFLICT (org_id, integration_type, slot) DO NOTHING;
+    FROM new_rows AS n
+   WHERE n.recorded_at >= now()
+     AND (NOT forgets OR integration_health_private.has_check(n.org_id, n.integration_type, n.check_no))
+      ON CONFLICT (org_id, integration_type, slot) DO NOTHING;
   IF EXISTS (SELECT FROM new_rows AS n
               WHERE n.recorded_at >= now()
                 AND NOT EXISTS (SELECT FROM @extschema@.integration_health_history AS h
                                  WHERE h.org_id = n.org_id AND h.integration_type = n.integration_type
-                                   AND h.slot = (n.check_no % 96)::smallint AND h.check_no >= n.check_no)) THEN
+                                   AND h.slot = (n.check_no % 96)::smallint AND h.check_no >= n.check_no)
+                AND (NOT forgets OR integration_health_private.has_check(n.org_id, n.integration_type, n.check_no))) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
   RETURN NULL;

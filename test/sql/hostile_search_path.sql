@@ -31,7 +31,9 @@ BEGIN
   RETURN NEXT (SELECT pg_catalog.count(*) FROM %1$s.get_org_health_status(''00000000-0000-0000-0000-00000000000a''));
   RETURN NEXT (SELECT pg_catalog.count(*) FROM %1$s.get_health_trend(''00000000-0000-0000-0000-00000000000a'', ''xledger''));
   RETURN NEXT %1$s.mark_stale_health();
-  RETURN NEXT %1$s.integration_health_compact();
+  PERFORM %1$s.integration_health_compact();
+  RETURN NEXT (SELECT pg_catalog.count(*) FROM (SELECT FROM %1$s.integration_health_counts AS c GROUP BY c.integration_type, c.status
+    HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS unfolded);
   RETURN NEXT (SELECT s.unhealthy FROM %1$s.get_global_health_summary() AS s OFFSET 1);
   RETURN NEXT (SELECT pg_catalog.count(*) FROM %1$s.get_global_health_problems());
   RETURN NEXT %1$s.integration_health_cleanup(''100 years'');
