@@ -122,7 +122,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT interval '1 microsecond' * GREATEST(
     integration_health_private.micros(check_interval)::float8,
-    LEAST(integration_health_private.micros(check_interval) * pg_catalog.power(2, LEAST(GREATEST(failures - 1, 0), 30)),
+    LEAST(integration_health_private.micros(check_interval) * pg_catalog.power(2, LEAST(GREATEST(failures - 1, 0), 60)),
           integration_health_private.micros(max_backoff)::float8));
 END;
 

@@ -322,10 +322,7 @@ CREATE FUNCTION integration_health_private.retry_at(finished_at timestamptz, ret
 RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT finished_at + interval '1 microsecond' * GREATEST(
-    integration_health_private.micros(retry_backoff)::float8,
-    LEAST(integration_health_private.micros(retry_backoff) * pg_catalog.power(2, LEAST(GREATEST(attempts - 1, 0), 60)),
-          GREATEST(integration_health_private.micros(retry_backoff), 3600000000)::float8));
+  SELECT finished_at + integration_health_private.backoff(retry_backoff, GREATEST(retry_backoff, interval '1 hour'), attempts);
 END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
   'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with each further attempt, at most an hour or retry_backoff.';

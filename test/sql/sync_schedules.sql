@@ -50,3 +50,9 @@ SELECT t.error(q) FROM unnest(ARRAY[$$SELECT integration_sync_periods('1 minute'
 SELECT every, count(*), bool_and(p = integration_sync_last_period(every, '2023-10-31 02:30+01', 'Europe/Oslo', p)) AS last, bool_and(p > lag) AS ascending
   FROM unnest('{1 day,1 mon,7 days,"1 mon 1 day",00:17:00,36:00:00}'::interval[]) AS every,
   LATERAL (SELECT p, lag(p, 1, '-infinity') OVER () AS lag FROM integration_sync_periods(every, '2023-10-31 02:30+01', 'Europe/Oslo', '-infinity', '2026-02-01') AS p) AS x GROUP BY 1 ORDER BY 1;
+-- a reader may ask, too
+SET ROLE authenticated;
+SELECT integration_sync_key('00000000-0000-0000-0000-00000000000a', 'xledger', '2026-01-05 12:00:00.5Z'), integration_sync_is_late('1 hour'),
+  integration_sync_last_period('1 day', '2026-01-01Z', 'UTC', '2026-01-05 12:00Z') = '2026-01-05Z' AS last, integration_sync_next_period('1 day', '2026-01-01Z', 'UTC', '2026-01-05 12:00Z') = '2026-01-06Z' AS next,
+  (SELECT count(*) FROM integration_sync_periods('1 day', '2026-01-01Z', 'UTC', '2026-01-05Z', '2026-01-07Z')) AS periods;
+RESET ROLE;

@@ -513,9 +513,9 @@ note('Every function, called by every role');
 	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up cleanup_job jobs has_cron health_jobs);
 	if (is_trusted())
 	{
-		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events micros);
+		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events micros utc_text);
 		push @writer, map { "integration_health_private.$_" } qw(send_event echo require_check record_entries require_known_keys refuse_entry clip_values blame_entry
-		  take_warm_ups has_http_post utc_text time_of instant);
+		  take_warm_ups has_http_post);
 	}
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
 		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status health_mode types monitors sync_schedules) });

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(is_trusted prepares org new_cluster new_database create_extension as_role rows value sqlstate error_of
+our @EXPORT = qw(is_trusted prepares org new_cluster new_database as_role rows value sqlstate error_of
   crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
