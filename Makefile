@@ -4,6 +4,8 @@
 #   make unit                   the pure rules, with cmocka (no server needed)
 #   make installcheck           pg_regress, against a running server
 #   make installcheck-tap       TAP tests of what is installed, with servers of their own
+#   make check                  everything that CI runs, with servers of its own: scripts/test
+#   make lint, make tap, ...    one suite of that: scripts/test lint, ...; CONTRIBUTING.md lists them
 #   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
 #                               public unless it is given; tle.sql for pg_tle; and as an extension
 #   make install-trusted        install that in place of the C edition
@@ -34,9 +36,22 @@ REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORV
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 
+# What scripts/test does; it builds by itself. PGXS, whose own check only says that there is none, is not read for these
+# goals. make unit is below, and make trusted makes that edition: scripts/test trusted tests it.
+CHECKS = check lint compile fuzz harness regress clock isolation tap rest matrix sanitize coverage
+ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
+ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
+$(error these take no other goals: $(CHECKS))
+endif
+.PHONY: $(CHECKS)
+.NOTPARALLEL:
+$(CHECKS):
+	$(top)/scripts/test $(filter-out check,$@)
+else
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*.h)
 

@@ -9,6 +9,9 @@ export PG_CONFIG=$bindir/pg_config
 # psql of that server, not of another one in PATH
 export PATH=$bindir:$PATH
 
+# make's options and variables, when it called a script, are not for the builds of that script.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
+
 # What a script starts it ends, also when it is interrupted: EXIT traps see to that.
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
