@@ -102,8 +102,7 @@ start_cluster() {
   mkdir -p "$dir"
   [ "$(id -u)" != 0 ] || chown postgres "$dir"
   as_postgres initdb -D "$dir/data" -U "${PG_SUPERUSER:-postgres}" -A trust -E UTF8 \
-    --locale=C.UTF-8 -N >"$dir.log" 2>&1 || { cat "$dir.log" >&2; die "initdb failed"; }
-  mv "$dir.log" "$dir/initdb.log"
+    --locale=C.UTF-8 -N >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; die "initdb failed"; }
   local clock=()
   [ -z "${CLOCK:-}" ] || clock=(FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="+$(($(date -d "$CLOCK" +%s) - $(date +%s)))s"
     LD_PRELOAD="$(dpkg -L libfaketime | grep '/libfaketime\.so')")
