@@ -106,7 +106,7 @@ start_cluster() {
   local clock=()
   [ -z "${CLOCK:-}" ] || clock=(FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="+$(($(date -d "$CLOCK" +%s) - $(date +%s)))s"
     LD_PRELOAD="$(dpkg -L libfaketime | grep '/libfaketime\.so')")
-  as_postgres env "${clock[@]}" pg_ctl -s -w -D "$dir/data" -l "$dir/log" -o "$options" start \
+  as_postgres env "${clock[@]}" pg_ctl -s -w ${KEEP:+-c} -D "$dir/data" -l "$dir/log" -o "$options" start \
     || { cat "$dir/log" >&2; die "the server did not start"; }
 }
 stop_cluster() {
