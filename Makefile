@@ -9,6 +9,7 @@
 #   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
 #                               public unless it is given; tle.sql for pg_tle; and as an extension
 #   make install-trusted        install that in place of the C edition
+#   make dist                   the zip for PGXN, in build
 
 # Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
 top := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -38,7 +39,7 @@ EXTRA_CLEAN = $(UNIT_TESTS) build
 
 # What scripts/test does; it builds by itself. PGXS, whose own check only says that there is none, is not read for these
 # goals. make unit is below, and make trusted makes that edition: scripts/test trusted tests it.
-CHECKS = check lint compile fuzz harness regress clock isolation tap rest matrix sanitize coverage
+CHECKS = check lint compile fuzz harness regress clock isolation tap rest package matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
 $(error these take no other goals: $(CHECKS))
@@ -104,6 +105,10 @@ $(UNIT_TESTS): %: %.c $(RULES) $(wildcard $(top)/src/*_rules.h)
 .PHONY: unit
 unit: $(UNIT_TESTS)
 	set -e; for test in $(UNIT_TESTS); do ./$$test; done
+
+.PHONY: dist
+dist:
+	$(top)/scripts/package zip
 
 .PHONY: installcheck-tap
 installcheck-tap:
