@@ -42,6 +42,11 @@ my %databases = (
 	supabase => [ $supabase, sub { $supabase->safe_psql($_[0], 'CREATE PUBLICATION supabase_realtime') } ],
 	# that, with the extension in public
 	extension => [ $supabase, sub { $supabase->safe_psql($_[0], create_extension('public')) } ],
+	# that, to schedule jobs: pg_cron lets in the owner, where that is no superuser
+	jobs => [ $supabase, sub {
+		$supabase->safe_psql($_[0], create_extension('public')
+			  . (is_trusted() ? 'CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO ih_owner' : ''));
+	} ],
 	# that, with the migration of the trusted edition
 	migration => [ $supabase, sub {
 		local $ENV{IH_OWNER} = 'ih_owner';
@@ -49,6 +54,25 @@ my %databases = (
 			  . slurp_file("$dir/migrations/public.sql")
 			  . 'RESET ROLE; CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO ih_owner; ALTER ROLE ih_owner LOGIN');
 	} ]);
+
+# What is so when a page has run, but for what it shows: tests of its last database.
+my %afterwards = (
+	'docs/hosted.md' => sub {
+		my ($node, $db) = @_;
+		is(value($node, $db, <<'SQL'), '', 'docs/hosted.md: nothing is left of the migration');
+SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), ', ') FROM (
+  SELECT 'pg_class'::regclass AS classid, oid AS objid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = 'public'::regnamespace
+  UNION ALL SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname LIKE 'integration%') AS d
+SQL
+		is(value($node, $db, 'SELECT count(*) FROM cron.job'), 0, 'nor a job');
+	},
+	'docs/operations.md' => sub {
+		my ($node, $db) = @_;
+		is(value($node, $db, q{SELECT (SELECT count(*) FROM cron.job), (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'integration%')}),
+			'0|0', 'docs/operations.md: uninstalling leaves no job and no schema');
+	});
 
 # new_session(KIND, NAME) makes a database, which pg_cron may be installed in.
 sub new_session
@@ -139,6 +163,7 @@ for my $page (@pages)
 		$skip = undef;
 	}
 	run_session($session);
+	$afterwards{$page}->($session->{node}, $session->{database}) if $afterwards{$page};
 }
 
 is($not_run, 0, 'as many blocks of SQL are not run as are known');
