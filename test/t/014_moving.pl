@@ -173,17 +173,4 @@ like(value($node, 'tle', 'SELECT name, version, description FROM pgtle.installed
 is(value($node, 'tle', q{SELECT ext LIKE '%CREATE FUNCTION @extschema@.record_health_checks(%' AND ext !~ '\\\\echo|MODULE_PATHNAME' FROM pgtle.installed}),
 	't', 'and with the script of the extension, without what is for psql');
 
-note('What docs/hosted.md says');
-my @samples = slurp_file("$ENV{TESTDIR}/docs/hosted.md") =~ /^```sql\n(.*?)^```/gms;
-my ($set) = grep { /INSERT INTO integration_health_private.settings/ } @samples;
-my ($remove) = grep { /DROP SCHEMA/ } @samples;
-$node->safe_psql('migration', "SET ROLE ih_owner; $set $set");
-is(value($node, 'migration', 'SELECT admin_role FROM integration_health_private.setting()'), 'platform_admin', 'a setting is set');
-is(error_of($node, 'migration', "SET ROLE ih_owner; $remove"), '', 'the migration is removed');
-is(value($node, 'migration', "SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), ', ') FROM (
-	  SELECT 'pg_class'::regclass AS classid, oid AS objid FROM pg_class WHERE relnamespace = 'public'::regnamespace
-	  UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-	  UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = 'public'::regnamespace
-	  UNION ALL SELECT 'pg_namespace'::regclass, oid FROM pg_namespace WHERE nspname LIKE 'integration%') AS d"), '', 'and nothing is left of it');
-
 done_testing();

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(is_trusted prepares org new_cluster new_database as_role rows value sqlstate error_of
+our @EXPORT = qw(is_trusted prepares org new_server new_cluster new_database create_extension as_role rows value sqlstate error_of
   crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
@@ -46,14 +46,21 @@ sub full_run { return $ENV{IH_FULL} ? 1 : 0 }
 # org(N) is the id of the organisation number N.
 sub org { return sprintf('00000000-0000-0000-0000-%012d', $_[0]) }
 
-# new_cluster(NAME, SETTING...) starts a server that has Supabase's roles.
-sub new_cluster
+# new_server(NAME, SETTING...) starts a server.
+sub new_server
 {
 	my ($name, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(extra => ['--encoding=UTF8', '--locale=C.UTF-8']);
 	$node->append_conf('postgresql.conf', join("\n", 'autovacuum = off', @settings, ''));
 	$node->start;
+	return $node;
+}
+
+# new_cluster(NAME, SETTING...) starts a server that has Supabase's roles.
+sub new_cluster
+{
+	my $node = new_server(@_);
 	$node->safe_psql('postgres', slurp_file("$fixtures/supabase.sql"));
 	return $node;
 }
