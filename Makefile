@@ -34,9 +34,13 @@ REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORV
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 
+# The edition without C is put together without PostgreSQL at hand.
+ifneq ($(MAKECMDGOALS),trusted)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+endif
+PERL ?= perl
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*.h)
 

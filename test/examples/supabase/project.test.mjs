@@ -1,0 +1,68 @@
+// What copy-to makes of a project: all of the functions, as files that Deno takes, and nothing of the site's overwritten.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync, lstatSync, writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { makeProject, names } from './project.mjs';
+
+describe('a Supabase project', () => {
+  let project;
+  before(async () => { project = await makeProject(); });
+  after(() => project?.remove());
+  const supabase = (path) => `${project.dir}/supabase/${path}`;
+  const migrations = () => readdirSync(supabase('migrations')).sort();
+
+  test('holds files of its own, no links into the place it was copied from', () => {
+    for (const part of ['_shared', ...names]) {
+      for (const name of readdirSync(supabase(`functions/${part}`))) {
+        if (name !== 'node_modules') assert.ok(lstatSync(supabase(`functions/${part}/${name}`)).isFile(), `${part}/${name}`);
+      }
+    }
+  });
+
+  test('has the migration of the extension before that of the jobs, at the time of copying', () => {
+    const [first, second, ...rest] = migrations();
+    assert.deepEqual(rest, []);
+    assert.match(first, /^\d{14}_integration_health\.sql$/);
+    assert.match(second, /^\d{14}_integration_health_functions\.sql$/);
+    assert.ok(first.slice(0, 14) >= new Date(Date.now() - 3_600_000).toISOString().replace(/\D/g, '').slice(0, 14), first);
+    assert.match(readFileSync(supabase(`migrations/${first}`), 'utf8'), /CREATE TABLE public\.integration_health_status/);
+  });
+
+  test('keeps its migrations, its sync.ts, its config.json and the rest of config.toml when it is copied again', async () => {
+    const before = migrations();
+    project.write('functions/sync-worker/sync.ts', '// mine\n');
+    project.write('functions/health-monitor/config.json', '{"targets": []}\n');
+    project.write('functions/health-monitor/rounds.ts', '// old\n');
+    writeFileSync(supabase('config.toml'), 'project_id = "mine"\n');
+    await project.copy();
+    await project.copy();
+    assert.deepEqual(migrations(), before);
+    assert.equal(readFileSync(supabase('functions/sync-worker/sync.ts'), 'utf8'), '// mine\n');
+    assert.equal(readFileSync(supabase('functions/health-monitor/config.json'), 'utf8'), '{"targets": []}\n');
+    assert.match(readFileSync(supabase('functions/health-monitor/rounds.ts'), 'utf8'), /startRounds/);
+    const config = readFileSync(supabase('config.toml'), 'utf8');
+    assert.match(config, /^project_id = "mine"\n/);
+    for (const name of names) assert.equal(config.split(`[functions.${name}]\nverify_jwt = false\n`).length, 2, name);
+  });
+
+  test('passes deno check and deno lint', async () => {
+    const whole = await makeProject();
+    try {
+      for (const name of names) assert.match(await whole.deno(name, 'check', '--node-modules-dir=manual', 'index.ts', 'rounds.ts'), /Check .*rounds\.ts/);
+      assert.match(await whole.deno('.', 'lint', ...['_shared', ...names].flatMap((part) => readdirSync(`${whole.dir}/supabase/functions/${part}`)
+        .filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => `${part}/${name}`))), /Checked 14 files/);
+      whole.write('functions/_shared/client.ts', 'export const setting = (name: number) => name;\n');
+      await assert.rejects(whole.deno('sync-worker', 'check', '--node-modules-dir=manual', 'rounds.ts'), /TS\d+/, 'deno check finds a wrong type');
+    } finally {
+      whole.remove();
+    }
+  });
+
+  test('in the tree each shared module is the one of the Node example', () => {
+    const links = execFileSync('git', ['ls-files', '-s', 'examples/supabase'], { cwd: new URL('../../..', import.meta.url), encoding: 'utf8' })
+      .split('\n').filter((line) => /_shared\/.*\.mjs$/.test(line));
+    assert.ok(links.length >= 7);
+    for (const line of links) assert.match(line, /^120000 /, line);
+  });
+});
