@@ -14,7 +14,7 @@ const run = promisify(execFile);
 export const secret = 'a secret of thirty-two characters';
 export const names = ['health-monitor', 'sync-worker'];
 
-// makeProject(): returns { dir, copy, deno, start, remove }.
+// makeProject(): returns { dir, copy, deno, cli, start, write, remove }.
 export async function makeProject() {
   const dir = mkdtempSync(`${tmpdir()}/project.`);
   const functions = `${dir}/supabase/functions`;
@@ -25,6 +25,14 @@ export async function makeProject() {
   // deno(where, ...args): what it prints; throws when it fails.
   async function deno(where, ...args) {
     const { stdout, stderr } = await run(`${example}node_modules/.bin/deno`, args, { cwd: `${functions}/${where}`, env });
+    return stdout + stderr;
+  }
+
+  // cli(...args): what the Supabase CLI prints, in the project; throws when it fails.
+  async function cli(...args) {
+    const { stdout, stderr } = await run(`${example}node_modules/.bin/supabase`, ['--workdir', dir, ...args], {
+      cwd: dir, env: { PATH: env.PATH, HOME: dir, NO_COLOR: '1', DO_NOT_TRACK: '1', SUPABASE_TELEMETRY_DISABLED: '1', SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}` },
+    });
     return stdout + stderr;
   }
 
@@ -72,5 +80,5 @@ export async function makeProject() {
     remove();
     throw error;
   }
-  return { dir, copy, deno, start, write, remove };
+  return { dir, copy, deno, cli, start, write, remove };
 }

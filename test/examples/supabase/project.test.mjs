@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, lstatSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { close, listen } from '../../rest/servers.mjs';
 import { makeProject, names } from './project.mjs';
 
 describe('a Supabase project', () => {
@@ -56,6 +59,44 @@ describe('a Supabase project', () => {
       await assert.rejects(whole.deno('sync-worker', 'check', '--node-modules-dir=manual', 'rounds.ts'), /TS\d+/, 'deno check finds a wrong type');
     } finally {
       whole.remove();
+    }
+  });
+
+  // A server that stands for supabase.com, and takes what it is sent.
+  test('is deployed by the Supabase CLI with every module, the config, and no check of a JWT before the functions', async () => {
+    const whole = await makeProject();
+    const uploads = {};
+    const server = http.createServer(async (request, response) => {
+      const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+      const slug = searchParams.get('slug');
+      if (pathname.endsWith('/functions/deploy')) {
+        const form = await new Response(await buffer(request), { headers: { 'Content-Type': request.headers['content-type'] } }).formData();
+        uploads[slug] = { files: form.getAll('file').map(({ name }) => name).sort(), metadata: JSON.parse(await form.get('metadata').text?.() ?? form.get('metadata')) };
+        response.statusCode = 201;
+      }
+      const { files: _, metadata } = uploads[slug] ?? {};
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify(request.method === 'GET' ? [] : { id: slug, slug, name: slug, status: 'ACTIVE', version: 1, created_at: 1, updated_at: 1, ...metadata, functions: [] }));
+    });
+    try {
+      const url = `http://127.0.0.1:${await listen(server)}`;
+      writeFileSync(`${whole.dir}/profile.yaml`, `name: local\napi_url: ${url}\ndashboard_url: ${url}\nproject_host: supabase.co\n`);
+      await whole.cli('--profile', `${whole.dir}/profile.yaml`, 'functions', 'deploy', '--use-api', '--yes', '--remote=abcdefghijklmnopqrst');
+    } finally {
+      await close(server);
+      whole.remove();
+    }
+    const shared = (...modules) => modules.map((name) => `supabase/functions/_shared/${name}`);
+    const own = (name, ...modules) => modules.map((each) => `supabase/functions/${name}/${each}`);
+    assert.deepEqual(uploads['health-monitor'].files, [
+      ...shared('client.ts', 'monitor.mjs', 'record.mjs', 'retry_after.mjs', 'serve.ts', 'texts.mjs', 'work.mjs'), ...own('health-monitor', 'config.json', 'deno.json', 'index.ts', 'rounds.ts'),
+    ]);
+    assert.deepEqual(uploads['sync-worker'].files, [
+      ...shared('client.ts', 'post.mjs', 'serve.ts', 'texts.mjs', 'worker.mjs'), ...own('sync-worker', 'deno.json', 'index.ts', 'rounds.ts', 'sync.ts'),
+    ]);
+    for (const name of names) {
+      const { verify_jwt, import_map_path, entrypoint_path } = uploads[name].metadata;
+      assert.deepEqual([verify_jwt, import_map_path, entrypoint_path], [false, ...own(name, 'deno.json', 'index.ts')]);
     }
   });
 
