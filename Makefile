@@ -48,11 +48,13 @@ endif
 .NOTPARALLEL:
 $(CHECKS):
 	$(top)/scripts/test $(filter-out check,$@)
-else
+# The edition without C is put together without PostgreSQL at hand.
+else ifneq ($(MAKECMDGOALS),trusted)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 endif
+PERL ?= perl
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*.h)
 

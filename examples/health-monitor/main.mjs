@@ -3,7 +3,7 @@
 // not in public. ${NAME} in a header of the config is taken from the environment.
 import { readFile } from 'node:fs/promises';
 import { createClient } from '@supabase/supabase-js';
-import { createMonitor } from './monitor.mjs';
+import { createMonitor, withVariables } from './monitor.mjs';
 
 function setting(name) {
   if (!process.env[name]) throw new Error(`${name} is not set`);
@@ -12,12 +12,7 @@ function setting(name) {
 
 try {
   if (Number(process.versions.node.split('.')[0]) < 18) throw new Error(`Node 18 or later is needed, this is ${process.version}`);
-  const config = JSON.parse(await readFile(process.argv[2] ?? 'config.json', 'utf8'));
-  for (const { headers = {} } of config.targets ?? []) {
-    for (const [name, value] of Object.entries(headers)) {
-      headers[name] = value.replace(/\$\{(\w+)\}/g, (_, variable) => setting(variable));
-    }
-  }
+  const config = withVariables(JSON.parse(await readFile(process.argv[2] ?? 'config.json', 'utf8')), setting);
   const supabase = createClient(setting('SUPABASE_URL'), setting('SUPABASE_SERVICE_ROLE_KEY'), {
     auth: { persistSession: false },
     db: { schema: process.env.SUPABASE_DB_SCHEMA ?? 'public' },

@@ -51,15 +51,32 @@ export function readConfig({ targets, ...settings }) {
   return { ...defaults, ...settings, targets };
 }
 
-// createMonitor({ supabase, config, log, fetch }): returns run(), which makes one round: probes the
+// longestBatch(config): how long it may take to probe a batch and to send what was seen, in ms; trouble with the
+// recording may take longer.
+export function longestBatch(config) {
+  const { claim, claim_rows, concurrency, record_timeout_ms, targets, timeout_ms } = readConfig(config);
+  return Math.ceil((claim ? claim_rows : targets.length) / concurrency) * timeout_ms + record_timeout_ms;
+}
+
+// withVariables(config, read): the config with read(NAME) in place of each ${NAME} in the headers of its targets, so that
+// secrets stay out of the file. Leaves to readConfig what is no target or no text.
+export function withVariables(config, read) {
+  if (!Array.isArray(config.targets)) return config;
+  const fill = (text) => (typeof text === 'string' ? text.replace(/\$\{(\w+)\}/g, (_, name) => read(name)) : text);
+  const filled = (headers) => headers && Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, fill(text)]));
+  return { ...config, targets: config.targets.map((target) => ({ ...target, headers: filled(target?.headers) })) };
+}
+
+// createMonitor({ supabase, config, log, fetch }): returns run(ending), which makes one round: probes the
 // targets that are due, records, logs one line, and returns { checks, skipped, unknown, recorded,
 // attempts }. skipped targets were not due; unknown pairs were, but have no target here. run() throws
-// when something could not be claimed or recorded. The first run registers the targets.
+// when something could not be claimed or recorded. The first run registers the targets. After the signal
+// ending no more batches are claimed; the one in hand is recorded.
 export function createMonitor({ supabase, config, log = console.log, fetch = globalThis.fetch }) {
   const settings = readConfig(config);
   let registered = !settings.claim;
 
-  async function run() {
+  async function run(ending) {
     const started = Date.now();
     const total = { checks: [], unknown: [], recorded: 0, attempts: 0 };
     let failure;
@@ -71,7 +88,7 @@ export function createMonitor({ supabase, config, log = console.log, fetch = glo
       settings.targets = config.targets.filter(({ integration_type }) => !strange.includes(integration_type));
       if (!registered) await registerTargets(supabase, settings);
       registered = settings.claim ? strange.length === 0 : true;
-      for await (const { targets, unknown } of dueBatches(supabase, settings)) {
+      for await (const { targets, unknown } of dueBatches(supabase, settings, ending)) {
         total.unknown.push(...unknown);
         await probeAndRecord(targets, total);
       }

@@ -23,3 +23,19 @@ test('a Told is told, without what URLs hold of secrets, and as the database tak
   assert.equal(clean('ä'.repeat(600)).length, 500);
   assert.equal(clean('😀'.repeat(600)), '😀'.repeat(500));
 });
+
+test('of what Deno says, which gives no code, the code is told', () => {
+  const deno = (words) => new TypeError(`error sending request for url (https://user:secret@host/?key=secret): client error (Connect): ${words}`);
+  for (const [words, told] of [
+    ['tcp connect error: Connection refused (os error 111)', 'ECONNREFUSED: the connection was refused'],
+    ['dns error: failed to lookup address information: Name or service not known', 'ENOTFOUND: there is no such host'],
+    ['dns error: failed to lookup address information: Temporary failure in name resolution', 'EAI_AGAIN: the host name could not be looked up'],
+    ['invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))', 'DEPTH_ZERO_SELF_SIGNED_CERT: the certificate is self-signed'],
+    ['invalid peer certificate: UnknownIssuer', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY: the issuer of the certificate is unknown'],
+    ['invalid peer certificate: Expired', 'CERT_HAS_EXPIRED: the certificate has expired'],
+    ['something new', 'the request failed'],
+  ]) {
+    assert.equal(tell(deno(words)), told);
+    assert.equal(tell(new TypeError('fetch failed', { cause: deno(words) })), told);
+  }
+});

@@ -42,15 +42,16 @@ export async function registerTargets(supabase, settings) {
   if (status !== 200 && status !== 201) throw new Error(`registering failed: HTTP ${status}: the answer is none of PostgREST`);
 }
 
-// dueBatches(supabase, settings): yields what is to be probed, as { targets, unknown }. A batch is
-// claimed when the one before is done with: a monitor that dies costs the pairs of one batch a check.
-export async function* dueBatches(supabase, settings) {
+// dueBatches(supabase, settings, ending): yields what is to be probed, as { targets, unknown }. A batch is
+// claimed when the one before is done with: a monitor that dies costs the pairs of one batch a check. None is
+// claimed after the signal ending.
+export async function* dueBatches(supabase, settings, ending) {
   if (!settings.claim) {
     yield { targets: await withoutPassive(supabase, settings), unknown: [] };
     return;
   }
   const targets = new Map(settings.targets.map((target) => [pairOf(target), target]));
-  for (let batch = 1; batch <= settings.claim_batches; batch++) {
+  for (let batch = 1; batch <= settings.claim_batches && !ending?.aborted; batch++) {
     const pairs = await askRows('claiming', supabase.rpc('claim_due_health_checks', { max_rows: settings.claim_rows }), settings, ['org_id', 'integration_type']);
     const known = pairs.filter((pair) => targets.has(pairOf(pair)));
     yield { targets: known.map((pair) => targets.get(pairOf(pair))), unknown: pairs.filter((pair) => !known.includes(pair)) };

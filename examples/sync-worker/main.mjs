@@ -3,7 +3,7 @@
 // SUPABASE_SERVICE_ROLE_KEY, too; SUPABASE_DB_SCHEMA where the extension is not in public.
 import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from '@supabase/supabase-js';
-import { Told } from './texts.mjs';
+import { postTo } from './post.mjs';
 import { createWorker } from './worker.mjs';
 
 if (Number(process.versions.node.split('.')[0]) < 20) {
@@ -21,24 +21,11 @@ const supabase = createClient(SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, {
   realtime: { transport: class {} },   // none is opened; before Node 22 newer versions of supabase-js ask for one
 });
 
-// Your own work goes here. The external system knows a repeated request by its key.
-async function sync({ org_id, integration_type, scheduled_for, idempotency_key }, signal) {
-  const response = await fetch(SYNC_URL, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': idempotency_key },
-    body: JSON.stringify({ org_id, integration_type, scheduled_for }),
-    redirect: 'manual',        // followed, a POST becomes the GET of a login page, which succeeds
-    signal,
-  });
-  await response.body?.cancel();
-  if (response.status >= 300 && response.status < 400) throw new Told(`HTTP ${response.status}: redirected, which is not followed`);
-  if (!response.ok) throw new Told(`HTTP ${response.status}`);
-}
-
 const ending = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => ending.abort());
 
-const worker = createWorker({ supabase, sync });
+// Your own sync(run, signal) goes in place of postTo(SYNC_URL).
+const worker = createWorker({ supabase, sync: postTo(SYNC_URL) });
 while (!ending.signal.aborted) {
   await worker.run(ending.signal).catch((error) => console.error(`sync-worker: ${error.message}`));
   await wait(15_000, undefined, { signal: ending.signal }).catch(() => {});

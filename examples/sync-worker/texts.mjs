@@ -20,6 +20,19 @@ const words = {
   UND_ERR_SOCKET: 'the connection was closed',
 };
 
+// What Deno says of an error that it gives no code.
+const phrases = [
+  [/\(os error 104\)|connection closed before message completed/, 'ECONNRESET'],
+  [/\(os error 110\)/, 'ETIMEDOUT'],
+  [/\(os error 111\)/, 'ECONNREFUSED'],
+  [/dns error: .*temporary failure/i, 'EAI_AGAIN'],
+  [/dns error/, 'ENOTFOUND'],
+  [/invalid peer certificate: .*CaUsedAsEndEntity/, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  [/invalid peer certificate: .*Expired/, 'CERT_HAS_EXPIRED'],
+  [/invalid peer certificate: .*UnknownIssuer/, 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
+  [/invalid peer certificate: .*NotValidForName/, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+];
+
 // An error whose message you have written for members to read.
 export class Told extends Error {}
 
@@ -29,10 +42,16 @@ export function tell(error) {
   if (error?.name === 'TimeoutError' || error?.name === 'AbortError') return 'no answer in time';
   // fetch hides the cause one level down; with several addresses, one more.
   for (let cause = error; cause; cause = cause.errors?.[0] ?? cause.cause) {
-    const { code } = cause;
-    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,60}$/.test(code)) return `${code}: ${words[code] ?? 'the request failed'}`;
+    const code = codeOf(cause);
+    if (code) return `${code}: ${words[code] ?? 'the request failed'}`;
   }
   return 'the request failed';
+}
+
+// codeOf(error): its code, as Node has it; undefined where there is none.
+function codeOf({ code, message }) {
+  if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,60}$/.test(code)) return code;
+  return phrases.find(([phrase]) => phrase.test(message))?.[1];
 }
 
 // clean(text): as the database takes it: no control characters, no half surrogates, 500 characters; and

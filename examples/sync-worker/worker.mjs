@@ -10,17 +10,18 @@ const defaults = {
   finish_attempts: 3,          // how often the end of a sync is sent at most
   retry_ms: 1_000,             // before it is sent again
   request_timeout_ms: 15_000,  // for one request to Supabase
+  cold_start: true,            // whether the first round had to wait for this process; not where a warm-up woke it
 };
 const keys = ['org_id', 'integration_type', 'scheduled_for', 'idempotency_key'];
 
-// createWorker({ supabase, sync, log, ...settings }): returns run(ending), which does what is due and ends when
-// nothing is; after the signal ending it begins nothing more, and waits for what it has begun. sync(run, signal)
-// does the work and throws when it fails, a Told (texts.mjs) where the members of the organisation may read why;
-// it gives run.idempotency_key to the external system, and stops when the signal says that the lease is about to
-// end.
+// createWorker({ supabase, sync, log, ...settings }): returns run(ending, stopping), which does what is due, ends when
+// nothing is, and returns how many syncs { succeeded, failed }; after the signal ending it begins nothing more, and
+// waits for what it has begun. sync(run, signal) does the work and throws when it fails, a Told (texts.mjs) where the
+// members of the organisation may read why; it gives run.idempotency_key to the external system, and stops when the
+// signal says that the lease is about to end, or stopping that this process is.
 export function createWorker({ supabase, sync, log = console.log, ...changed }) {
-  const { lease, concurrency, list_ms, finish_attempts, retry_ms, request_timeout_ms } = { ...defaults, ...changed };
-  let cold_start = true;       // the first syncs had to wait for this process
+  const { lease, concurrency, list_ms, finish_attempts, retry_ms, request_timeout_ms, cold_start } = { ...defaults, ...changed };
+  let nextIsCold = cold_start;
 
   // call(name, args, isAnswer): what the function returns. Whoever answers 200 and something else is no PostgREST.
   async function call(name, args, isAnswer) {
@@ -46,14 +47,16 @@ export function createWorker({ supabase, sync, log = console.log, ...changed }) 
     }
   }
 
-  async function runOne({ org_id, integration_type, scheduled_for }, cold) {
+  // Returns the outcome that was reported, undefined where another worker has the period.
+  async function runOne({ org_id, integration_type, scheduled_for }, cold, stopping) {
     const key = { org_id, integration_type, scheduled_for };
     const run = await call('claim_sync_run', { ...key, cold_start: cold, lease }, (claim) => isRun(claim) && typeof claim.claimed === 'boolean');
-    if (!run.claimed) return;
+    if (!run.claimed) return undefined;
     const report = { ...key, attempt: run.attempt, outcome: 'succeeded', error: null };
     let detail = '';
+    const leased = AbortSignal.timeout(0.9 * (Date.parse(run.lease_until) - Date.parse(run.started_at)));
     try {
-      await sync(run, AbortSignal.timeout(0.9 * (Date.parse(run.lease_until) - Date.parse(run.started_at))));
+      await sync(run, stopping ? AbortSignal.any([leased, stopping]) : leased);
     } catch (error) {
       report.outcome = 'failed';
       report.error = tell(error);
@@ -61,12 +64,14 @@ export function createWorker({ supabase, sync, log = console.log, ...changed }) 
     }
     await finish(report);
     log(`sync ${run.idempotency_key} attempt=${run.attempt} ${report.outcome} ${report.error ?? ''}`.trimEnd() + detail);
+    return report.outcome;
   }
 
   return {
-    async run(ending) {
-      const cold = cold_start;
-      cold_start = false;
+    async run(ending, stopping) {
+      const cold = nextIsCold;
+      nextIsCold = false;
+      const done = { succeeded: 0, failed: 0 };
       const seen = new Set();    // a period is tried once a round, whatever becomes of it
       let due = [];
       let listed = -Infinity;
@@ -90,12 +95,14 @@ export function createWorker({ supabase, sync, log = console.log, ...changed }) 
       }
       async function work() {
         for (let period = await next(); period; period = await next()) {
-          await runOne(period, cold).catch((error) => log(`sync ${period.idempotency_key} ${causes(error)}`));
+          const outcome = await runOne(period, cold, stopping).catch((error) => log(`sync ${period.idempotency_key} ${causes(error)}`));
+          if (outcome) done[outcome] += 1;
         }
       }
       const results = await Promise.allSettled(Array.from({ length: concurrency }, work));
       const failed = results.find(({ status }) => status === 'rejected');
       if (failed) throw failed.reason;
+      return done;
     },
   };
 }

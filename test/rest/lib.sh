@@ -15,11 +15,11 @@ need_packages() {
   }
 }
 
-# start_supabase DIR: a throw-away server whose databases have Supabase's roles and rights, owned
+# start_supabase DIR [SETTING=VALUE...]: a throw-away server whose databases have Supabase's roles and rights, owned
 # by supabase_admin as there; exports PGHOST and PGUSER. Its log begins each line with
 # SQLSTATE:DATABASE:. End it with stop_cluster DIR.
 start_supabase() {
   export PGHOST=$1 PGUSER=supabase_admin PG_SUPERUSER=supabase_admin
-  start_cluster "$1" log_line_prefix=%e:%d: max_connections=200
+  start_cluster "$1" log_line_prefix=%e:%d: max_connections=200 "${@:2}"
   psql -Xq -v ON_ERROR_STOP=1 -d template1 -f "$root/test/fixtures/supabase.sql"
 }

@@ -86,10 +86,11 @@ export const connect = ({ url, anonKey, key, schema = 'public' }) => createClien
   realtime: { transport: class {} },      // nothing here uses Realtime; Node before 22 has no WebSocket
 });
 
-// startStack({ database, schema }): the whole of it. Returns its address, tokens and clients for
-// whatever claims, the database's psql, and stop.
-export async function startStack({ database, schema = 'public' }) {
-  await createDatabase(database, schema);
+// startStack({ database, schema, create }): the whole of it; create(database, schema) makes the database, if that is not
+// simply one with the extension. Returns its address, tokens and clients for whatever claims, the database's psql,
+// and stop.
+export async function startStack({ database, schema = 'public', create = createDatabase }) {
+  await create(database, schema);
   const secret = randomBytes(32).toString('hex');
   const server = await startPostgrest(database, schema, secret);
   const gateway = await startGateway(server.socket);

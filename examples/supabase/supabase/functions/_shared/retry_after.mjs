@@ -1,0 +1,1 @@
+../../../../health-monitor/retry_after.mjs
