@@ -39,7 +39,7 @@ EXTRA_CLEAN = $(UNIT_TESTS) build
 
 # What scripts/test does; it builds by itself. PGXS, whose own check only says that there is none, is not read for these
 # goals. make unit is below, and make trusted makes that edition: scripts/test trusted tests it.
-CHECKS = check lint compile fuzz harness regress clock isolation tap rest package matrix sanitize coverage
+CHECKS = check lint compile fuzz harness regress clock isolation tap rest playground package matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
 $(error these take no other goals: $(CHECKS))

@@ -75,11 +75,24 @@ make_migrations() {
   rm -r "$dir/build"
 }
 
-# differ DIR SCHEMA: makes the expected outputs in DIR, a copy of the tree, those of the trusted edition.
+# differ DIR SCHEMA [LIST]: makes the expected outputs in DIR, a copy of the tree, those that LIST tells: of the trusted
+# edition, unless another list is given.
 differ() {
+  local list=${3:-test/trusted/differences}
   need patch
-  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/test/trusted/differences" | patch -s -F0 -p1 -d "$1" >&2 \
-    || die "test/trusted/differences does not apply"
+  sed "s/SCHEMA_OF_THE_API/$2/g" "$root/$list" | patch -s -F0 -p1 -d "$1" >&2 || die "$list does not apply"
+}
+
+# regress_tree DIR SCHEMA: makes DIR a copy of what make installcheck needs, with the tests and expected outputs of the edition.
+regress_tree() {
+  rm -rf "$1"
+  mkdir "$1"
+  cp -r "$root"/{Makefile,integration_health.control,sql,src,test,expected} "$1"
+  if [ "${EDITION:-}" = trusted ]; then
+    differ "$1" "$2"
+    cp "$root"/test/trusted/sql/*.sql "$1/test/sql"
+    cp "$root"/test/trusted/expected/*.out "$1/expected"
+  fi
 }
 
 # as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under

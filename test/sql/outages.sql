@@ -193,6 +193,7 @@ SELECT count(*) FROM claim_due_health_checks();
 SELECT monitoring_mode, passive_since IS NULL AS since FROM resume_active_monitoring('xledger');
 -- a switch is an update like any other: a deferred trigger of the site fires, and one that keeps it from being made is named
 CREATE TABLE t.seen (mode text);
+GRANT INSERT ON t.seen TO PUBLIC;
 CREATE FUNCTION t.see() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.seen VALUES (NEW.monitoring_mode); RETURN NULL; END$$;
 CREATE CONSTRAINT TRIGGER see AFTER UPDATE ON integration_types DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION t.see();
 SELECT t.checked(ARRAY[6], 'degraded', '{"http_status": 429}');
