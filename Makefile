@@ -14,18 +14,19 @@
 # Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
 top := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 ifneq ($(top),.)
-made := $(shell mkdir -p src sql)
+made := $(shell mkdir -p $(patsubst $(top)/%,%,$(wildcard $(top)/src/*)) sql)
 endif
 
 EXTENSION = integration_health
 MODULE_big = integration_health
 # The script of the extension, put together from its parts in the order in which they need each other.
 SCRIPT = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control).sql
-PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health recording monitors syncs reports jobs dump rights)
+PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health monitors changes passive leases recording syncs runs names \
+	warm_ups sync_reports reports jobs dump rights)
 DATA_built = $(SCRIPT)
 # Scripts that update from a released version.
 DATA = $(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*--*.sql))
-OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*.c)))
+OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -fvisibility=hidden
 
@@ -56,7 +57,7 @@ include $(PGXS)
 endif
 PERL ?= perl
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*/*.h)
 
 $(SCRIPT): $(PARTS)
 	for part in $^; do cat $$part || exit; echo; done >$@.part
@@ -100,8 +101,8 @@ install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
 FORCE:
 
 # The pure rules are linked into the tests as they stand: they need no server, nor its headers.
-RULES = $(wildcard $(top)/src/*_rules.c)
-$(UNIT_TESTS): %: %.c $(RULES) $(wildcard $(top)/src/*_rules.h)
+RULES = $(wildcard $(top)/src/*/*_rules.c)
+$(UNIT_TESTS): %: %.c $(RULES) $(wildcard $(top)/src/*/*_rules.h)
 	$(CC) -std=gnu99 -g -Wall -Wextra -Werror -I$(top)/src $(UNIT_CFLAGS) -o $@ $< $(RULES) -lcmocka
 
 .PHONY: unit

@@ -102,64 +102,6 @@ $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
   'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: 22P02 the session has set it to no boolean.';
 
-CREATE FUNCTION integration_health_private.send_event(event text)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF integration_health_private.sends_events() THEN
-    PERFORM pg_notify('integration_health', event);
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.send_event(text) IS
-  'Sends an event, a JSON object, on the channel integration_health at commit. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
-
-CREATE FUNCTION integration_health_private.micros(length interval)
-RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-  SELECT (((extract(year FROM length) * 12 + extract(month FROM length)) * 30 + extract(day FROM length)) * 86400000000
-          + extract(hour FROM length) * 3600000000 + extract(minute FROM length) * 60000000
-          + extract(microseconds FROM length))::bigint;
-END;
-COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
-
-CREATE FUNCTION integration_health_private.echo(value text)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
-END;
-COMMENT ON FUNCTION integration_health_private.echo(text) IS
-  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
-
-CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = '55000',
-    MESSAGE = format('table "%s" did not take what a check brings', table_name),
-    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
-  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
-
-CREATE FUNCTION integration_health_private.refuse_new_key()
-RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
-    HINT = 'Delete the row and insert another.';
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
-
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -187,6 +129,7 @@ BEGIN
         FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_roles AS o ON o.oid = p.proowner
        WHERE g.tgrelid = written AND NOT g.tgisinternal AND g.tgenabled <> 'D'
          AND o.rolname <> current_user AND NOT o.rolsuper
+         AND NOT (p.prosecdef AND p.proowner = (SELECT c.relowner FROM pg_class AS c WHERE c.oid = written))
        ORDER BY g.tgname LIMIT 1;
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
@@ -200,7 +143,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, or row-level security that binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
@@ -236,6 +179,93 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_max_rows(integer) IS
   'Errors: 22023 max_rows is null or below 1.';
+
+CREATE FUNCTION integration_health_private.micros(length interval)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT (((extract(year FROM length) * 12 + extract(month FROM length)) * 30 + extract(day FROM length)) * 86400000000
+          + extract(hour FROM length) * 3600000000 + extract(minute FROM length) * 60000000
+          + extract(microseconds FROM length))::bigint;
+END;
+COMMENT ON FUNCTION integration_health_private.micros(interval) IS
+  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
+
+CREATE FUNCTION integration_health_private.echo(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
+END;
+COMMENT ON FUNCTION integration_health_private.echo(text) IS
+  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
+
+CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT CASE WHEN year > 0 THEN pg_catalog.lpad(year::text, GREATEST(4, pg_catalog.length(year::text)), '0')
+              -- The year before 1 is 0.
+              WHEN year >= -1 THEN '0000'
+              ELSE '-' || pg_catalog.lpad((-1 - year)::text, GREATEST(3, pg_catalog.length((-1 - year)::text)), '0') END
+         || pg_catalog.to_char(u.at, '-MM-DD"T"HH24:MI:SS')
+         || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
+    FROM (SELECT pg_catalog.timezone('UTC', LEAST(utc_text.at, '75068-04-15 18:40:13.693951 UTC')) AS at) AS u,
+         LATERAL (SELECT extract(year FROM u.at)::integer AS year) AS y;
+END;
+COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
+  'A time as ISO 8601 in UTC, with a fraction only where there is one.';
+
+CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '55000',
+    MESSAGE = format('table "%s" did not take what a check brings', table_name),
+    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
+  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
+
+CREATE FUNCTION integration_health_private.refuse_new_key()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
+    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
+    HINT = 'Delete the row and insert another.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
+  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
+
+CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF array_position(are_null, true) IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('%s must not be null', names[array_position(are_null, true)]);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_arguments(text[], boolean[]) IS
+  'Errors: 22023 names the first of the arguments that is null.';
+
+CREATE FUNCTION integration_health_private.send_event(event text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.sends_events() THEN
+    PERFORM pg_notify('integration_health', event);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_event(text) IS
+  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Access: the claims of the caller, for row-level security
@@ -487,17 +517,43 @@ COMMENT ON COLUMN public.integration_types.planned_since IS
 COMMENT ON COLUMN public.integration_types.created_at IS
   'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key.';
 
+CREATE FUNCTION integration_health_private.has_type(of_type text)
+RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT EXISTS (SELECT FROM public.integration_types t WHERE t.integration_type = has_type.of_type);
+END;
+COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Whether there is a type of that name.';
+
+CREATE FUNCTION integration_health_private.type_names()
+RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.string_agg(t.integration_type, ', ' ORDER BY t.integration_type) FROM public.integration_types t;
+END;
+COMMENT ON FUNCTION integration_health_private.type_names() IS
+  'The names of all types, which are no secret; null where there are none.';
+
+CREATE FUNCTION integration_health_private.hold_place(of_type text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  INSERT INTO public.integration_types (integration_type, display_name, created_at)
+  VALUES (hold_place.of_type, hold_place.of_type, '-infinity') ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION integration_health_private.hold_place(text) IS
+  'Inserts a type that will be replaced by what a dump has of it.';
+
 CREATE FUNCTION integration_health_private.hold_type(integration_type text)
 RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM public.integration_types AS t WHERE t.integration_type = hold_type.integration_type) THEN
+  IF NOT integration_health_private.has_type(integration_type) THEN
     -- So that it does not wait for a writer who waits for it.
-    LOCK TABLE ONLY public.integration_types IN SHARE ROW EXCLUSIVE MODE;
-    PERFORM set_config('integration_health.writes_types', 'on', true);
-    INSERT INTO public.integration_types (integration_type, display_name, created_at)
-    VALUES (hold_type.integration_type, hold_type.integration_type, '-infinity') ON CONFLICT DO NOTHING;
-    PERFORM set_config('integration_health.writes_types', '', true);
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', integration_health_private.relation('integration_types'));
+    PERFORM set_config('integration_health_private.writes_types', 'on', true);
+    PERFORM integration_health_private.hold_place(integration_type);
+    PERFORM set_config('integration_health_private.writes_types', '', true);
   END IF;
 END
 $$;
@@ -507,10 +563,17 @@ COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
 CREATE FUNCTION public.integration_types_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  is_there boolean;
 BEGIN
-  IF TG_RELID <> 'public.integration_types'::regclass THEN
+  -- With the caller's rights: the table that fired is named, and nothing else of the extension.
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
+  ELSIF TG_TABLE_NAME <> 'integration_types'
+     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_class AS c ON c.oid = g.tgrelid
+                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME AND p.pronamespace = c.relnamespace) THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' OR TG_NARGS <> 0 THEN
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
       MESSAGE = 'function "integration_types_trigger" was called for an event it does not serve',
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
@@ -519,15 +582,19 @@ BEGIN
     NEW.created_at := now();
     RETURN NEW;
   END IF;
-  -- What this extension writes itself, and a row that was read and is written back, pass.
-  IF NEW.integration_type IS NULL OR current_setting('integration_health.writes_types', true) = 'on'
-     OR EXISTS (SELECT FROM public.integration_types AS t
-                 WHERE t.integration_type = NEW.integration_type AND t.created_at = NEW.created_at) THEN
+  -- What the extension writes itself passes, and so does a row that was read and is written back.
+  IF NEW.integration_type IS NULL OR current_setting('integration_health_private.writes_types', true) = 'on' THEN
     RETURN NEW;
   END IF;
-  IF NOT has_table_privilege('public.integration_types', 'UPDATE')
-     OR row_security_active('public.integration_types') THEN
-    IF EXISTS (SELECT FROM public.integration_types AS t WHERE t.integration_type = NEW.integration_type) THEN
+  EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t WHERE t.integration_type = $1 AND t.created_at = $2)', TG_RELID::regclass)
+     INTO is_there USING NEW.integration_type, NEW.created_at;
+  IF is_there THEN
+    RETURN NEW;
+  END IF;
+  IF NOT has_table_privilege(TG_RELID, 'UPDATE') OR row_security_active(TG_RELID) THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t WHERE t.integration_type = $1)', TG_RELID::regclass)
+       INTO is_there USING NEW.integration_type;
+    IF is_there THEN
       RAISE EXCEPTION USING ERRCODE = '42501',
         MESSAGE = format('permission denied to replace a row of table "%s"', TG_TABLE_NAME),
         DETAIL = 'A row that brings created_at along is a restored one and replaces another.',
@@ -536,14 +603,14 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- With the caller's rights, and with the columns that a site has added.
-  PERFORM set_config('integration_health.writes_types', 'on', true);
-  EXECUTE (SELECT 'INSERT INTO public.integration_types AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET '
-                  || string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum)
+  -- With the columns that a site has added.
+  PERFORM set_config('integration_health_private.writes_types', 'on', true);
+  EXECUTE (SELECT format('INSERT INTO %s AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET %s', TG_RELID::regclass,
+                         string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum))
              FROM pg_attribute AS a
             WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
     USING NEW;
-  PERFORM set_config('integration_health.writes_types', '', true);
+  PERFORM set_config('integration_health_private.writes_types', '', true);
   RETURN NULL;
 END
 $$;
@@ -607,6 +674,55 @@ CREATE POLICY integration_types_read ON public.integration_types
   FOR SELECT USING (true);
 COMMENT ON POLICY integration_types_read ON public.integration_types IS
   'Types are no secret between organisations.';
+
+-- Rows of types, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
+RETURNS public.integration_types
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  type public.integration_types;
+BEGIN
+  IF skip_locked THEN
+    SELECT t.* INTO type FROM public.integration_types AS t
+     WHERE t.integration_type = lock_type.integration_type FOR NO KEY UPDATE SKIP LOCKED;
+  ELSE
+    SELECT t.* INTO type FROM public.integration_types AS t
+     WHERE t.integration_type = lock_type.integration_type FOR NO KEY UPDATE;
+  END IF;
+  RETURN type;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
+  'A row of integration_types, locked; null where there is none, or, with skip_locked, somebody else has locked it.';
+
+CREATE FUNCTION integration_health_private.store_type(type public.integration_types)
+RETURNS public.integration_types
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored public.integration_types;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_types'::regclass]);
+  UPDATE public.integration_types AS t
+     SET monitoring_mode = type.monitoring_mode, passive_since = type.passive_since, passive_reason = type.passive_reason,
+         passive_until = type.passive_until, probes = type.probes
+   WHERE t.integration_type = type.integration_type
+  RETURNING t.* INTO stored;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_types');
+  END IF;
+  RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.store_type(public.integration_types) IS
+  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+
+CREATE FUNCTION integration_health_private.type_row(of_type text)
+RETURNS public.integration_types
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT t FROM public.integration_types t WHERE t.integration_type = type_row.of_type;
+END;
+COMMENT ON FUNCTION integration_health_private.type_row(text) IS 'A row of integration_types; null where there is none.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
@@ -975,7 +1091,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
-  forgets boolean := COALESCE(current_setting('integration_health.forgets_pairs', true), '') = 'on';
+  forgets boolean := COALESCE(current_setting('integration_health_private.forgets_pairs', true), '') = 'on';
   checks bigint;
   has_intruders boolean;
   written bigint;
@@ -1023,84 +1139,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
   'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. Errors: 55000 a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.count_change(
-  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  written bigint;
-BEGIN
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_counts'::regclass]);
-  INSERT INTO public.integration_health_counts (integration_type, status, delta)
-  SELECT count_change.integration_type, c.status, c.delta
-    FROM (VALUES (was, -1), (is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
-  END IF;
-  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
-  -- serialization failure.
-  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
-    PERFORM public.integration_health_compact();
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
-  checked_at timestamptz, check_no bigint)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  sent integer;
-BEGIN
-  IF NOT integration_health_private.sends_events() THEN
-    RETURN;
-  END IF;
-  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
-  sent := COALESCE(NULLIF(current_setting('integration_health.transitions_sent', true), ''), '0')::integer;
-  IF sent < 10000 THEN
-    PERFORM pg_notify('integration_health', format(
-      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-      integration_health_private.utc_text(checked_at), check_no));
-  ELSIF sent = 10000 THEN
-    PERFORM pg_notify('integration_health', '{"event": "overflow"}');
-  ELSE
-    RETURN;
-  END IF;
-  PERFORM set_config('integration_health.transitions_sent', (sent + 1)::text, true);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that went from one status to another; from null, with its first check.';
 
-CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  monitor record;
-BEGIN
-  -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
-  SELECT m.due_at, public.integration_monitor_ready_at(m.org_id, m.integration_type, LEAST(m.claimed_at, clock_timestamp()),
-                     t.check_interval, t.max_backoff, failures) AS ready_at
-    INTO monitor
-    FROM public.integration_monitors AS m JOIN public.integration_types AS t ON t.integration_type = m.integration_type
-   WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type AND m.claimed_at IS NOT NULL
-     FOR NO KEY UPDATE OF m SKIP LOCKED;
-  IF FOUND THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
-    UPDATE public.integration_monitors AS m
-       SET due_at = CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, monitor.ready_at)
-                         ELSE LEAST(monitor.due_at, monitor.ready_at) END
-     WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type;
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
-  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
@@ -1113,88 +1153,42 @@ BEGIN
   IF FOUND THEN
     RETURN NULL;
   END IF;
-  PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
   -- A pair that a trigger of the site's has deleted again leaves nothing; its DELETE has counted that.
-  IF EXISTS (SELECT FROM public.integration_health_status AS s
-              WHERE s.org_id = NEW.org_id AND s.integration_type = NEW.integration_type) THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
-    INSERT INTO public.integration_health_history AS h
-           (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-    VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
-    ON CONFLICT (org_id, integration_type, slot) DO UPDATE
-       SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-           http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
-    GET DIAGNOSTICS written = ROW_COUNT;
-    IF written <> 1 THEN
-      PERFORM integration_health_private.refuse_intrusion('integration_health_history');
-    END IF;
-    PERFORM integration_health_private.send_transition(NEW.org_id, NEW.integration_type, NULL, NEW.status, NEW.checked_at, 1);
-    IF NEW.http_status IS DISTINCT FROM 429 THEN
-      PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, false);
-    END IF;
+  IF NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, 1) THEN
+    PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
+    RETURN NULL;
   END IF;
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
+  INSERT INTO public.integration_health_history AS h
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
+  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
+  ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+     SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> 1 THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  PERFORM integration_health_private.follow_first_check(
+    NEW.org_id, NEW.integration_type, NEW.status, NEW.http_status, NEW.checked_at);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history, counts the pair, sends its event, and ends the passive mode of its type where it answers the probe. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NEW.status <> OLD.status THEN
-    PERFORM integration_health_private.count_change(NEW.integration_type, OLD.status, NEW.status);
-    PERFORM integration_health_private.send_transition(
-      NEW.org_id, NEW.integration_type, OLD.status, NEW.status, NEW.checked_at, NEW.check_no);
-  END IF;
-  IF NEW.consecutive_failures <> OLD.consecutive_failures
-     AND (NEW.consecutive_failures > 1 OR OLD.consecutive_failures > 1) THEN
-    PERFORM integration_health_private.move_monitor(NEW.org_id, NEW.integration_type, NEW.consecutive_failures);
-  END IF;
+  PERFORM integration_health_private.follow_change(
+    NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
+    NEW.checked_at, NEW.check_no);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
-
-CREATE FUNCTION integration_health_private.forget_pair()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM set_config('integration_health.forgets_pairs', 'on', true);
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
-  DELETE FROM public.integration_health_history AS h
-   WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type;
-  IF EXISTS (SELECT FROM public.integration_health_history AS h
-              WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type) THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
-  END IF;
-  PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
-  RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
-
-CREATE FUNCTION integration_health_private.forget_all_pairs()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  -- A table that the same command names is empty by now, and cannot be truncated again.
-  IF pg_relation_size('public.integration_health_history') > 0 THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
-    TRUNCATE ONLY public.integration_health_history;
-  END IF;
-  IF pg_relation_size('public.integration_health_counts') > 0 THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_counts'::regclass]);
-    TRUNCATE ONLY public.integration_health_counts;
-  END IF;
-  RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: follow_change. Errors: 55000 as that.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON public.integration_health_status
@@ -1290,151 +1284,66 @@ CREATE TRIGGER zz_integration_health_history
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON public.integration_health_status IS
   'Copies the checks of a statement to the history.';
+
+CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  DELETE FROM public.integration_health_history h
+   WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type;
+  SELECT NOT EXISTS (SELECT FROM public.integration_health_history h
+                      WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type);
+END;
+COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
+  'Deletes the history of a pair, and tells whether all of it is gone.';
+
+CREATE FUNCTION integration_health_private.forget_pair()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
+  PERFORM integration_health_private.guard('integration_health_history');
+  IF NOT integration_health_private.delete_ring(OLD.org_id, OLD.integration_type) THEN
+    -- A pair of the same key would find it later.
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_pair() IS
+  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.forget_all_pairs()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
+    -- A table that the same command names is empty by now, and cannot be truncated again.
+    IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
+      PERFORM integration_health_private.guard(name);
+      EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
+  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON public.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
 COMMENT ON TRIGGER zz_integration_health_forget ON public.integration_health_status IS
   'Removes the history of a pair that goes.';
+
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON public.integration_health_status
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON public.integration_health_status IS
   'Empties the history and the counts with the table.';
-
--- Locks are taken on the row of the type. A transaction that holds one waits for no other, so that two that see several
--- types limited, each in its order, do not deadlock: what it leaves, the next check that is limited does.
-CREATE FUNCTION integration_health_private.lock_type(integration_type text, may_wait boolean)
-RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF may_wait AND COALESCE(current_setting('integration_health.holds_type', true), '') <> 'on' THEN
-    PERFORM set_config('integration_health.holds_type', 'on', true);
-    PERFORM FROM public.integration_types AS t WHERE t.integration_type = lock_type.integration_type
-        FOR NO KEY UPDATE;
-  ELSE
-    PERFORM FROM public.integration_types AS t WHERE t.integration_type = lock_type.integration_type
-        FOR NO KEY UPDATE SKIP LOCKED;
-  END IF;
-  RETURN FOUND;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
-  'Locks the row of a type until the end of the transaction, and tells whether it did; waits for who has locked it only where may_wait, and the transaction holds no other type.';
-
-CREATE FUNCTION integration_health_private.apply_rate_limit(integration_type text, asked_until timestamptz, is_probe boolean)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := clock_timestamp();
-  type public.integration_types;
-  waits_until timestamptz;
-  written bigint;
-BEGIN
-  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
-  FOR pass IN 1 .. 2 LOOP
-    SELECT t.* INTO type FROM public.integration_types AS t WHERE t.integration_type = apply_rate_limit.integration_type;
-    waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
-    IF type.integration_type IS NULL
-       OR (type.monitoring_mode = 'active'
-           OR is_probe AND type.passive_until <> waits_until
-           OR COALESCE(type.passive_until, '-infinity') < waits_until) IS NOT TRUE
-       OR pass = 1 AND NOT integration_health_private.lock_type(integration_type, true) THEN
-      RETURN;
-    END IF;
-  END LOOP;
-
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_types'::regclass]);
-  IF type.monitoring_mode = 'active' THEN
-    -- Readers of all organisations see the reason: it names none.
-    UPDATE public.integration_types AS t
-       SET monitoring_mode = 'passive', passive_since = moment, passive_reason = 'HTTP 429', probes = 0,
-           passive_until = GREATEST(COALESCE(waits_until, moment + t.check_interval),
-                                    CASE WHEN t.passive_until > moment THEN t.passive_until END)
-     WHERE t.integration_type = apply_rate_limit.integration_type
-    RETURNING t.passive_until INTO waits_until;
-  ELSE
-    UPDATE public.integration_types AS t SET passive_until = waits_until
-     WHERE t.integration_type = apply_rate_limit.integration_type;
-  END IF;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> 1 THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_types');
-  END IF;
-  IF type.monitoring_mode = 'active' THEN
-    PERFORM integration_health_private.send_event(format(
-      '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
-      to_json(integration_type), integration_health_private.utc_text(moment),
-      COALESCE(to_json(integration_health_private.utc_text(waits_until))::text, 'null')));
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.apply_rate_limit(text, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
-
-CREATE FUNCTION integration_health_private.resume_type(integration_type text)
-RETURNS public.integration_types
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  was_active boolean;
-  resumed public.integration_types;
-  moment timestamptz := clock_timestamp();
-BEGIN
-  PERFORM integration_health_private.require_own_triggers(
-    VARIADIC ARRAY['public.integration_types', 'public.integration_monitors']::regclass[]);
-  SELECT t.monitoring_mode = 'active' INTO was_active
-    FROM public.integration_types AS t WHERE t.integration_type = resume_type.integration_type;
-  UPDATE public.integration_types AS t SET monitoring_mode = 'active', passive_until = NULL
-   WHERE t.integration_type = resume_type.integration_type
-  RETURNING t.* INTO resumed;
-  IF NOT FOUND THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_types');
-  END IF;
-  IF NOT was_active THEN
-    -- All of them are overdue, and would be checked at once. Those that a claim in flight holds are not waited for: its
-    -- transaction may be about to switch the type, and wait for us. So many at most: it is done on behalf of a check.
-    UPDATE public.integration_monitors AS m
-       SET due_at = public.integration_monitor_first_due(m.org_id, m.integration_type, resumed.check_interval, moment)
-     WHERE m.ctid = ANY (ARRAY(
-       SELECT d.ctid FROM public.integration_monitors AS d
-        WHERE d.integration_type = resume_type.integration_type AND d.enabled AND d.due_at <= moment
-        ORDER BY d.due_at LIMIT 10000 FOR NO KEY UPDATE OF d SKIP LOCKED));
-    PERFORM integration_health_private.send_event(format('{"event": "active", "integration_type": %s}', to_json(integration_type)));
-  END IF;
-  RETURN resumed;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.resume_type(text) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
-
-CREATE FUNCTION integration_health_private.is_probe(org_id uuid, integration_type text)
-RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN EXISTS (
-    SELECT FROM public.integration_types AS t
-      JOIN public.integration_monitors AS m ON m.integration_type = t.integration_type
-     WHERE t.integration_type = is_probe.integration_type AND t.monitoring_mode <> 'active'
-       AND m.org_id = is_probe.org_id AND m.claimed_at >= t.passive_since);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_probe(uuid, text) IS
-  'Whether the type is passive, and the pair was handed out since: as its probe, that is.';
-
-CREATE FUNCTION integration_health_private.end_passive_mode(org_id uuid, integration_type text, may_wait boolean)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF integration_health_private.is_probe(org_id, integration_type)
-     AND integration_health_private.lock_type(integration_type, may_wait) THEN
-    -- Again, under the lock.
-    IF integration_health_private.is_probe(org_id, integration_type) THEN
-      PERFORM integration_health_private.resume_type(integration_type);
-    END IF;
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.end_passive_mode(uuid, text, boolean) IS
-  'Puts a type into active mode when the pair is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION public.integration_health_mode_trigger()
 RETURNS trigger
@@ -1442,9 +1351,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_probe boolean := false;
 BEGIN
-  IF TG_RELID <> 'public.integration_health_status'::regclass THEN
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_health_mode_trigger" takes no trigger arguments';
+  ELSIF TG_RELID <> integration_health_private.relation('integration_health_status') THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' OR TG_NARGS <> 0 THEN
+  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
       MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
@@ -1454,9 +1365,9 @@ BEGIN
   END IF;
   IF NEW.http_status = 429 THEN
     PERFORM integration_health_private.apply_rate_limit(
-      NEW.integration_type, NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
+      integration_health_private.type_row(NEW.integration_type), NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
-    PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, true);
+    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
   END IF;
   RETURN NULL;
 END
@@ -1503,6 +1414,890 @@ COMMENT ON POLICY integration_health_history_read ON public.integration_health_h
   'A caller sees the organisations that its claims name.';
 
 -- ---------------------------------------------------------------------------------------------
+-- Active monitoring: which pairs are checked when
+-- ---------------------------------------------------------------------------------------------
+
+-- Each claim moves due_at, which the claims look for: these rows are written again and again, and
+-- never in place. The status table, which knows of failures, is only read.
+CREATE TABLE public.integration_monitors (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  enabled          boolean NOT NULL DEFAULT true,
+  due_at           timestamptz NOT NULL,
+  claimed_at       timestamptz,
+  planned_since    timestamptz,
+  PRIMARY KEY (org_id, integration_type),
+  FOREIGN KEY (integration_type) REFERENCES public.integration_types (integration_type)
+) WITH (fillfactor = 70);
+CREATE INDEX integration_monitors_due ON public.integration_monitors
+  (integration_type, due_at) WHERE enabled;
+COMMENT ON TABLE public.integration_monitors IS
+  'The pairs that are to be checked, handed out by claim_due_health_checks.';
+COMMENT ON COLUMN public.integration_monitors.org_id IS 'Organisation.';
+COMMENT ON COLUMN public.integration_monitors.integration_type IS 'External system.';
+COMMENT ON COLUMN public.integration_monitors.enabled IS 'Whether the pair is handed out.';
+COMMENT ON COLUMN public.integration_monitors.due_at IS
+  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures.';
+COMMENT ON COLUMN public.integration_monitors.claimed_at IS
+  'When the pair was handed out last; null when it never was. Kept by claims.';
+COMMENT ON COLUMN public.integration_monitors.planned_since IS
+  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger.';
+COMMENT ON INDEX public.integration_monitors_due IS
+  'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
+
+CREATE FUNCTION integration_health_private.share_of(length bigint, org_id uuid, integration_type text, seed bigint)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT (pg_catalog.uuid_hash_extended(org_id, pg_catalog.hashtextextended(integration_type COLLATE pg_catalog."C", seed))
+          & 9223372036854775807) % (length + 1);
+END;
+COMMENT ON FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint) IS
+  'A part of length, 0 to length: always the same one for a pair and a seed, different ones for different pairs.';
+
+CREATE FUNCTION public.integration_monitor_first_due(
+  org_id uuid, integration_type text, check_interval interval, since timestamptz)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT since + interval '1 microsecond' * integration_health_private.share_of(
+           GREATEST(integration_health_private.micros(check_interval) - 1, 0), org_id, integration_type, 0);
+END;
+COMMENT ON FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
+  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
+
+CREATE FUNCTION public.integration_monitor_ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
+  max_backoff interval, failures integer)
+RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  shortest bigint := integration_health_private.micros(check_interval);
+  limit_of_wait bigint := integration_health_private.micros(max_backoff);
+  wait bigint;
+  longest bigint;
+BEGIN
+  IF org_id IS NULL OR integration_type IS NULL OR shortest IS NULL OR limit_of_wait IS NULL OR failures IS NULL THEN
+    RETURN NULL;
+  ELSIF claimed_at IS NULL OR NOT isfinite(claimed_at) THEN
+    RETURN COALESCE(claimed_at, '-infinity');
+  END IF;
+  wait := integration_health_private.micros(integration_health_private.backoff(check_interval, max_backoff, failures));
+  longest := CASE WHEN wait > limit_of_wait - wait / 10 THEN limit_of_wait ELSE wait + wait / 10 END;
+  shortest := GREATEST(longest - wait / 10, shortest);
+  RETURN claimed_at + interval '1 microsecond' * (
+    shortest + CASE WHEN longest > shortest
+                    THEN integration_health_private.share_of(longest - shortest, org_id, integration_type,
+                                                             (extract(epoch FROM claimed_at) * 1000000)::bigint)
+                    ELSE 0 END);
+END
+$$;
+COMMENT ON FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
+
+CREATE FUNCTION integration_health_private.backoff(
+  check_interval interval, max_backoff interval, failures integer)
+RETURNS interval
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT interval '1 microsecond' * GREATEST(
+    integration_health_private.micros(check_interval)::float8,
+    LEAST(integration_health_private.micros(check_interval) * pg_catalog.power(2, LEAST(GREATEST(failures - 1, 0), 60)),
+          integration_health_private.micros(max_backoff)::float8));
+END;
+COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
+  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
+
+CREATE FUNCTION integration_health_private.refuse_null_interval()
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '55000',
+    MESSAGE = 'column "check_interval" or "max_backoff" of table "integration_types" is null',
+    HINT = 'Fill it, and set the column NOT NULL as it was created.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
+  'Errors: 55000, always: a site has altered integration_types, and nobody can tell when a pair is due.';
+
+CREATE FUNCTION integration_health_private.first_due_of(org_id uuid, integration_type text)
+RETURNS timestamptz
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT GREATEST(
+           public.integration_monitor_first_due(
+             first_due_of.org_id, first_due_of.integration_type, COALESCE(t.check_interval, interval '15 minutes'), w.now),
+           CASE WHEN s.checked_at IS NOT NULL
+                THEN LEAST(s.checked_at, w.now) + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
+    FROM (SELECT pg_catalog.clock_timestamp() OFFSET 0) AS w (now)
+    LEFT JOIN public.integration_types t ON t.integration_type = first_due_of.integration_type
+    LEFT JOIN public.integration_health_status s
+      ON s.org_id = first_due_of.org_id AND s.integration_type = t.integration_type
+   WHERE CASE WHEN t.integration_type IS NOT NULL AND t.check_interval IS NULL
+              THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
+END;
+COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
+  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+
+CREATE FUNCTION public.integration_monitors_trigger()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_monitors_trigger" takes no trigger arguments';
+  ELSIF TG_RELID <> integration_health_private.relation('integration_monitors') THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold monitors', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_monitors_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
+    -- they are spread.
+    NEW.planned_since := clock_timestamp();
+    IF NEW.due_at <= NEW.planned_since THEN
+      NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
+    END IF;
+  ELSIF NEW.org_id IS NULL OR NEW.integration_type IS NULL THEN
+    NULL;
+  ELSIF NEW.due_at IS NOT NULL THEN
+    PERFORM integration_health_private.hold_type(NEW.integration_type);
+  ELSE
+    NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION public.integration_monitors_trigger() IS
+  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+
+CREATE TRIGGER zz_integration_monitors_stamp
+  BEFORE INSERT ON public.integration_monitors
+  FOR EACH ROW EXECUTE FUNCTION public.integration_monitors_trigger();
+COMMENT ON TRIGGER zz_integration_monitors_stamp ON public.integration_monitors IS
+  'Says when a pair is due that is new; a row that brings due_at along is a restored one.';
+CREATE TRIGGER zz_integration_monitors_enable
+  BEFORE UPDATE ON public.integration_monitors
+  FOR EACH ROW WHEN (NEW.enabled AND NOT OLD.enabled)
+  EXECUTE FUNCTION public.integration_monitors_trigger();
+COMMENT ON TRIGGER zz_integration_monitors_enable ON public.integration_monitors IS
+  'Says since when a pair is checked again, and when it is due.';
+
+-- Under another key a pair would be due at once, whatever was handed out.
+CREATE TRIGGER zz_integration_monitors_key
+  BEFORE UPDATE ON public.integration_monitors
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_monitors_key ON public.integration_monitors IS
+  'The key of a row never changes.';
+
+ALTER TABLE public.integration_monitors ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY integration_monitors_read ON public.integration_monitors
+  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+COMMENT ON POLICY integration_monitors_read ON public.integration_monitors IS
+  'A caller sees the organisations that its claims name.';
+
+-- One expression, so that it is inlined: it is asked of a million pairs.
+CREATE FUNCTION integration_health_private.stale_at(
+  checked_at timestamptz, failures integer,
+  monitoring_mode public.integration_monitoring_mode, check_interval interval, max_backoff interval,
+  type_since timestamptz, enabled boolean, claimed_at timestamptz, due_at timestamptz, enabled_since timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE WHEN monitoring_mode = 'active' AND enabled IS NOT FALSE THEN
+    LEAST(GREATEST(GREATEST(checked_at, type_since, enabled_since)
+                   + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+                          ELSE check_interval END,
+                   CASE WHEN claimed_at <= checked_at OR claimed_at IS NULL THEN due_at END),
+          GREATEST(checked_at, type_since, enabled_since)
+          + 2 * CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+                     ELSE check_interval END)
+    + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
+           ELSE check_interval END
+  END;
+END;
+COMMENT ON FUNCTION integration_health_private.stale_at(timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz) IS
+  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has no monitor.';
+
+-- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
+-- is left: a claim in flight may want the row of the type next.
+CREATE FUNCTION integration_health_private.plan_monitors(integration_type text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
+  UPDATE public.integration_monitors m
+     SET due_at = n.due_at
+    FROM (SELECT o.org_id, o.integration_type, CASE
+                   WHEN r.ready_at > pg_catalog.now() THEN r.ready_at
+                   ELSE LEAST(o.due_at, public.integration_monitor_first_due(
+                          o.org_id, o.integration_type, t.check_interval, pg_catalog.now())) END AS due_at
+            FROM public.integration_monitors o
+            JOIN public.integration_types t ON t.integration_type = o.integration_type
+            LEFT JOIN public.integration_health_status s
+              ON s.org_id = o.org_id AND s.integration_type = o.integration_type
+           CROSS JOIN LATERAL public.integration_monitor_ready_at(
+                   o.org_id, o.integration_type, o.claimed_at, t.check_interval, t.max_backoff,
+                   COALESCE(s.consecutive_failures, 0)) AS r (ready_at)
+           WHERE o.integration_type = plan_monitors.integration_type AND o.due_at > pg_catalog.now()
+             FOR NO KEY UPDATE OF o SKIP LOCKED) n
+   WHERE m.org_id = n.org_id AND m.integration_type = n.integration_type AND m.due_at <> n.due_at;
+END;
+COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
+  'Says anew when the pairs of a type are due that are not due yet. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.plan_monitors_of_type()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (NEW.check_interval, NEW.max_backoff) IS DISTINCT FROM (OLD.check_interval, OLD.max_backoff)
+     AND NEW.created_at = OLD.created_at THEN
+    PERFORM integration_health_private.plan_monitors(NEW.integration_type);
+  END IF;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
+  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+
+CREATE TRIGGER zz_integration_types_plan_monitors
+  AFTER UPDATE ON public.integration_types
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_monitors_of_type();
+COMMENT ON TRIGGER zz_integration_types_plan_monitors ON public.integration_types IS
+  'Says anew when the pairs of a type are due whose intervals have changed.';
+
+CREATE FUNCTION public.set_monitor(
+  org_id uuid, integration_type text, enabled boolean DEFAULT NULL)
+RETURNS public.integration_monitors
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  INSERT INTO public.integration_monitors AS m (org_id, integration_type, enabled)
+  VALUES (set_monitor.org_id, set_monitor.integration_type, COALESCE(set_monitor.enabled, true))
+  ON CONFLICT (org_id, integration_type) DO UPDATE
+     SET enabled = COALESCE(set_monitor.enabled, m.enabled)
+  RETURNING m;
+END;
+COMMENT ON FUNCTION public.set_monitor(uuid, text, boolean) IS
+  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+
+-- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and written.
+CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
+RETURNS public.integration_monitors
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  monitor public.integration_monitors;
+BEGIN
+  SELECT m.* INTO monitor FROM public.integration_monitors AS m
+   WHERE m.org_id = latest_monitor.org_id AND m.integration_type = latest_monitor.integration_type;
+  RETURN monitor;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.latest_monitor(uuid, text) IS
+  'The monitor of a pair as committed now; null where there is none.';
+
+CREATE FUNCTION integration_health_private.lock_monitor(org_id uuid, integration_type text)
+RETURNS public.integration_monitors
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  monitor public.integration_monitors;
+BEGIN
+  SELECT m.* INTO monitor FROM public.integration_monitors AS m
+   WHERE m.org_id = lock_monitor.org_id AND m.integration_type = lock_monitor.integration_type
+     FOR NO KEY UPDATE SKIP LOCKED;
+  RETURN monitor;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_monitor(uuid, text) IS
+  'The monitor of a pair, locked; null where there is none, or somebody else has locked it.';
+
+CREATE FUNCTION integration_health_private.lock_due_monitors(of_type text, moment timestamptz, max_rows bigint)
+RETURNS SETOF public.integration_monitors
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+  SELECT m.* FROM public.integration_monitors AS m
+   WHERE m.integration_type = of_type AND m.enabled AND m.due_at <= moment
+   ORDER BY m.due_at LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
+  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, and not those that somebody else has locked.';
+
+CREATE FUNCTION integration_health_private.store_monitors(
+  of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
+RETURNS SETOF public.integration_monitors
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
+  RETURN QUERY
+  UPDATE public.integration_monitors AS m SET claimed_at = n.claimed_at, due_at = n.due_at
+    FROM unnest(org_ids, store_monitors.claimed_at, store_monitors.due_at) AS n (org_id, claimed_at, due_at)
+   WHERE m.org_id = n.org_id AND m.integration_type = of_type
+  RETURNING m.*;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
+  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
+RETURNS public.integration_health_status
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  marked public.integration_health_status;
+BEGIN
+  PERFORM FROM public.integration_health_status AS s
+    WHERE s.org_id = mark_probe.org_id AND s.integration_type = mark_probe.integration_type FOR NO KEY UPDATE SKIP LOCKED;
+  IF FOUND THEN
+    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_status'::regclass]);
+    UPDATE public.integration_health_status AS s SET is_probe = true
+     WHERE s.org_id = mark_probe.org_id AND s.integration_type = mark_probe.integration_type
+    RETURNING s.* INTO marked;
+  END IF;
+  RETURN marked;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
+  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, or somebody else has locked it. Errors: 55000 as require_own_triggers.';
+
+-- ---------------------------------------------------------------------------------------------
+-- What a change means: called by the engine when a check changes the status of a pair or the number of its failures in
+-- a row, when a pair appears, and when it goes
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.append_counts(
+  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  WITH appended AS (
+    INSERT INTO public.integration_health_counts (integration_type, status, delta)
+    SELECT append_counts.integration_type, c.status, c.delta
+      FROM (VALUES (append_counts.was, -1), (append_counts.is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM appended;
+END;
+COMMENT ON FUNCTION integration_health_private.append_counts(text, public.integration_health_state, public.integration_health_state) IS
+  'Appends -1 for the status that was, +1 for that which is now, and returns how many rows.';
+
+CREATE FUNCTION integration_health_private.fold_counts()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_counts'::regclass]);
+  -- Only sums with more than one row are folded, and rows that another fold holds are left to it.
+  WITH crowded AS MATERIALIZED (
+    SELECT c.integration_type, c.status FROM public.integration_health_counts c
+     GROUP BY c.integration_type, c.status HAVING pg_catalog.count(*) > 1
+  ), gone AS (
+    DELETE FROM public.integration_health_counts d
+     WHERE d.ctid = ANY (ARRAY(
+       SELECT c.ctid FROM public.integration_health_counts c
+         JOIN crowded k ON c.integration_type = k.integration_type AND c.status = k.status
+          FOR UPDATE OF c SKIP LOCKED))
+    RETURNING d.integration_type, d.status, d.delta
+  ), kept AS (
+    INSERT INTO public.integration_health_counts (integration_type, status, delta)
+    SELECT g.integration_type, g.status, pg_catalog.sum(g.delta)::bigint FROM gone g
+     GROUP BY g.integration_type, g.status HAVING pg_catalog.sum(g.delta) <> 0
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.fold_counts() IS
+  'What integration_health_compact does. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION public.integration_health_compact()
+RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.fold_counts();
+END;
+COMMENT ON FUNCTION public.integration_health_compact() IS
+  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.guard('integration_health_counts');
+  IF integration_health_private.append_counts(integration_type, was, is_now)
+     <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  END IF;
+  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
+  -- serialization failure.
+  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
+    PERFORM integration_health_private.fold_counts();
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state) IS
+  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.send_transition(
+  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
+  checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  sent integer;
+BEGIN
+  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
+  sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
+  IF sent < 10000 THEN
+    PERFORM integration_health_private.send_event(format(
+      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
+      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
+      integration_health_private.utc_text(checked_at), check_no));
+  ELSIF sent = 10000 THEN
+    PERFORM integration_health_private.send_event('{"event": "overflow"}');
+  ELSE
+    RETURN;
+  END IF;
+  PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
+  'Sends the event of a pair that went from one status to another; from null, with its first check.';
+
+-- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.store_monitors(
+           m.integration_type, ARRAY[m.org_id], ARRAY[m.claimed_at],
+           ARRAY[CASE WHEN move_monitor.failures > 0 THEN GREATEST(m.due_at, r.ready_at) ELSE LEAST(m.due_at, r.ready_at) END])
+    FROM integration_health_private.lock_monitor(move_monitor.org_id, move_monitor.integration_type) m
+    JOIN public.integration_types t ON t.integration_type = m.integration_type
+   CROSS JOIN LATERAL public.integration_monitor_ready_at(
+           m.org_id, m.integration_type, LEAST(m.claimed_at, pg_catalog.clock_timestamp()), t.check_interval, t.max_backoff,
+           move_monitor.failures) AS r (ready_at)
+   WHERE m.claimed_at IS NOT NULL;
+END;
+COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
+  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as store_monitors.';
+
+CREATE FUNCTION integration_health_private.follow_change(
+  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
+  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF was <> is_now THEN
+    PERFORM integration_health_private.count_change(integration_type, was, is_now);
+    PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
+  END IF;
+  -- One failure is checked again as soon as none; a second one waits longer.
+  IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
+    PERFORM integration_health_private.move_monitor(org_id, integration_type, failures);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint) IS
+  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.follow_first_check(
+  org_id uuid, integration_type text, status public.integration_health_state, http_status integer, checked_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.count_change(integration_type, NULL, status);
+  PERFORM integration_health_private.send_transition(org_id, integration_type, NULL, status, checked_at, 1);
+  IF http_status IS DISTINCT FROM 429 THEN
+    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(integration_type), org_id, false);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz) IS
+  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Passive mode: a type that was rate limited is left alone, and comes back by itself
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.lock_mode(integration_type text, may_wait boolean)
+RETURNS public.integration_types
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  waits boolean := may_wait AND COALESCE(current_setting('integration_health_private.holds_mode', true), '') <> 'on';
+BEGIN
+  -- A transaction that holds one waits for no other, so that two that see several types limited, each in its order, do
+  -- not deadlock: what it leaves, the next check that is limited does.
+  IF waits THEN
+    PERFORM set_config('integration_health_private.holds_mode', 'on', true);
+  END IF;
+  RETURN integration_health_private.lock_type(integration_type, NOT waits);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
+  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not may_wait, or the transaction has locked one before.';
+
+CREATE FUNCTION integration_health_private.apply_rate_limit(
+  type public.integration_types, asked_until timestamptz, by_probe boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  waits_until timestamptz;
+BEGIN
+  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
+  FOR pass IN 1 .. 2 LOOP
+    waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
+    IF type.integration_type IS NULL
+       OR (type.monitoring_mode = 'active'
+           OR by_probe AND type.passive_until <> waits_until
+           OR COALESCE(type.passive_until, '-infinity') < waits_until) IS NOT TRUE THEN
+      RETURN;
+    ELSIF pass = 1 THEN
+      type := integration_health_private.lock_mode(type.integration_type, true);
+    END IF;
+  END LOOP;
+
+  IF type.monitoring_mode <> 'active' THEN
+    type.passive_until := waits_until;
+    PERFORM integration_health_private.store_type(type);
+    RETURN;
+  END IF;
+  type.monitoring_mode := 'passive';
+  type.passive_since := moment;
+  -- Readers of all organisations see the reason: it names none.
+  type.passive_reason := 'HTTP 429';
+  type.probes := 0;
+  type.passive_until := GREATEST(COALESCE(waits_until, moment + type.check_interval),
+                                 CASE WHEN type.passive_until > moment THEN type.passive_until END);
+  type := integration_health_private.store_type(type);
+  PERFORM integration_health_private.send_event(format(
+    '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
+    to_json(type.integration_type), integration_health_private.utc_text(moment),
+    COALESCE(to_json(integration_health_private.utc_text(type.passive_until))::text, 'null')));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean) IS
+  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
+
+-- All of them are overdue, and would be checked at once. So many at most: it is done on behalf of a check.
+CREATE FUNCTION integration_health_private.spread_due_monitors(of_type text, check_interval interval, moment timestamptz)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT pg_catalog.count(*) FROM (
+      SELECT pg_catalog.array_agg(m.org_id) AS org_ids, pg_catalog.array_agg(m.claimed_at) AS claimed_at,
+             pg_catalog.array_agg(public.integration_monitor_first_due(
+               m.org_id, m.integration_type, spread_due_monitors.check_interval, spread_due_monitors.moment)) AS due_at
+        FROM integration_health_private.lock_due_monitors(
+               spread_due_monitors.of_type, spread_due_monitors.moment, 10000) m) d
+   CROSS JOIN LATERAL integration_health_private.store_monitors(
+           spread_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
+END;
+COMMENT ON FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz) IS
+  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and returns how many. Errors: 55000 as store_monitors.';
+
+CREATE FUNCTION integration_health_private.resume_type(type public.integration_types)
+RETURNS public.integration_types
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  was_active boolean := type.monitoring_mode = 'active';
+  moment timestamptz := clock_timestamp();
+BEGIN
+  PERFORM integration_health_private.guard('integration_monitors');
+  type.monitoring_mode := 'active';
+  type.passive_until := NULL;
+  type := integration_health_private.store_type(type);
+  IF NOT was_active THEN
+    PERFORM integration_health_private.spread_due_monitors(type.integration_type, type.check_interval, moment);
+    PERFORM integration_health_private.send_event(
+      format('{"event": "active", "integration_type": %s}', to_json(type.integration_type)));
+  END IF;
+  RETURN type;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.resume_type(public.integration_types) IS
+  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 as store_type and store_monitors.';
+
+CREATE FUNCTION integration_health_private.is_probe(type public.integration_types, org_id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN COALESCE(
+    type.monitoring_mode <> 'active'
+    AND (integration_health_private.latest_monitor(org_id, type.integration_type)).claimed_at >= type.passive_since, false);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_probe(public.integration_types, uuid) IS
+  'Whether the type is passive, and the pair of an organisation was handed out since: as its probe, that is.';
+
+CREATE FUNCTION integration_health_private.end_passive_mode(
+  type public.integration_types, org_id uuid, may_wait boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.is_probe(type, org_id) THEN
+    -- Again, under the lock.
+    type := integration_health_private.lock_mode(type.integration_type, may_wait);
+    IF integration_health_private.is_probe(type, org_id) THEN
+      PERFORM integration_health_private.resume_type(type);
+    END IF;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean) IS
+  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+
+CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type public.integration_types)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_arguments('{integration_type}', ARRAY[of_type IS NULL]);
+  type := integration_health_private.lock_type(of_type, false);
+  IF type.integration_type IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
+      HINT = 'The types are the rows of integration_types.';
+  END IF;
+  type := integration_health_private.resume_type(type);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.resume_monitoring(text) IS 'What resume_active_monitoring does.';
+
+CREATE FUNCTION public.resume_active_monitoring(integration_type text)
+RETURNS public.integration_types
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.resume_monitoring(resume_active_monitoring.integration_type);
+END;
+COMMENT ON FUNCTION public.resume_active_monitoring(text) IS
+  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Leases of checks: which pairs a monitor process is handed, so that no other gets them until they are due again
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.has_waited(passive_until timestamptz, max_backoff interval, moment timestamptz)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT COALESCE(passive_until, '-infinity') <= moment
+      OR pg_catalog.isfinite(passive_until)
+         AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
+END;
+COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
+  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set was set while the clock was wrong.';
+
+CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
+  UPDATE public.integration_monitors m
+     SET claimed_at = CASE WHEN m.claimed_at > heal_monitors.moment THEN heal_monitors.moment ELSE m.claimed_at END,
+         due_at = public.integration_monitor_first_due(m.org_id, m.integration_type, t.check_interval, heal_monitors.moment)
+    FROM public.integration_types t
+   WHERE t.integration_type = m.integration_type
+     AND m.ctid = ANY (ARRAY(
+       SELECT d.place FROM public.integration_types l CROSS JOIN LATERAL (
+         SELECT x.ctid AS place FROM public.integration_monitors x
+          WHERE x.integration_type = l.integration_type AND x.enabled
+            AND x.due_at > heal_monitors.moment + l.max_backoff + l.max_backoff
+          LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
+END;
+COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
+  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none can be by the rules. Errors: 55000 as require_own_triggers.';
+
+-- One that was handed out before, and has been due for two intervals since, for nobody asked, is spread over the interval
+-- after the next: from now on all of them would be due together.
+CREATE FUNCTION integration_health_private.next_lease(
+  monitor public.integration_monitors, failures integer, check_interval interval, max_backoff interval, moment timestamptz,
+  OUT claimed_at timestamptz, OUT due_at timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  ready_at timestamptz := integration_health_private.ready_at(
+    monitor.org_id, monitor.integration_type, CASE WHEN monitor.claimed_at > moment THEN moment ELSE monitor.claimed_at END,
+    check_interval, max_backoff, failures);
+BEGIN
+  IF ready_at > moment THEN
+    claimed_at := monitor.claimed_at;
+    due_at := ready_at;
+    RETURN;
+  END IF;
+  claimed_at := moment;
+  due_at := integration_health_private.ready_at(
+    monitor.org_id, monitor.integration_type, moment, check_interval, max_backoff, 0);
+  IF monitor.claimed_at < monitor.due_at AND monitor.due_at < moment - check_interval - check_interval THEN
+    due_at := integration_health_private.first_due(monitor.org_id, monitor.integration_type, check_interval, due_at);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.next_lease(public.integration_monitors, integer, interval, interval, timestamptz) IS
+  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed out, or, where its backoff has not ended, claimed_at as it was.';
+
+CREATE FUNCTION integration_health_private.move_due_monitors(
+  of_type text, check_interval interval, max_backoff interval, moment timestamptz, max_rows bigint)
+RETURNS TABLE (org_id uuid, claimed_at timestamptz, due_at timestamptz)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT s.org_id, s.claimed_at, s.due_at FROM (
+      SELECT pg_catalog.array_agg(m.org_id) AS org_ids, pg_catalog.array_agg(n.claimed_at) AS claimed_at,
+             pg_catalog.array_agg(n.due_at) AS due_at
+        FROM integration_health_private.lock_due_monitors(
+               move_due_monitors.of_type, move_due_monitors.moment, move_due_monitors.max_rows) m
+        LEFT JOIN public.integration_health_status h ON h.org_id = m.org_id AND h.integration_type = m.integration_type
+       CROSS JOIN LATERAL integration_health_private.next_lease(
+               m, COALESCE(h.consecutive_failures, 0), move_due_monitors.check_interval,
+               move_due_monitors.max_backoff, move_due_monitors.moment) n) d
+   CROSS JOIN LATERAL integration_health_private.store_monitors(
+           move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
+END;
+COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint) IS
+  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. Errors: 55000 as store_monitors.';
+
+CREATE FUNCTION integration_health_private.lease_pairs(type public.integration_types, moment timestamptz, wanted bigint)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  -- Pairs that are due and may not be handed out, for they have failed, are passed by: so many at most.
+  may_pass_by bigint := 16 + 3 * wanted;
+  leased bigint := 0;
+  asked_for bigint;
+  moved bigint;
+  monitor record;
+BEGIN
+  WHILE leased < wanted AND may_pass_by > 0 LOOP
+    asked_for := wanted - leased;
+    moved := 0;
+    FOR monitor IN SELECT m.* FROM integration_health_private.move_due_monitors(
+      type.integration_type, type.check_interval, type.max_backoff, moment, asked_for) AS m
+    LOOP
+      moved := moved + 1;
+      IF monitor.due_at IS NULL OR monitor.due_at <= moment THEN
+        PERFORM integration_health_private.refuse_intrusion('integration_monitors');
+      END IF;
+      IF monitor.claimed_at = moment THEN
+        leased := leased + 1;
+        org_id := monitor.org_id;
+        integration_type := type.integration_type;
+        due_at := monitor.due_at;
+        check_interval := type.check_interval;
+        RETURN NEXT;
+      ELSE
+        may_pass_by := may_pass_by - 1;
+      END IF;
+    END LOOP;
+    EXIT WHEN moved < asked_for;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_pairs(public.integration_types, timestamptz, bigint) IS
+  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
+
+CREATE FUNCTION integration_health_private.lease_probe(type public.integration_types, moment timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  -- Nothing is waited for: who has locked the type, or the status of the pair, is about to change them.
+  type := integration_health_private.lock_type(type.integration_type, true);
+  IF type.integration_type IS NULL OR type.monitoring_mode <> 'passive'
+     OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment) THEN
+    RETURN;
+  END IF;
+  SELECT * INTO org_id, integration_type, due_at, check_interval
+    FROM integration_health_private.lease_pairs(type, moment, 1) AS c;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  -- It waits for the answer twice as long as the last time, and so does the next probe where that is limited again.
+  type.passive_until := moment + integration_health_private.backoff(
+    type.check_interval, type.max_backoff, COALESCE(LEAST(type.probes, 1000), 0) + 2);
+  type.probes := type.probes + 1;
+  PERFORM integration_health_private.store_type(type);
+  PERFORM integration_health_private.mark_probe(org_id, type.integration_type);
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_probe(public.integration_types, timestamptz) IS
+  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and store_type.';
+
+-- The one whose pair is overdue most comes first: none starves another.
+CREATE FUNCTION integration_health_private.due_types(moment timestamptz)
+RETURNS SETOF text
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT d.integration_type FROM public.integration_types d
+   CROSS JOIN LATERAL (SELECT (
+           SELECT m.due_at FROM public.integration_monitors m
+            WHERE m.integration_type = d.integration_type AND m.enabled AND m.due_at <= due_types.moment
+            ORDER BY m.due_at LIMIT 1) OFFSET 0) AS o (due_at)
+   WHERE (d.monitoring_mode = 'active' OR d.passive_until IS NOT NULL)
+     AND integration_health_private.has_waited(d.passive_until, d.max_backoff, due_types.moment)
+     AND o.due_at IS NOT NULL
+   ORDER BY o.due_at, d.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.due_types(timestamptz) IS
+  'The types of which a pair may be handed out at a moment; of a passive one it is the probe.';
+
+CREATE FUNCTION integration_health_private.lease_of_type(
+  type public.integration_types, moment timestamptz, wanted bigint)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF type.check_interval IS NULL OR type.max_backoff IS NULL THEN
+    PERFORM integration_health_private.refuse_null_interval();
+  ELSIF type.monitoring_mode = 'passive' THEN
+    RETURN QUERY SELECT * FROM integration_health_private.lease_probe(type, moment);
+  ELSE
+    RETURN QUERY SELECT * FROM integration_health_private.lease_pairs(type, moment, wanted);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_of_type(public.integration_types, timestamptz, bigint) IS
+  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the type.';
+
+-- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have the
+-- plan compiled.
+CREATE FUNCTION integration_health_private.lease_checks(max_rows integer)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := clock_timestamp();
+  wanted bigint := max_rows;
+  leased bigint;
+  of_type text;
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  PERFORM integration_health_private.heal_monitors(moment, max_rows);
+  FOR of_type IN SELECT t FROM integration_health_private.due_types(moment) AS t LOOP
+    EXIT WHEN wanted <= 0;
+    RETURN QUERY SELECT * FROM integration_health_private.lease_of_type(
+      integration_health_private.type_row(of_type), moment, wanted);
+    GET DIAGNOSTICS leased = ROW_COUNT;
+    wanted := wanted - leased;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_checks(integer) IS 'What claim_due_health_checks does.';
+
+CREATE FUNCTION public.claim_due_health_checks(max_rows integer DEFAULT 100)
+RETURNS TABLE (
+  org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT l.org_id, l.integration_type, l.due_at, l.check_interval
+    FROM integration_health_private.lease_checks(claim_due_health_checks.max_rows) AS l;
+END;
+COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
+  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
+
+-- ---------------------------------------------------------------------------------------------
 -- Recording of checks
 -- ---------------------------------------------------------------------------------------------
 
@@ -1530,41 +2325,64 @@ END;
 COMMENT ON FUNCTION public.record_health_check(uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer) IS
   'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the caller is no writer.';
 
+-- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a writer
+-- who sorts, cannot deadlock.
+CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
+RETURNS TABLE (
+  org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
+  errors text[], retries integer[], times timestamptz[])
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.array_agg(o.org_id), pg_catalog.array_agg(o.integration_type), pg_catalog.array_agg(o.status),
+         pg_catalog.array_agg(o.latency_ms), pg_catalog.array_agg(o.http_status), pg_catalog.array_agg(o.error),
+         pg_catalog.array_agg(o.retry_after), pg_catalog.array_agg(o.checked_at)
+    FROM (SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,
+                 e.retry_after::integer AS retry_after, COALESCE(e.checked_at, pg_catalog.now()) AS checked_at,
+                 pg_catalog.row_number() OVER (PARTITION BY e.org_id, e.integration_type
+                                               ORDER BY COALESCE(e.checked_at, pg_catalog.now()), e.place) AS round
+            FROM ROWS FROM (pg_catalog.jsonb_to_recordset(entry_rounds.checks) AS (
+                   org_id uuid, integration_type text, status public.integration_health_state, latency_ms integer,
+                   http_status integer, error text, retry_after numeric, checked_at timestamptz))
+                 WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status, error, retry_after,
+                                       checked_at, place)
+           ORDER BY round, e.org_id, e.integration_type COLLATE pg_catalog."C") AS o
+   GROUP BY o.round ORDER BY o.round;
+END;
+COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
+  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, 22007, 22008 a value is none of its type.';
+
+CREATE FUNCTION integration_health_private.record_round(
+  org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
+  errors text[], retries integer[], times timestamptz[])
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  WITH recorded AS (
+    INSERT INTO public.integration_health_status AS s
+           (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)
+    SELECT * FROM ROWS FROM (
+      pg_catalog.unnest(org_ids), pg_catalog.unnest(types), pg_catalog.unnest(statuses), pg_catalog.unnest(latencies),
+      pg_catalog.unnest(http_statuses), pg_catalog.unnest(errors), pg_catalog.unnest(retries), pg_catalog.unnest(times))
+    ON CONFLICT (org_id, integration_type) DO UPDATE
+       SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
+           error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM recorded;
+END;
+COMMENT ON FUNCTION integration_health_private.record_round(uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
+  'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of the table.';
+
 CREATE FUNCTION integration_health_private.record_entries(checks jsonb)
 RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  entries record;
-  written integer;
+  r record;
   recorded integer := 0;
 BEGIN
-  -- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a
-  -- writer who sorts, cannot deadlock.
-  FOR entries IN
-    SELECT array_agg(o.org_id) AS org_ids, array_agg(o.integration_type) AS types, array_agg(o.status) AS statuses,
-           array_agg(o.latency_ms) AS latencies, array_agg(o.http_status) AS http_statuses, array_agg(o.error) AS errors,
-           array_agg(o.retry_after) AS retries, array_agg(o.checked_at) AS times
-      FROM (SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,
-                   e.retry_after::integer AS retry_after, COALESCE(e.checked_at, now()) AS checked_at,
-                   row_number() OVER (PARTITION BY e.org_id, e.integration_type
-                                      ORDER BY COALESCE(e.checked_at, now()), e.place) AS round
-              FROM ROWS FROM (jsonb_to_recordset(checks) AS (
-                     org_id uuid, integration_type text, status public.integration_health_state, latency_ms integer,
-                     http_status integer, error text, retry_after numeric, checked_at timestamptz))
-                   WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status, error, retry_after,
-                                         checked_at, place)
-             ORDER BY round, e.org_id, e.integration_type COLLATE "C") AS o
-     GROUP BY o.round ORDER BY o.round
-  LOOP
-    INSERT INTO public.integration_health_status AS s
-           (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)
-    SELECT * FROM unnest(entries.org_ids, entries.types, entries.statuses, entries.latencies, entries.http_statuses,
-                         entries.errors, entries.retries, entries.times)
-    ON CONFLICT (org_id, integration_type) DO UPDATE
-       SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
-           error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at;
-    GET DIAGNOSTICS written = ROW_COUNT;
-    recorded := recorded + written;
+  FOR r IN SELECT * FROM integration_health_private.entry_rounds(checks) LOOP
+    recorded := recorded + integration_health_private.record_round(
+      r.org_ids, r.types, r.statuses, r.latencies, r.http_statuses, r.errors, r.retries, r.times);
   END LOOP;
   RETURN recorded;
 END
@@ -1653,13 +2471,11 @@ EXCEPTION
   WHEN data_exception OR integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
     -- With our search_path the server qualifies it.
-    problem := replace(problem, 'public.integration_health_state', 'integration_health_state');
+    problem := regexp_replace(problem, '(enum )\S+\.(integration_health_state)', '\1\2');
     PERFORM integration_health_private.refuse_entry(
       place, integration_health_private.clip_values(problem), integration_health_private.clip_values(detail),
-      CASE WHEN code = '23503' THEN (
-             SELECT format('The types are %s.', integration_health_private.echo(
-                      string_agg(t.integration_type, ', ' ORDER BY t.integration_type)))
-               FROM public.integration_types AS t HAVING count(*) > 0)
+      CASE WHEN code = '23503' THEN
+             format('The types are %s.', NULLIF(integration_health_private.echo(integration_health_private.type_names()), ''))
            WHEN code = '22P02' AND strpos(problem, 'integration_health_state') > 0
            THEN 'Use healthy, degraded, unhealthy or unknown.' END);
   WHEN SQLSTATE 'IH001' THEN
@@ -1687,483 +2503,7 @@ COMMENT ON FUNCTION public.record_health_checks(jsonb) IS
   'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing being recorded; 42501 the caller is no writer.';
 
 -- ---------------------------------------------------------------------------------------------
--- Active monitoring: which pairs are checked when
--- ---------------------------------------------------------------------------------------------
-
--- Each claim moves due_at, which the claims look for: these rows are written again and again, and
--- never in place. The status table, which knows of failures, is only read.
-CREATE TABLE public.integration_monitors (
-  org_id           uuid NOT NULL,
-  integration_type text COLLATE pg_catalog."C" NOT NULL,
-  enabled          boolean NOT NULL DEFAULT true,
-  due_at           timestamptz NOT NULL,
-  claimed_at       timestamptz,
-  planned_since    timestamptz,
-  PRIMARY KEY (org_id, integration_type),
-  FOREIGN KEY (integration_type) REFERENCES public.integration_types (integration_type)
-) WITH (fillfactor = 70);
-CREATE INDEX integration_monitors_due ON public.integration_monitors
-  (integration_type, due_at) WHERE enabled;
-COMMENT ON TABLE public.integration_monitors IS
-  'The pairs that are to be checked, handed out by claim_due_health_checks.';
-COMMENT ON COLUMN public.integration_monitors.org_id IS 'Organisation.';
-COMMENT ON COLUMN public.integration_monitors.integration_type IS 'External system.';
-COMMENT ON COLUMN public.integration_monitors.enabled IS 'Whether the pair is handed out.';
-COMMENT ON COLUMN public.integration_monitors.due_at IS
-  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures.';
-COMMENT ON COLUMN public.integration_monitors.claimed_at IS
-  'When the pair was handed out last; null when it never was. Kept by claims.';
-COMMENT ON COLUMN public.integration_monitors.planned_since IS
-  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger.';
-COMMENT ON INDEX public.integration_monitors_due IS
-  'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
-
-CREATE FUNCTION integration_health_private.refuse_null_interval()
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = '55000',
-    MESSAGE = 'column "check_interval" or "max_backoff" of table "integration_types" is null',
-    HINT = 'Fill it, and set the column NOT NULL as it was created.';
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
-  'Errors: 55000, always: a site has altered integration_types, and nobody can tell when a pair is due.';
-
-CREATE FUNCTION integration_health_private.first_due_of(org_id uuid, integration_type text)
-RETURNS timestamptz
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := clock_timestamp();
-  pair record;
-BEGIN
-  SELECT t.check_interval, s.checked_at INTO pair
-    FROM public.integration_types AS t
-    LEFT JOIN public.integration_health_status AS s
-      ON s.org_id = first_due_of.org_id AND s.integration_type = t.integration_type
-   WHERE t.integration_type = first_due_of.integration_type;
-  IF FOUND AND pair.check_interval IS NULL THEN
-    PERFORM integration_health_private.refuse_null_interval();
-  END IF;
-  RETURN GREATEST(
-    public.integration_monitor_first_due(org_id, integration_type, COALESCE(pair.check_interval, interval '15 minutes'), moment),
-    LEAST(pair.checked_at, moment) + interval '1 microsecond' * integration_health_private.micros(pair.check_interval)
-      + CASE WHEN pair.checked_at IS NULL THEN NULL::interval ELSE interval '0' END);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
-  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since the last check that was recorded. Errors: 55000 as refuse_null_interval.';
-
-CREATE FUNCTION public.integration_monitors_trigger()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF TG_RELID <> 'public.integration_monitors'::regclass THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold monitors', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' OR TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_monitors_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
-    -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
-    -- they are spread.
-    IF NEW.enabled AND NOT OLD.enabled THEN
-      NEW.planned_since := clock_timestamp();
-      IF NEW.due_at <= NEW.planned_since THEN
-        NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
-      END IF;
-    END IF;
-  ELSIF NEW.org_id IS NULL OR NEW.integration_type IS NULL THEN
-    NULL;
-  ELSIF NEW.due_at IS NOT NULL THEN
-    PERFORM integration_health_private.hold_type(NEW.integration_type);
-  ELSE
-    NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
-  END IF;
-  RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION public.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
-
-CREATE TRIGGER zz_integration_monitors_stamp
-  BEFORE INSERT OR UPDATE ON public.integration_monitors
-  FOR EACH ROW EXECUTE FUNCTION public.integration_monitors_trigger();
-COMMENT ON TRIGGER zz_integration_monitors_stamp ON public.integration_monitors IS
-  'Says when a pair is due that is new or enabled again; a row that brings due_at along is a restored one. Keeps the key as it is.';
-
-ALTER TABLE public.integration_monitors ENABLE ROW LEVEL SECURITY;
-
-CREATE POLICY integration_monitors_read ON public.integration_monitors
-  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
-                    AND public.integration_health_uncounted(org_id));
-COMMENT ON POLICY integration_monitors_read ON public.integration_monitors IS
-  'A caller sees the organisations that its claims name.';
-
--- Under another key a pair would be due at once, whatever was handed out.
-CREATE TRIGGER zz_integration_monitors_key
-  BEFORE UPDATE ON public.integration_monitors
-  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
-  EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_monitors_key ON public.integration_monitors IS
-  'The key of a row never changes.';
-
-CREATE FUNCTION integration_health_private.share_of(length bigint, org_id uuid, integration_type text, seed bigint)
-RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT (pg_catalog.uuid_hash_extended(org_id, pg_catalog.hashtextextended(integration_type COLLATE pg_catalog."C", seed))
-          & 9223372036854775807) % (length + 1);
-END;
-COMMENT ON FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint) IS
-  'A part of length, 0 to length: always the same one for a pair and a seed, different ones for different pairs.';
-
-CREATE FUNCTION public.integration_monitor_first_due(
-  org_id uuid, integration_type text, check_interval interval, since timestamptz)
-RETURNS timestamptz
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT since + interval '1 microsecond' * integration_health_private.share_of(
-           GREATEST(integration_health_private.micros(check_interval) - 1, 0), org_id, integration_type, 0);
-END;
-COMMENT ON FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
-
-CREATE FUNCTION public.integration_monitor_ready_at(
-  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
-  max_backoff interval, failures integer)
-RETURNS timestamptz
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  shortest bigint := integration_health_private.micros(check_interval);
-  limit_of_wait bigint := integration_health_private.micros(max_backoff);
-  wait bigint;
-  longest bigint;
-BEGIN
-  IF org_id IS NULL OR integration_type IS NULL OR shortest IS NULL OR limit_of_wait IS NULL OR failures IS NULL THEN
-    RETURN NULL;
-  ELSIF claimed_at IS NULL OR NOT isfinite(claimed_at) THEN
-    RETURN COALESCE(claimed_at, '-infinity');
-  END IF;
-  wait := integration_health_private.micros(integration_health_private.backoff(check_interval, max_backoff, failures));
-  longest := CASE WHEN wait > limit_of_wait - wait / 10 THEN limit_of_wait ELSE wait + wait / 10 END;
-  shortest := GREATEST(longest - wait / 10, shortest);
-  RETURN claimed_at + interval '1 microsecond' * (
-    shortest + CASE WHEN longest > shortest
-                    THEN integration_health_private.share_of(longest - shortest, org_id, integration_type,
-                                                             (extract(epoch FROM claimed_at) * 1000000)::bigint)
-                    ELSE 0 END);
-END
-$$;
-COMMENT ON FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
-
-CREATE FUNCTION integration_health_private.backoff(
-  check_interval interval, max_backoff interval, failures integer)
-RETURNS interval
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-  SELECT interval '1 microsecond' * GREATEST(
-    integration_health_private.micros(check_interval)::float8,
-    LEAST(integration_health_private.micros(check_interval) * pg_catalog.power(2, LEAST(GREATEST(failures - 1, 0), 60)),
-          integration_health_private.micros(max_backoff)::float8));
-END;
-COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
-
--- One expression, so that it is inlined: it is asked of a million pairs.
-CREATE FUNCTION integration_health_private.stale_at(
-  checked_at timestamptz, failures integer,
-  monitoring_mode public.integration_monitoring_mode, check_interval interval, max_backoff interval,
-  type_since timestamptz, enabled boolean, claimed_at timestamptz, due_at timestamptz, enabled_since timestamptz)
-RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-  SELECT CASE WHEN monitoring_mode = 'active' AND enabled IS NOT FALSE THEN
-    LEAST(GREATEST(GREATEST(checked_at, type_since, enabled_since)
-                   + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
-                          ELSE check_interval END,
-                   CASE WHEN claimed_at <= checked_at OR claimed_at IS NULL THEN due_at END),
-          GREATEST(checked_at, type_since, enabled_since)
-          + 2 * CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
-                     ELSE check_interval END)
-    + CASE WHEN enabled THEN integration_health_private.backoff(check_interval, max_backoff, failures)
-           ELSE check_interval END
-  END;
-END;
-COMMENT ON FUNCTION integration_health_private.stale_at(timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz) IS
-  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has no monitor.';
-
--- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
--- is left: a claim in flight may want the row of the type next.
-CREATE FUNCTION integration_health_private.plan_monitors(integration_type text)
-RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
-  UPDATE public.integration_monitors m
-     SET due_at = n.due_at
-    FROM (SELECT o.org_id, o.integration_type, CASE
-                   WHEN r.ready_at > pg_catalog.now() THEN r.ready_at
-                   ELSE LEAST(o.due_at, public.integration_monitor_first_due(
-                          o.org_id, o.integration_type, t.check_interval, pg_catalog.now())) END AS due_at
-            FROM public.integration_monitors o
-            JOIN public.integration_types t ON t.integration_type = o.integration_type
-            LEFT JOIN public.integration_health_status s
-              ON s.org_id = o.org_id AND s.integration_type = o.integration_type
-           CROSS JOIN LATERAL public.integration_monitor_ready_at(
-                   o.org_id, o.integration_type, o.claimed_at, t.check_interval, t.max_backoff,
-                   COALESCE(s.consecutive_failures, 0)) AS r (ready_at)
-           WHERE o.integration_type = plan_monitors.integration_type AND o.due_at > pg_catalog.now()
-             FOR NO KEY UPDATE OF o SKIP LOCKED) n
-   WHERE m.org_id = n.org_id AND m.integration_type = n.integration_type AND m.due_at <> n.due_at;
-END;
-COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
-  'Says anew when the pairs of a type are due that are not due yet. Errors: 55000 as require_own_triggers.';
-
-CREATE FUNCTION integration_health_private.plan_monitors_of_type()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF (NEW.check_interval, NEW.max_backoff) IS DISTINCT FROM (OLD.check_interval, OLD.max_backoff)
-     AND NEW.created_at = OLD.created_at THEN
-    PERFORM integration_health_private.plan_monitors(NEW.integration_type);
-  END IF;
-  RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
-  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
-
-CREATE TRIGGER zz_integration_types_plan_monitors
-  AFTER UPDATE ON public.integration_types
-  FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_monitors_of_type();
-COMMENT ON TRIGGER zz_integration_types_plan_monitors ON public.integration_types IS
-  'Says anew when the pairs of a type are due whose intervals have changed.';
-
-CREATE FUNCTION public.set_monitor(
-  org_id uuid, integration_type text, enabled boolean DEFAULT NULL)
-RETURNS public.integration_monitors
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  INSERT INTO public.integration_monitors AS m (org_id, integration_type, enabled)
-  VALUES (set_monitor.org_id, set_monitor.integration_type, COALESCE(set_monitor.enabled, true))
-  ON CONFLICT (org_id, integration_type) DO UPDATE
-     SET enabled = COALESCE(set_monitor.enabled, m.enabled)
-  RETURNING m;
-END;
-COMMENT ON FUNCTION public.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
-
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in
--- turn would have the plan compiled.
-CREATE FUNCTION integration_health_private.has_waited(passive_until timestamptz, max_backoff interval, moment timestamptz)
-RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-  SELECT COALESCE(passive_until, '-infinity') <= moment
-      OR pg_catalog.isfinite(passive_until)
-         AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
-END;
-COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
-  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set was set while the clock was wrong.';
-
-CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  UPDATE public.integration_monitors AS m
-     SET claimed_at = LEAST(m.claimed_at, moment),
-         due_at = public.integration_monitor_first_due(m.org_id, m.integration_type, t.check_interval, moment)
-    FROM public.integration_types AS t
-   WHERE t.integration_type = m.integration_type
-     AND m.ctid = ANY (ARRAY(
-       SELECT d.place FROM public.integration_types AS l CROSS JOIN LATERAL (
-         SELECT x.ctid AS place FROM public.integration_monitors AS x
-          WHERE x.integration_type = l.integration_type AND x.enabled
-            AND x.due_at > moment + l.max_backoff + l.max_backoff
-          LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
-  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none can be by the rules.';
-
-CREATE FUNCTION integration_health_private.claim_pairs(of_type text, moment timestamptz, wanted bigint)
-RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  may_pass_by bigint := 16 + 3 * wanted;
-  claimed bigint := 0;
-  asked_for bigint;
-  moved bigint;
-  monitor record;
-BEGIN
-  -- Pairs that are due and may not be handed out, for they have failed, are passed by: so many at most.
-  WHILE claimed < wanted AND may_pass_by > 0 LOOP
-    asked_for := wanted - claimed;
-    moved := 0;
-    FOR monitor IN
-      UPDATE public.integration_monitors AS m
-         SET (claimed_at, due_at) = (
-           -- One that was handed out before, and has been due for two intervals since, for nobody claimed, is spread over
-           -- the interval after the next: from now on all of them would be due together.
-           SELECT CASE WHEN r.ready_at <= moment THEN moment ELSE m.claimed_at END,
-                  CASE WHEN r.ready_at > moment THEN r.ready_at
-                       WHEN m.claimed_at < m.due_at AND m.due_at < moment - r.check_interval - r.check_interval
-                       THEN public.integration_monitor_first_due(m.org_id, m.integration_type, r.check_interval, r.next_due_at)
-                       ELSE r.next_due_at END
-             FROM (SELECT t.check_interval,
-                          public.integration_monitor_ready_at(
-                            m.org_id, m.integration_type, moment, t.check_interval, t.max_backoff, 0) AS next_due_at,
-                          public.integration_monitor_ready_at(
-                            m.org_id, m.integration_type, CASE WHEN m.claimed_at > moment THEN moment ELSE m.claimed_at END,
-                            t.check_interval, t.max_backoff,
-                            COALESCE((SELECT s.consecutive_failures FROM public.integration_health_status AS s
-                                       WHERE s.org_id = m.org_id AND s.integration_type = m.integration_type), 0)) AS ready_at
-                     FROM public.integration_types AS t WHERE t.integration_type = m.integration_type OFFSET 0) AS r)
-       WHERE m.ctid = ANY (ARRAY(
-         SELECT d.ctid FROM public.integration_monitors AS d
-          WHERE d.integration_type = of_type AND d.enabled AND d.due_at <= moment
-          ORDER BY d.due_at LIMIT asked_for FOR NO KEY UPDATE SKIP LOCKED))
-      RETURNING m.org_id, m.integration_type, m.due_at, m.claimed_at = moment AS is_claimed,
-                (SELECT t.check_interval FROM public.integration_types AS t
-                  WHERE t.integration_type = m.integration_type) AS check_interval
-    LOOP
-      moved := moved + 1;
-      IF monitor.due_at IS NULL OR monitor.due_at <= moment THEN
-        PERFORM integration_health_private.refuse_intrusion('integration_monitors');
-      END IF;
-      IF monitor.is_claimed THEN
-        claimed := claimed + 1;
-        org_id := monitor.org_id;
-        integration_type := monitor.integration_type;
-        due_at := monitor.due_at;
-        check_interval := monitor.check_interval;
-        RETURN NEXT;
-      ELSE
-        may_pass_by := may_pass_by - 1;
-      END IF;
-    END LOOP;
-    EXIT WHEN moved < asked_for;
-  END LOOP;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.claim_pairs(text, timestamptz, bigint) IS
-  'Hands out at most wanted pairs of a type that are due at a moment, and not those that another claim holds; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
-
-CREATE FUNCTION integration_health_private.claim_probe(of_type text, moment timestamptz)
-RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  type public.integration_types;
-  written bigint;
-BEGIN
-  -- Nothing is waited for: who has locked the type, or the status of the pair, is about to change them.
-  SELECT t.* INTO type FROM public.integration_types AS t
-   WHERE t.integration_type = of_type FOR NO KEY UPDATE SKIP LOCKED;
-  IF NOT FOUND OR type.monitoring_mode <> 'passive'
-     OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment) THEN
-    RETURN;
-  END IF;
-  SELECT * INTO org_id, integration_type, due_at, check_interval
-    FROM integration_health_private.claim_pairs(of_type, moment, 1) AS c;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
-  -- It waits for the answer twice as long as the last time, and so does the next probe where that is limited again.
-  UPDATE public.integration_types AS t
-     SET probes = t.probes + 1,
-         passive_until = moment + integration_health_private.backoff(
-           t.check_interval, t.max_backoff, COALESCE(LEAST(t.probes, 1000), 0) + 2)
-   WHERE t.integration_type = of_type;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> 1 THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_types');
-  END IF;
-  PERFORM FROM public.integration_health_status AS s
-    WHERE s.org_id = claim_probe.org_id AND s.integration_type = of_type FOR NO KEY UPDATE SKIP LOCKED;
-  IF FOUND THEN
-    UPDATE public.integration_health_status AS s SET is_probe = true
-     WHERE s.org_id = claim_probe.org_id AND s.integration_type = of_type;
-  END IF;
-  RETURN NEXT;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.claim_probe(text, timestamptz) IS
-  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as claim_pairs, or a trigger or rule of the site keeps the type as it is.';
-
-CREATE FUNCTION public.claim_due_health_checks(max_rows integer DEFAULT 100)
-RETURNS TABLE (
-  org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  moment timestamptz := clock_timestamp();
-  wanted bigint := max_rows;
-  claimed bigint;
-  due record;
-BEGIN
-  PERFORM integration_health_private.require_max_rows(max_rows);
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    'public.integration_monitors', 'public.integration_types', 'public.integration_health_status']::regclass[]);
-  PERFORM integration_health_private.heal_monitors(moment, max_rows);
-  -- The type whose pair is overdue most comes first: none starves another.
-  FOR due IN
-    SELECT d.integration_type, d.is_passive, d.has_rules FROM (
-      SELECT t.integration_type, t.check_interval IS NOT NULL AND t.max_backoff IS NOT NULL AS has_rules,
-             t.monitoring_mode = 'passive' AS is_passive,
-             (SELECT m.due_at FROM public.integration_monitors AS m
-               WHERE m.integration_type = t.integration_type AND m.enabled AND m.due_at <= moment
-               ORDER BY m.due_at LIMIT 1) AS due_at
-        FROM public.integration_types AS t
-       WHERE (t.monitoring_mode = 'active' OR t.passive_until IS NOT NULL)
-         AND integration_health_private.has_waited(t.passive_until, t.max_backoff, moment)) AS d
-     WHERE d.due_at IS NOT NULL ORDER BY d.due_at, d.integration_type
-  LOOP
-    EXIT WHEN wanted <= 0;
-    IF NOT due.has_rules THEN
-      PERFORM integration_health_private.refuse_null_interval();
-    END IF;
-    IF due.is_passive THEN
-      RETURN QUERY SELECT * FROM integration_health_private.claim_probe(due.integration_type, moment);
-    ELSE
-      RETURN QUERY SELECT * FROM integration_health_private.claim_pairs(due.integration_type, moment, wanted);
-    END IF;
-    GET DIAGNOSTICS claimed = ROW_COUNT;
-    wanted := wanted - claimed;
-  END LOOP;
-END
-$$;
-COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
-
-CREATE FUNCTION public.resume_active_monitoring(integration_type text)
-RETURNS public.integration_types
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF integration_type IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'integration_type must not be null';
-  END IF;
-  PERFORM FROM public.integration_types AS t
-    WHERE t.integration_type = resume_active_monitoring.integration_type FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(integration_type)),
-      HINT = 'The types are the rows of integration_types.';
-  END IF;
-  RETURN integration_health_private.resume_type(integration_type);
-END
-$$;
-COMMENT ON FUNCTION public.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
-
--- ---------------------------------------------------------------------------------------------
--- Scheduled syncs: the schedules, and the ledger of their runs
+-- Schedules of syncs, and their periods
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE integration_health_private.time_zones (
@@ -2208,17 +2548,6 @@ BEGIN ATOMIC
                                       secs => (instant % 86400000000)::float8 / 1000000));
 END;
 COMMENT ON FUNCTION integration_health_private.time_of(bigint) IS 'The inverse of instant.';
-
-CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
-RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT pg_catalog.to_char(u.at, 'YYYY-MM-DD"T"HH24:MI:SS')
-         || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
-    FROM (SELECT pg_catalog.timezone('UTC', utc_text.at) AS at) AS u;
-END;
-COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
-  'A time as ISO 8601 in UTC, with a fraction only where there is one.';
 
 CREATE FUNCTION public.integration_sync_every_is_valid(every interval)
 RETURNS boolean
@@ -2314,75 +2643,20 @@ COMMENT ON COLUMN public.integration_sync_schedules.warm_up_for IS
 COMMENT ON COLUMN public.integration_sync_schedules.pruned_until IS
   'Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup.';
 
--- No foreign key: the ledger outlives a schedule. Nothing that changes is indexed.
-CREATE TABLE public.integration_sync_runs (
-  org_id           uuid NOT NULL,
-  integration_type text COLLATE pg_catalog."C" NOT NULL,
-  scheduled_for    timestamptz NOT NULL,
-  attempt          integer NOT NULL,
-  outcome          public.integration_sync_outcome NOT NULL,
-  started_at       timestamptz NOT NULL,
-  finished_at      timestamptz,
-  lease_until      timestamptz,
-  drift            interval GENERATED ALWAYS AS (started_at - scheduled_for) STORED,
-  cold_start       boolean NOT NULL,
-  error            text,
-  idempotency_key  text GENERATED ALWAYS AS
-    (public.integration_sync_key(org_id, integration_type, scheduled_for)) STORED,
-  PRIMARY KEY (org_id, integration_type, scheduled_for),
-  CONSTRAINT attempt_is_positive CHECK (attempt >= 1),
-  CONSTRAINT error_is_at_most_2000_characters CHECK (pg_catalog.length(error) <= 2000),
-  CONSTRAINT running_has_a_lease_and_the_others_an_end
-    CHECK (CASE WHEN outcome = 'running'::public.integration_sync_outcome
-                THEN lease_until IS NOT NULL AND finished_at IS NULL
-                ELSE lease_until IS NULL AND finished_at IS NOT NULL END)
-) WITH (fillfactor = 70);
-CREATE INDEX integration_sync_runs_time ON public.integration_sync_runs (scheduled_for);
-COMMENT ON TABLE public.integration_sync_runs IS
-  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, finish_sync_run and the cleanup alone.';
-COMMENT ON COLUMN public.integration_sync_runs.org_id IS 'Organisation.';
-COMMENT ON COLUMN public.integration_sync_runs.integration_type IS 'External system.';
-COMMENT ON COLUMN public.integration_sync_runs.scheduled_for IS
-  'The period, a time of the schedule.';
-COMMENT ON COLUMN public.integration_sync_runs.attempt IS
-  'How often the period was claimed. Reports of an earlier attempt are refused.';
-COMMENT ON COLUMN public.integration_sync_runs.outcome IS
-  'running until the current attempt has ended, then succeeded or failed.';
-COMMENT ON COLUMN public.integration_sync_runs.started_at IS
-  'When the current attempt was claimed.';
-COMMENT ON COLUMN public.integration_sync_runs.finished_at IS
-  'When the current attempt ended; null while it runs.';
-COMMENT ON COLUMN public.integration_sync_runs.lease_until IS
-  'When somebody else may claim the run if it has not ended; null when it has.';
-COMMENT ON COLUMN public.integration_sync_runs.drift IS
-  'How long after its time the current attempt was claimed; negative: before.';
-COMMENT ON COLUMN public.integration_sync_runs.cold_start IS
-  'Whether the worker had to be started for the current attempt.';
-COMMENT ON COLUMN public.integration_sync_runs.error IS
-  'What went wrong, at most 2000 characters; null when nothing did.';
-COMMENT ON COLUMN public.integration_sync_runs.idempotency_key IS
-  'org_id:integration_type:period, the same for all attempts: for the external system.';
-COMMENT ON INDEX public.integration_sync_runs_time IS
-  'For the cleanup and the reports of a time.';
-
 CREATE FUNCTION public.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_RELID <> 'public.integration_sync_schedules'::regclass THEN
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_sync_schedules_trigger" takes no trigger arguments';
+  ELSIF TG_RELID <> integration_health_private.relation('integration_sync_schedules') THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold schedules', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' OR TG_NARGS <> 0 THEN
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
       MESSAGE = 'function "integration_sync_schedules_trigger" was called for an event it does not serve',
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
-  IF TG_OP = 'UPDATE' THEN
-    -- As text, for a day is not 24 hours here.
-    IF (NEW.every::text, NEW.anchor, NEW.time_zone, NEW.enabled)
-       IS NOT DISTINCT FROM (OLD.every::text, OLD.anchor, OLD.time_zone, OLD.enabled) THEN
-      RETURN NEW;
-    END IF;
-  ELSIF NEW.planned_since IS NOT NULL THEN
+  IF TG_OP = 'INSERT' AND NEW.planned_since IS NOT NULL THEN
     IF NEW.integration_type IS NOT NULL THEN
       PERFORM integration_health_private.hold_type(NEW.integration_type);
     END IF;
@@ -2390,21 +2664,17 @@ BEGIN
   END IF;
 
   -- No constraint: the zone of a row that is restored, or as it was, may have left the system's list.
-  IF NOT public.integration_sync_time_zone_is_valid(NEW.time_zone) THEN
+  IF NOT integration_health_private.is_time_zone(NEW.time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME,
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(NEW.time_zone)),
       HINT = 'Use a name as pg_timezone_names has it.';
   END IF;
-  INSERT INTO integration_health_private.time_zones (name) SELECT NEW.time_zone WHERE NEW.time_zone IS NOT NULL
-      ON CONFLICT DO NOTHING;
   NEW.planned_since := clock_timestamp();
   NEW.due_at := 'infinity';
   -- A plan that the constraints of the table will refuse has no period.
-  IF public.integration_sync_every_is_valid(NEW.every) AND isfinite(NEW.anchor) AND NEW.time_zone IS NOT NULL THEN
-    NEW.due_at := COALESCE(integration_health_private.period_at(
-      NEW.every, NEW.anchor, NEW.time_zone,
-      integration_health_private.last_period_no(
-        NEW.every, NEW.anchor, NEW.time_zone, NEW.planned_since - interval '1 microsecond') + 1), 'infinity');
+  IF integration_health_private.is_every(NEW.every) AND isfinite(NEW.anchor) AND NEW.time_zone IS NOT NULL THEN
+    NEW.due_at := COALESCE(integration_health_private.next_period(
+      NEW.every, NEW.anchor, NEW.time_zone, NEW.planned_since - interval '1 microsecond'), 'infinity');
   END IF;
   NEW.warm_up_for := NEW.due_at;
   RETURN NEW;
@@ -2414,10 +2684,18 @@ COMMENT ON FUNCTION public.integration_sync_schedules_trigger() IS
   'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
-  BEFORE INSERT OR UPDATE ON public.integration_sync_schedules
+  BEFORE INSERT ON public.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION public.integration_sync_schedules_trigger();
 COMMENT ON TRIGGER zz_integration_sync_schedules_stamp ON public.integration_sync_schedules IS
   'Says since when a plan holds; a new row that brings planned_since along is a restored one.';
+-- As text, for a day is not 24 hours.
+CREATE TRIGGER zz_integration_sync_schedules_replan
+  BEFORE UPDATE ON public.integration_sync_schedules
+  FOR EACH ROW WHEN ((NEW.every::text, NEW.anchor, NEW.time_zone, NEW.enabled)
+                     IS DISTINCT FROM (OLD.every::text, OLD.anchor, OLD.time_zone, OLD.enabled))
+  EXECUTE FUNCTION public.integration_sync_schedules_trigger();
+COMMENT ON TRIGGER zz_integration_sync_schedules_replan ON public.integration_sync_schedules IS
+  'Says since when a changed plan holds.';
 
 CREATE TABLE integration_health_private.sync_plans (
   org_id           uuid NOT NULL,
@@ -2499,20 +2777,21 @@ CREATE TRIGGER zz_integration_sync_schedules_truncate
 COMMENT ON TRIGGER zz_integration_sync_schedules_truncate ON public.integration_sync_schedules IS
   'Empties what is kept of plans with the table.';
 
+-- Under another key the periods of a schedule could be run again.
+CREATE TRIGGER zz_integration_sync_schedules_key
+  BEFORE UPDATE ON public.integration_sync_schedules
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_sync_schedules_key ON public.integration_sync_schedules IS
+  'The key of a row never changes.';
+
 ALTER TABLE public.integration_sync_schedules ENABLE ROW LEVEL SECURITY;
 ALTER TABLE integration_health_private.sync_plans ENABLE ROW LEVEL SECURITY;
-ALTER TABLE public.integration_sync_runs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY integration_sync_schedules_read ON public.integration_sync_schedules
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_schedules_read ON public.integration_sync_schedules IS
-  'A caller sees the organisations that its claims name.';
-
-CREATE POLICY integration_sync_runs_read ON public.integration_sync_runs
-  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
-                    AND public.integration_health_uncounted(org_id));
-COMMENT ON POLICY integration_sync_runs_read ON public.integration_sync_runs IS
   'A caller sees the organisations that its claims name.';
 
 CREATE POLICY sync_plans_read ON integration_health_private.sync_plans
@@ -2521,13 +2800,25 @@ CREATE POLICY sync_plans_read ON integration_health_private.sync_plans
 COMMENT ON POLICY sync_plans_read ON integration_health_private.sync_plans IS
   'A caller sees the organisations that its claims name.';
 
--- Under another key the periods of a schedule could be run again.
-CREATE TRIGGER zz_integration_sync_schedules_key
-  BEFORE UPDATE ON public.integration_sync_schedules
-  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
-  EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_sync_schedules_key ON public.integration_sync_schedules IS
-  'The key of a row never changes.';
+CREATE FUNCTION integration_health_private.keep_time_zone()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO integration_health_private.time_zones (name)
+  SELECT n.name FROM pg_timezone_names AS n
+   WHERE n.name = NEW.time_zone
+     AND NOT EXISTS (SELECT FROM integration_health_private.time_zones AS z WHERE z.name = NEW.time_zone)
+      ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.keep_time_zone() IS
+  'Trigger of integration_sync_schedules, after a time zone was set: keeps its name, for reports on many schedules.';
+CREATE TRIGGER zz_integration_sync_schedules_zone
+  AFTER INSERT OR UPDATE OF time_zone ON public.integration_sync_schedules
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_time_zone();
+COMMENT ON TRIGGER zz_integration_sync_schedules_zone ON public.integration_sync_schedules IS
+  'Keeps the name of the time zone.';
 
 CREATE FUNCTION integration_health_private.usable_time_zone(
   org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text)
@@ -2738,72 +3029,117 @@ END;
 COMMENT ON FUNCTION public.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
   'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
 
-CREATE FUNCTION integration_health_private.require_all_syncs()
-RETURNS void
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
-    'public.integration_sync_schedules'::regclass, 'public.integration_sync_runs'::regclass,
-    'integration_health_private.sync_plans'::regclass]);
-END;
-COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
-  'require_all_rows for schedules, plans and runs.';
-
--- Schedules that have a period to be claimed; of each, the last period counts.
-CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
-RETURNS TABLE (
-  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
-  idempotency_key text)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT s.org_id, s.integration_type, p.scheduled_for,
-         COALESCE((SELECT r.attempt FROM public.integration_sync_runs r
-                    WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type
-                      AND r.scheduled_for = p.scheduled_for), 0),
-         public.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
-    FROM public.integration_sync_schedules s
-   CROSS JOIN LATERAL public.integration_sync_last_period(
-           s.every, s.anchor, integration_health_private.usable_time_zone(
-             s.org_id, s.integration_type, s.every, s.anchor, s.time_zone), pg_catalog.now()) AS p (scheduled_for)
-   WHERE s.enabled AND s.due_at <= pg_catalog.now() AND p.scheduled_for IS NOT NULL
-     AND NOT EXISTS (
-         SELECT FROM public.integration_sync_runs r
-          WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.scheduled_for = p.scheduled_for
-            AND (r.outcome = 'succeeded' OR r.attempt >= s.max_attempts
-                 OR r.outcome = 'running' AND r.lease_until >= pg_catalog.now()
-                    AND r.lease_until <= pg_catalog.now() + interval '1 day'))
-   ORDER BY s.due_at LIMIT due_syncs.max_rows;
-END;
-COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'The query of get_due_syncs.';
-
--- As claim_due_health_checks: by the index, however many are due.
-CREATE FUNCTION public.get_due_syncs(max_rows integer DEFAULT 1000)
-RETURNS TABLE (
-  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
-  idempotency_key text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+-- Rows of schedules, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.latest_schedule(org_id uuid, integration_type text)
+RETURNS public.integration_sync_schedules
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schedule public.integration_sync_schedules;
 BEGIN
-  PERFORM integration_health_private.require_max_rows(get_due_syncs.max_rows);
-  PERFORM integration_health_private.require_all_syncs();
-  RETURN QUERY SELECT * FROM integration_health_private.due_syncs(get_due_syncs.max_rows);
+  SELECT s.* INTO schedule FROM public.integration_sync_schedules AS s
+   WHERE s.org_id = latest_schedule.org_id AND s.integration_type = latest_schedule.integration_type;
+  RETURN schedule;
 END
 $$;
-COMMENT ON FUNCTION public.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
+COMMENT ON FUNCTION integration_health_private.latest_schedule(uuid, text) IS
+  'The schedule of a pair as committed now; null where there is none.';
 
-CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION integration_health_private.lock_schedule(org_id uuid, integration_type text)
+RETURNS public.integration_sync_schedules
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schedule public.integration_sync_schedules;
 BEGIN
-  IF array_position(are_null, true) IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('%s must not be null', names[array_position(are_null, true)]);
+  SELECT s.* INTO schedule FROM public.integration_sync_schedules AS s
+   WHERE s.org_id = lock_schedule.org_id AND s.integration_type = lock_schedule.integration_type
+     FOR NO KEY UPDATE;
+  RETURN schedule;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_schedule(uuid, text) IS
+  'The schedule of a pair, locked; null where there is none. Waits for who has locked it.';
+
+CREATE FUNCTION integration_health_private.store_schedule(schedule public.integration_sync_schedules)
+RETURNS public.integration_sync_schedules
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored public.integration_sync_schedules;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
+  UPDATE public.integration_sync_schedules AS s SET due_at = schedule.due_at
+   WHERE s.org_id = schedule.org_id AND s.integration_type = schedule.integration_type
+  RETURNING s.* INTO stored;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_sync_schedules');
   END IF;
+  RETURN stored;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.require_arguments(text[], boolean[]) IS
-  'Errors: 22023 names the first of the arguments that is null.';
+COMMENT ON FUNCTION integration_health_private.store_schedule(public.integration_sync_schedules) IS
+  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+
+-- ---------------------------------------------------------------------------------------------
+-- The ledger of sync runs: who runs which period, and how it ended
+-- ---------------------------------------------------------------------------------------------
+
+-- No foreign key: the ledger outlives a schedule. Nothing that changes is indexed.
+CREATE TABLE public.integration_sync_runs (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  scheduled_for    timestamptz NOT NULL,
+  attempt          integer NOT NULL,
+  outcome          public.integration_sync_outcome NOT NULL,
+  started_at       timestamptz NOT NULL,
+  finished_at      timestamptz,
+  lease_until      timestamptz,
+  drift            interval GENERATED ALWAYS AS (started_at - scheduled_for) STORED,
+  cold_start       boolean NOT NULL,
+  error            text,
+  idempotency_key  text GENERATED ALWAYS AS
+    (public.integration_sync_key(org_id, integration_type, scheduled_for)) STORED,
+  PRIMARY KEY (org_id, integration_type, scheduled_for),
+  CONSTRAINT attempt_is_positive CHECK (attempt >= 1),
+  CONSTRAINT error_is_at_most_2000_characters CHECK (pg_catalog.length(error) <= 2000),
+  CONSTRAINT running_has_a_lease_and_the_others_an_end
+    CHECK (CASE WHEN outcome = 'running'::public.integration_sync_outcome
+                THEN lease_until IS NOT NULL AND finished_at IS NULL
+                ELSE lease_until IS NULL AND finished_at IS NOT NULL END)
+) WITH (fillfactor = 70);
+CREATE INDEX integration_sync_runs_time ON public.integration_sync_runs (scheduled_for);
+COMMENT ON TABLE public.integration_sync_runs IS
+  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, finish_sync_run and the cleanup alone.';
+COMMENT ON COLUMN public.integration_sync_runs.org_id IS 'Organisation.';
+COMMENT ON COLUMN public.integration_sync_runs.integration_type IS 'External system.';
+COMMENT ON COLUMN public.integration_sync_runs.scheduled_for IS
+  'The period, a time of the schedule.';
+COMMENT ON COLUMN public.integration_sync_runs.attempt IS
+  'How often the period was claimed. Reports of an earlier attempt are refused.';
+COMMENT ON COLUMN public.integration_sync_runs.outcome IS
+  'running until the current attempt has ended, then succeeded or failed.';
+COMMENT ON COLUMN public.integration_sync_runs.started_at IS
+  'When the current attempt was claimed.';
+COMMENT ON COLUMN public.integration_sync_runs.finished_at IS
+  'When the current attempt ended; null while it runs.';
+COMMENT ON COLUMN public.integration_sync_runs.lease_until IS
+  'When somebody else may claim the run if it has not ended; null when it has.';
+COMMENT ON COLUMN public.integration_sync_runs.drift IS
+  'How long after its time the current attempt was claimed; negative: before.';
+COMMENT ON COLUMN public.integration_sync_runs.cold_start IS
+  'Whether the worker had to be started for the current attempt.';
+COMMENT ON COLUMN public.integration_sync_runs.error IS
+  'What went wrong, at most 2000 characters; null when nothing did.';
+COMMENT ON COLUMN public.integration_sync_runs.idempotency_key IS
+  'org_id:integration_type:period, the same for all attempts: for the external system.';
+COMMENT ON INDEX public.integration_sync_runs_time IS
+  'For the cleanup and the reports of a time.';
+
+ALTER TABLE public.integration_sync_runs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY integration_sync_runs_read ON public.integration_sync_runs
+  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+COMMENT ON POLICY integration_sync_runs_read ON public.integration_sync_runs IS
+  'A caller sees the organisations that its claims name.';
 
 CREATE FUNCTION integration_health_private.retry_at(finished_at timestamptz, retry_backoff interval, attempts integer)
 RETURNS timestamptz
@@ -2814,40 +3150,36 @@ END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
   'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with each further attempt, at most an hour or retry_backoff.';
 
-CREATE FUNCTION integration_health_private.may_claim(
-  run public.integration_sync_runs, max_attempts integer, retry_backoff interval, moment timestamptz)
+-- A time that no clock can have set but one that was ahead counts as past.
+CREATE FUNCTION integration_health_private.may_lease(
+  outcome public.integration_sync_outcome, attempt integer, finished_at timestamptz, lease_until timestamptz,
+  max_attempts integer, retry_backoff interval, moment timestamptz)
 RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  -- A time that no clock can have set but one that was ahead counts as past.
-  RETURN run.attempt < max_attempts
-     AND CASE run.outcome
-           WHEN 'failed' THEN run.finished_at > moment
-                              OR integration_health_private.retry_at(run.finished_at, retry_backoff, run.attempt) <= moment
-           WHEN 'running' THEN run.lease_until < moment OR run.lease_until > moment + interval '24 hours'
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT attempt < max_attempts
+     AND CASE outcome
+           WHEN 'failed' THEN finished_at > moment
+                              OR integration_health_private.retry_at(finished_at, retry_backoff, attempt) <= moment
+           WHEN 'running' THEN lease_until < moment OR lease_until > moment + interval '24 hours'
            ELSE false END;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.may_claim(public.integration_sync_runs, integer, interval, timestamptz) IS
-  'Whether a run may be claimed once more: attempts are left, and it failed and has waited, or its lease ran out before it ended.';
+END;
+COMMENT ON FUNCTION integration_health_private.may_lease(public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
+  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease ran out before it ended.';
 
 CREATE FUNCTION integration_health_private.require_period(
   schedule public.integration_sync_schedules, scheduled_for timestamptz)
 RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  n bigint;
-  nearest timestamptz;
+  nearest timestamptz := COALESCE(
+    integration_health_private.last_period(schedule.every, schedule.anchor, schedule.time_zone, scheduled_for), schedule.anchor);
   later timestamptz;
 BEGIN
-  PERFORM integration_health_private.require_plan(schedule.every, schedule.anchor, schedule.time_zone);
-  n := integration_health_private.last_period_no(schedule.every, schedule.anchor, schedule.time_zone, scheduled_for);
-  nearest := COALESCE(integration_health_private.period_at(schedule.every, schedule.anchor, schedule.time_zone, n), schedule.anchor);
   IF nearest <> scheduled_for THEN
-    later := integration_health_private.period_at(schedule.every, schedule.anchor, schedule.time_zone, n + 1);
-    IF n >= 0 AND integration_health_private.instant(scheduled_for) - integration_health_private.instant(nearest)
-                  > integration_health_private.instant(later) - integration_health_private.instant(scheduled_for) THEN
-      nearest := later;
+    IF nearest < scheduled_for AND isfinite(scheduled_for) THEN
+      later := integration_health_private.next_period(schedule.every, schedule.anchor, schedule.time_zone, scheduled_for);
+      nearest := CASE WHEN later - scheduled_for < scheduled_for - nearest THEN later ELSE nearest END;
     END IF;
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is not a period of the schedule',
       HINT = format('The nearest period is %s.', integration_health_private.utc_text(nearest));
@@ -2867,7 +3199,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   seconds bigint := trunc(extract(epoch FROM run.started_at) - extract(epoch FROM run.scheduled_for));
 BEGIN
-  IF run.started_at - run.scheduled_for > integration_health_private.max_drift() THEN
+  IF integration_health_private.is_late(run.drift) THEN
     RAISE WARNING USING MESSAGE = format('a sync of type "%s" starts late', run.integration_type),
       DETAIL = format('It was scheduled for %s, %s seconds ago.', integration_health_private.utc_text(run.scheduled_for), seconds);
     PERFORM integration_health_private.send_event(format(
@@ -2898,61 +3230,108 @@ $$;
 COMMENT ON FUNCTION integration_health_private.require_whole(public.integration_sync_schedules) IS
   'Errors: 23502 a column, which a site may have replaced, is null.';
 
+-- Rows of runs, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.insert_run(
+  org_id uuid, integration_type text, scheduled_for timestamptz, started_at timestamptz, lease_until timestamptz,
+  cold_start boolean)
+RETURNS public.integration_sync_runs
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored public.integration_sync_runs;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_runs'::regclass]);
+  INSERT INTO public.integration_sync_runs AS r
+         (org_id, integration_type, scheduled_for, attempt, outcome, started_at, lease_until, cold_start)
+  VALUES (org_id, integration_type, scheduled_for, 1, 'running', started_at, lease_until, cold_start)
+  ON CONFLICT ON CONSTRAINT integration_sync_runs_pkey DO NOTHING
+  RETURNING r.* INTO stored;
+  RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.insert_run(uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
+  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting it. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
+RETURNS public.integration_sync_runs
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  run public.integration_sync_runs;
+BEGIN
+  SELECT r.* INTO run FROM public.integration_sync_runs AS r
+   WHERE r.org_id = lock_run.org_id AND r.integration_type = lock_run.integration_type
+     AND r.scheduled_for = lock_run.scheduled_for
+     FOR NO KEY UPDATE;
+  RETURN run;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_run(uuid, text, timestamptz) IS
+  'The run of a period, locked; null where there is none. Waits for who has locked it.';
+
+CREATE FUNCTION integration_health_private.store_run(run public.integration_sync_runs)
+RETURNS public.integration_sync_runs
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored public.integration_sync_runs;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_runs'::regclass]);
+  UPDATE public.integration_sync_runs AS r
+     SET attempt = run.attempt, outcome = run.outcome, started_at = run.started_at, finished_at = run.finished_at,
+         lease_until = run.lease_until, cold_start = run.cold_start, error = run.error
+   WHERE r.org_id = run.org_id AND r.integration_type = run.integration_type AND r.scheduled_for = run.scheduled_for
+  RETURNING r.* INTO stored;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_sync_runs');
+  END IF;
+  RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.store_run(public.integration_sync_runs) IS
+  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+
 -- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
-CREATE FUNCTION integration_health_private.claim_run(uuid, text, timestamptz, boolean, interval)
+CREATE FUNCTION integration_health_private.lease_period(
+  schedule public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run public.integration_sync_runs, claimed boolean)
 LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schedule public.integration_sync_schedules;
   moment timestamptz;
+  length interval := interval '1 microsecond' * integration_health_private.micros($6);
 BEGIN
-  PERFORM integration_health_private.require_arguments(
-    '{org_id,integration_type,scheduled_for,cold_start,lease}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
-  IF $5 < interval '1 second' OR $5 > interval '1 day' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
-      HINT = 'Leave the argument out for 10 minutes.';
-  END IF;
-  SELECT s.* INTO schedule FROM public.integration_sync_schedules AS s WHERE s.org_id = $1 AND s.integration_type = $2;
-  IF NOT FOUND THEN
+  IF schedule.org_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('no sync is scheduled for this organisation and type "%s"', integration_health_private.echo($2)),
+      MESSAGE = format('no sync is scheduled for this organisation and type "%s"', integration_health_private.echo($3)),
       HINT = 'Make a schedule with set_sync_schedule.';
   END IF;
   PERFORM integration_health_private.require_whole(schedule);
   IF NOT schedule.enabled THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
-      MESSAGE = format('the schedule of this organisation and type "%s" is disabled', $2),
+      MESSAGE = format('the schedule of this organisation and type "%s" is disabled', $3),
       HINT = 'Set enabled in its row of integration_sync_schedules.';
   END IF;
-  PERFORM integration_health_private.require_period(schedule, $3);
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_runs'::regclass]);
+  PERFORM integration_health_private.require_period(schedule, $4);
 
   -- Anew only where a cleanup has taken the row each time: never twice in life.
   FOR try IN 1 .. 10 LOOP
     moment := clock_timestamp();
-    INSERT INTO public.integration_sync_runs AS r
-           (org_id, integration_type, scheduled_for, attempt, outcome, started_at, lease_until, cold_start)
-    VALUES ($1, $2, $3, 1, 'running', moment, moment + interval '1 microsecond' * integration_health_private.micros($5), $4)
-    ON CONFLICT (org_id, integration_type, scheduled_for) DO NOTHING
-    RETURNING r.* INTO run;
-    claimed := FOUND;
+    run := integration_health_private.insert_run($2, $3, $4, moment, moment + length, $5);
+    claimed := run.attempt IS NOT NULL;
     EXIT WHEN claimed;
 
-    SELECT r.* INTO run FROM public.integration_sync_runs AS r
-     WHERE r.org_id = $1 AND r.integration_type = $2 AND r.scheduled_for = $3 FOR UPDATE;
-    CONTINUE WHEN NOT FOUND;
+    run := integration_health_private.lock_run($2, $3, $4);
+    CONTINUE WHEN run.attempt IS NULL;
     -- The lock may have been waited for.
     moment := clock_timestamp();
-    IF integration_health_private.may_claim(run, schedule.max_attempts, schedule.retry_backoff, moment) THEN
-      UPDATE public.integration_sync_runs AS r
-         SET attempt = r.attempt + 1, outcome = 'running', started_at = moment, finished_at = NULL,
-             lease_until = moment + interval '1 microsecond' * integration_health_private.micros($5), cold_start = $4, error = NULL
-       WHERE r.org_id = $1 AND r.integration_type = $2 AND r.scheduled_for = $3
-      RETURNING r.* INTO run;
-      IF NOT FOUND THEN
-        PERFORM integration_health_private.refuse_intrusion('integration_sync_runs');
-      END IF;
-      claimed := true;
+    claimed := integration_health_private.may_lease(
+      run.outcome, run.attempt, run.finished_at, run.lease_until, schedule.max_attempts, schedule.retry_backoff, moment);
+    IF claimed THEN
+      run.attempt := run.attempt + 1;
+      run.outcome := 'running';
+      run.started_at := moment;
+      run.finished_at := NULL;
+      run.lease_until := moment + length;
+      run.cold_start := $5;
+      run.error := NULL;
+      run := integration_health_private.store_run(run);
     END IF;
     EXIT;
   END LOOP;
@@ -2962,8 +3341,8 @@ BEGIN
 
   IF claimed THEN
     -- Looked at after the run was inserted, so that a cleanup that ended meanwhile is seen.
-    SELECT s.* INTO schedule FROM public.integration_sync_schedules AS s WHERE s.org_id = $1 AND s.integration_type = $2;
-    IF run.attempt = 1 AND $3 <= schedule.pruned_until THEN
+    schedule := integration_health_private.latest_schedule($2, $3);
+    IF run.attempt = 1 AND $4 <= schedule.pruned_until THEN
       RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is too long ago',
         DETAIL = format('The runs up to %s are deleted, so it may have been run.',
                         integration_health_private.utc_text(schedule.pruned_until)),
@@ -2974,37 +3353,75 @@ BEGIN
   RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.claim_run(uuid, text, timestamptz, boolean, interval) IS
+COMMENT ON FUNCTION integration_health_private.lease_period(public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
+  'What claim_sync_run does with valid arguments, and the schedule that they name.';
+
+CREATE FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)
+RETURNS TABLE (run public.integration_sync_runs, claimed boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_arguments(
+    '{org_id,integration_type,scheduled_for,cold_start,lease}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
+  IF $5 < interval '1 second' OR $5 > interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
+      HINT = 'Leave the argument out for 10 minutes.';
+  END IF;
+  RETURN QUERY SELECT * FROM integration_health_private.lease_period(
+    integration_health_private.latest_schedule($1, $2), $1, $2, $3, $4, $5);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval) IS
   'What claim_sync_run does.';
 
-CREATE FUNCTION public.claim_sync_run(
-  org_id uuid, integration_type text, scheduled_for timestamptz,
-  cold_start boolean DEFAULT false, lease interval DEFAULT '10 minutes',
-  OUT org_id uuid, OUT integration_type text, OUT scheduled_for timestamptz, OUT attempt integer,
-  OUT outcome public.integration_sync_outcome, OUT started_at timestamptz,
-  OUT finished_at timestamptz, OUT lease_until timestamptz, OUT drift interval,
-  OUT cold_start boolean, OUT error text, OUT idempotency_key text, OUT claimed boolean)
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT (c.run).org_id, (c.run).integration_type, (c.run).scheduled_for, (c.run).attempt, (c.run).outcome,
-         (c.run).started_at, (c.run).finished_at, (c.run).lease_until, (c.run).drift, (c.run).cold_start,
-         (c.run).error, (c.run).idempotency_key, c.claimed
-    FROM integration_health_private.claim_run($1, $2, $3, $4, $5) AS c;
-END;
-COMMENT ON FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
-  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
-
-CREATE FUNCTION public.finish_sync_run(
-  org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
-  outcome public.integration_sync_outcome, error text DEFAULT NULL)
-RETURNS public.integration_sync_runs
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
+-- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has moved
+-- on, or whose time zone is gone, stays as it is.
+CREATE FUNCTION integration_health_private.move_schedule(
+  schedule public.integration_sync_schedules, run public.integration_sync_runs)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  run public.integration_sync_runs;
-  schedule public.integration_sync_schedules;
-  moment timestamptz;
-  due_again timestamptz := 'infinity';
+  zone text;
+  next_period timestamptz;
+BEGIN
+  IF schedule.org_id IS NULL THEN
+    RETURN;
+  END IF;
+  zone := integration_health_private.usable_time_zone(
+    schedule.org_id, schedule.integration_type, schedule.every, schedule.anchor, schedule.time_zone);
+  next_period := COALESCE(
+    integration_health_private.next_period(schedule.every, schedule.anchor, zone, run.scheduled_for), 'infinity');
+  IF zone IS NOT NULL AND schedule.due_at < next_period THEN
+    schedule.due_at := next_period;
+    IF run.outcome = 'failed' AND run.attempt < schedule.max_attempts THEN
+      schedule.due_at := LEAST(next_period, integration_health_private.retry_at(
+        run.finished_at, schedule.retry_backoff, run.attempt));
+    END IF;
+    PERFORM integration_health_private.store_schedule(schedule);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.move_schedule(public.integration_sync_schedules, public.integration_sync_runs) IS
+  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as store_schedule.';
+
+-- In passive mode the end of a sync is a check like any other; in active mode it is none.
+CREATE FUNCTION integration_health_private.record_end(
+  org_id uuid, integration_type text, outcome public.integration_sync_outcome, error text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT public.record_health_check(
+           record_end.org_id, t.integration_type,
+           CASE WHEN record_end.outcome = 'failed' THEN 'unhealthy' ELSE 'healthy' END::public.integration_health_state,
+           error => record_end.error)
+    FROM public.integration_types t
+   WHERE t.integration_type = record_end.integration_type AND t.monitoring_mode = 'passive';
+END;
+COMMENT ON FUNCTION integration_health_private.record_end(uuid, text, public.integration_sync_outcome, text) IS
+  'Records the end of a run as a check, where its type is in passive mode. Errors: those of record_health_check.';
+
+CREATE FUNCTION integration_health_private.finish_run(
+  uuid, text, timestamptz, integer, public.integration_sync_outcome, text, OUT run public.integration_sync_runs)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_arguments(
     '{org_id,integration_type,scheduled_for,attempt,outcome}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
@@ -3013,9 +3430,8 @@ BEGIN
   ELSIF $5 = 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run does not end as running', HINT = 'Use succeeded or failed.';
   END IF;
-  SELECT r.* INTO run FROM public.integration_sync_runs AS r
-   WHERE r.org_id = $1 AND r.integration_type = $2 AND r.scheduled_for = $3 FOR UPDATE;
-  IF NOT FOUND THEN
+  run := integration_health_private.lock_run($1, $2, $3);
+  IF run.attempt IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'nobody has claimed this sync run', HINT = 'Claim it with claim_sync_run.';
   ELSIF run.attempt <> $4 THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
@@ -3023,81 +3439,177 @@ BEGIN
       HINT = 'Somebody else has claimed the run since: drop this result.';
   ELSIF run.outcome = $5 THEN
     -- The report is repeated. A lease that ran out is no matter as long as nobody else has claimed the run.
-    RETURN run;
+    RETURN;
   ELSIF run.outcome <> 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('attempt %s of this sync run has already ended as %s', $4, run.outcome),
       HINT = 'What has been reported stands; a failed run can be claimed again.';
   END IF;
 
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    'public.integration_sync_runs', 'public.integration_sync_schedules', 'public.integration_health_status']::regclass[]);
-  moment := clock_timestamp();
-  UPDATE public.integration_sync_runs AS r SET outcome = $5, finished_at = moment, lease_until = NULL, error = $6
-   WHERE r.org_id = $1 AND r.integration_type = $2 AND r.scheduled_for = $3
-  RETURNING r.* INTO run;
-  IF NOT FOUND THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_sync_runs');
-  END IF;
+  run.outcome := $5;
+  run.finished_at := clock_timestamp();
+  run.lease_until := NULL;
+  run.error := $6;
+  run := integration_health_private.store_run(run);
+  PERFORM integration_health_private.move_schedule(
+    integration_health_private.lock_schedule(run.org_id, run.integration_type), run);
 
-  -- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has moved
-  -- on, or whose time zone is gone, stays as it is.
-  SELECT s.* INTO schedule FROM public.integration_sync_schedules AS s WHERE s.org_id = $1 AND s.integration_type = $2;
-  IF $5 = 'failed' AND $4 < schedule.max_attempts THEN
-    due_again := integration_health_private.retry_at(moment, schedule.retry_backoff, $4);
-  END IF;
-  UPDATE public.integration_sync_schedules AS s
-     SET due_at = LEAST(due_again, COALESCE(n.next, 'infinity'))
-    FROM public.integration_sync_schedules AS o
-   CROSS JOIN LATERAL integration_health_private.usable_time_zone(
-           o.org_id, o.integration_type, o.every, o.anchor, o.time_zone) AS z (zone)
-   CROSS JOIN LATERAL public.integration_sync_next_period(o.every, o.anchor, z.zone, $3) AS n (next)
-   WHERE o.org_id = $1 AND o.integration_type = $2
-     AND s.org_id = o.org_id AND s.integration_type = o.integration_type
-     AND z.zone IS NOT NULL AND s.due_at < COALESCE(n.next, 'infinity');
-
-  -- In passive mode the end of a sync is a check like any other; in active mode it is none.
-  INSERT INTO public.integration_health_status AS s (org_id, integration_type, status, error, checked_at)
-  SELECT $1, t.integration_type,
-         CASE WHEN $5 = 'failed' THEN 'unhealthy' ELSE 'healthy' END::public.integration_health_state, $6, now()
-    FROM public.integration_types AS t WHERE t.integration_type = $2 AND t.monitoring_mode = 'passive'
-  ON CONFLICT (org_id, integration_type) DO UPDATE
-     SET status = EXCLUDED.status, latency_ms = NULL, http_status = NULL, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at;
-  RETURN run;
+  PERFORM integration_health_private.guard('integration_health_status');
+  PERFORM integration_health_private.record_end(run.org_id, run.integration_type, run.outcome, run.error);
 END
 $$;
+COMMENT ON FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
+  'What finish_sync_run does.';
+
+CREATE FUNCTION public.claim_sync_run(
+  org_id uuid, integration_type text, scheduled_for timestamptz,
+  cold_start boolean DEFAULT false, lease interval DEFAULT '10 minutes',
+  OUT org_id uuid, OUT integration_type text, OUT scheduled_for timestamptz, OUT attempt integer,
+  OUT outcome public.integration_sync_outcome, OUT started_at timestamptz,
+  OUT finished_at timestamptz, OUT lease_until timestamptz, OUT drift interval,
+  OUT cold_start boolean, OUT error text, OUT idempotency_key text, OUT claimed boolean)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT (l.run).org_id, (l.run).integration_type, (l.run).scheduled_for, (l.run).attempt, (l.run).outcome,
+         (l.run).started_at, (l.run).finished_at, (l.run).lease_until, (l.run).drift, (l.run).cold_start,
+         (l.run).error, (l.run).idempotency_key, l.claimed
+    FROM integration_health_private.lease_run($1, $2, $3, $4, $5) AS l;
+END;
+COMMENT ON FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
+  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+
+CREATE FUNCTION public.finish_sync_run(
+  org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
+  outcome public.integration_sync_outcome, error text DEFAULT NULL)
+RETURNS public.integration_sync_runs
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.finish_run($1, $2, $3, $4, $5, $6);
+END;
 COMMENT ON FUNCTION public.finish_sync_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
   'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another attempt has taken its place, or it has ended with the other outcome.';
 
+-- ---------------------------------------------------------------------------------------------
+-- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use of
+-- the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.relation(name text)
+RETURNS regclass
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE relation.name
+           WHEN 'integration_types' THEN 'public.integration_types'::regclass
+           WHEN 'integration_health_status' THEN 'public.integration_health_status'::regclass
+           WHEN 'integration_health_history' THEN 'public.integration_health_history'::regclass
+           WHEN 'integration_health_counts' THEN 'public.integration_health_counts'::regclass
+           WHEN 'integration_monitors' THEN 'public.integration_monitors'::regclass
+           WHEN 'integration_sync_schedules' THEN 'public.integration_sync_schedules'::regclass
+           WHEN 'integration_sync_runs' THEN 'public.integration_sync_runs'::regclass
+         END;
+END;
+COMMENT ON FUNCTION integration_health_private.relation(text) IS 'The table of the extension that was made with a name.';
+
+CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
+RETURNS void
+LANGUAGE sql VOLATILE STRICT
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY(
+    SELECT integration_health_private.relation(n) FROM pg_catalog.unnest(guard.names) AS n));
+END;
+COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
+
+CREATE FUNCTION integration_health_private.first_due(
+  org_id uuid, integration_type text, check_interval interval, since timestamptz)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_monitor_first_due($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.first_due(uuid, text, interval, timestamptz) IS 'integration_monitor_first_due.';
+
+CREATE FUNCTION integration_health_private.ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval, failures integer)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
+END;
+COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'integration_monitor_ready_at.';
+
+CREATE FUNCTION integration_health_private.last_period(every interval, anchor timestamptz, time_zone text, at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_last_period($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
+  'integration_sync_last_period.';
+
+CREATE FUNCTION integration_health_private.next_period(every interval, anchor timestamptz, time_zone text, after timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_next_period($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz) IS
+  'integration_sync_next_period.';
+
+CREATE FUNCTION integration_health_private.is_late(drift interval)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_is_late($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'integration_sync_is_late.';
+
+CREATE FUNCTION integration_health_private.is_every(every interval)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_every_is_valid($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'integration_sync_every_is_valid.';
+
+CREATE FUNCTION integration_health_private.is_time_zone(time_zone text)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_time_zone_is_valid($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'integration_sync_time_zone_is_valid.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Warm-ups: the worker of a sync is woken shortly before its time, once. What becomes of the call is no health check.
+-- ---------------------------------------------------------------------------------------------
+
+-- One whose time has passed without a call, because no job ran, is moved on to the next.
 CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
-  -- One whose time has passed without a call, because no job ran, is moved on to the next.
-  RETURN QUERY
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
     SELECT d.ctid AS place,
-           CASE WHEN d.warm_up_for > moment THEN d.warm_up_for
-                ELSE public.integration_sync_next_period(d.every, d.anchor, d.time_zone, moment) END AS period
-      FROM public.integration_sync_schedules AS d
-     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= horizon
-       AND CASE WHEN d.warm_up_for <= horizon
+           CASE WHEN d.warm_up_for > take_warm_ups.moment THEN d.warm_up_for
+                ELSE public.integration_sync_next_period(d.every, d.anchor, d.time_zone, take_warm_ups.moment) END AS period
+      FROM public.integration_sync_schedules d
+     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= take_warm_ups.horizon
+       AND CASE WHEN d.warm_up_for <= take_warm_ups.horizon
                 THEN integration_health_private.usable_time_zone(
                        d.org_id, d.integration_type, d.every, d.anchor, d.time_zone) IS NOT NULL END
        FOR NO KEY UPDATE SKIP LOCKED
   ), moved AS (
-    UPDATE public.integration_sync_schedules AS s
-       SET warm_up_for = COALESCE(CASE WHEN d.period <= horizon
+    UPDATE public.integration_sync_schedules s
+       SET warm_up_for = COALESCE(CASE WHEN d.period <= take_warm_ups.horizon
                                        THEN public.integration_sync_next_period(s.every, s.anchor, s.time_zone, d.period)
                                        ELSE d.period END, 'infinity')
-      FROM due AS d WHERE s.ctid = d.place
+      FROM due d WHERE s.ctid = d.place
     RETURNING s.org_id, s.integration_type, d.period, s.warm_up_url
   )
-  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved AS m WHERE m.period <= horizon;
-END
-$$;
+  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
+END;
 COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
   'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now on it was. Errors: 55000 as require_own_triggers.';
 
@@ -3159,6 +3671,63 @@ END
 $$;
 COMMENT ON FUNCTION public.dispatch_sync_warm_ups(interval) IS
   'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Reports on syncs: which are due, late, missed or cold
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.require_all_syncs()
+RETURNS void
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_all_rows(VARIADIC ARRAY[
+    'public.integration_sync_schedules'::regclass, 'public.integration_sync_runs'::regclass,
+    'integration_health_private.sync_plans'::regclass]);
+END;
+COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
+  'require_all_rows for schedules, plans and runs.';
+
+-- Schedules that have a period to be claimed; of each, the last period counts.
+CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
+RETURNS TABLE (
+  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
+  idempotency_key text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT s.org_id, s.integration_type, p.scheduled_for,
+         COALESCE((SELECT r.attempt FROM public.integration_sync_runs r
+                    WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type
+                      AND r.scheduled_for = p.scheduled_for), 0),
+         public.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
+    FROM public.integration_sync_schedules s
+   CROSS JOIN LATERAL public.integration_sync_last_period(
+           s.every, s.anchor, integration_health_private.usable_time_zone(
+             s.org_id, s.integration_type, s.every, s.anchor, s.time_zone), pg_catalog.now()) AS p (scheduled_for)
+   WHERE s.enabled AND s.due_at <= pg_catalog.now() AND p.scheduled_for IS NOT NULL
+     AND NOT EXISTS (
+         SELECT FROM public.integration_sync_runs r
+          WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.scheduled_for = p.scheduled_for
+            AND NOT integration_health_private.may_lease(
+                  r.outcome, r.attempt, r.finished_at, r.lease_until, s.max_attempts, s.retry_backoff, pg_catalog.now()))
+   ORDER BY s.due_at LIMIT due_syncs.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'The query of get_due_syncs.';
+
+-- As claim_due_health_checks: by the index, however many are due.
+CREATE FUNCTION public.get_due_syncs(max_rows integer DEFAULT 1000)
+RETURNS TABLE (
+  org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
+  idempotency_key text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  PERFORM integration_health_private.require_max_rows(get_due_syncs.max_rows);
+  PERFORM integration_health_private.require_all_syncs();
+  RETURN QUERY SELECT * FROM integration_health_private.due_syncs(get_due_syncs.max_rows);
+END
+$$;
+COMMENT ON FUNCTION public.get_due_syncs(integer) IS
+  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
 
 CREATE FUNCTION public.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -3693,32 +4262,6 @@ END;
 COMMENT ON FUNCTION public.mark_stale_health(integer) IS
   'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
-CREATE FUNCTION public.integration_health_compact()
-RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_counts'::regclass]);
-  -- Only sums with more than one row are folded, and rows that another fold holds are left to it.
-  WITH crowded AS MATERIALIZED (
-    SELECT c.integration_type, c.status FROM public.integration_health_counts c
-     GROUP BY c.integration_type, c.status HAVING pg_catalog.count(*) > 1
-  ), gone AS (
-    DELETE FROM public.integration_health_counts d
-     WHERE d.ctid = ANY (ARRAY(
-       SELECT c.ctid FROM public.integration_health_counts c
-         JOIN crowded k ON c.integration_type = k.integration_type AND c.status = k.status
-          FOR UPDATE OF c SKIP LOCKED))
-    RETURNING d.integration_type, d.status, d.delta
-  ), kept AS (
-    INSERT INTO public.integration_health_counts (integration_type, status, delta)
-    SELECT g.integration_type, g.status, pg_catalog.sum(g.delta)::bigint FROM gone g
-     GROUP BY g.integration_type, g.status HAVING pg_catalog.sum(g.delta) <> 0
-  )
-  SELECT pg_catalog.count(*) FROM gone;
-END;
-COMMENT ON FUNCTION public.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
-
 -- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
 -- extension, which may have defaults for further arguments, makes no call ambiguous.
 CREATE FUNCTION integration_health_private.run_cleanup()
@@ -4015,18 +4558,7 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
-  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.clip_values(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.blame_entry(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.has_http_post()'),
   -- what both call
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
@@ -4056,6 +4588,26 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_cold_starts(uuid, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_sync_summary(integer)'),
   -- what service_role calls
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.entry_rounds(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.type_names()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_round(uuid[], text[], '
+                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.clip_values(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.blame_entry(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.has_http_post()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_checks(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.resume_monitoring(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, '
+                           '%1$s.integration_sync_outcome, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_check(uuid, text, %1$s.integration_health_state, '
                            'integer, integer, text, timestamptz, integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_checks(jsonb)'),
@@ -4110,14 +4662,16 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.setting()'),
          ('FUNCTION integration_health_private.max_drift()'),
          ('FUNCTION integration_health_private.sends_events()'),
-         ('FUNCTION integration_health_private.send_event(text)'),
-         ('FUNCTION integration_health_private.micros(interval)'),
-         ('FUNCTION integration_health_private.echo(text)'),
-         ('FUNCTION integration_health_private.refuse_intrusion(text)'),
-         ('FUNCTION integration_health_private.refuse_new_key()'),
          ('FUNCTION integration_health_private.require_own_triggers(regclass[])'),
          ('FUNCTION integration_health_private.require_all_rows(regclass[])'),
          ('FUNCTION integration_health_private.require_max_rows(integer)'),
+         ('FUNCTION integration_health_private.micros(interval)'),
+         ('FUNCTION integration_health_private.echo(text)'),
+         ('FUNCTION integration_health_private.utc_text(timestamptz)'),
+         ('FUNCTION integration_health_private.refuse_intrusion(text)'),
+         ('FUNCTION integration_health_private.refuse_new_key()'),
+         ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
+         ('FUNCTION integration_health_private.send_event(text)'),
          ('FUNCTION integration_health_private.read_claims()'),
          ('FUNCTION integration_health_private.claim_paths(text)'),
          ('FUNCTION integration_health_private.claim_at(jsonb, text)'),
@@ -4129,9 +4683,15 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_claims()'),
          ('FUNCTION integration_health_private.require_admin_role()'),
          ('TABLE public.integration_types'),
+         ('FUNCTION integration_health_private.has_type(text)'),
+         ('FUNCTION integration_health_private.type_names()'),
+         ('FUNCTION integration_health_private.hold_place(text)'),
          ('FUNCTION integration_health_private.hold_type(text)'),
          ('FUNCTION public.integration_types_trigger()'),
          ('FUNCTION integration_health_private.plan_type()'),
+         ('FUNCTION integration_health_private.lock_type(text, boolean)'),
+         ('FUNCTION integration_health_private.store_type(public.integration_types)'),
+         ('FUNCTION integration_health_private.type_row(text)'),
          ('TABLE public.integration_health_status'),
          ('TABLE public.integration_health_history'),
          ('TABLE public.integration_health_counts'),
@@ -4145,59 +4705,78 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.store_late()'),
          ('FUNCTION integration_health_private.has_check(uuid, text, bigint)'),
          ('FUNCTION integration_health_private.copy_checks()'),
+         ('FUNCTION integration_health_private.apply_first_check()'),
+         ('FUNCTION integration_health_private.apply_change()'),
+         ('FUNCTION integration_health_private.delete_ring(uuid, text)'),
+         ('FUNCTION integration_health_private.forget_pair()'),
+         ('FUNCTION integration_health_private.forget_all_pairs()'),
+         ('FUNCTION public.integration_health_mode_trigger()'),
+         ('TABLE public.integration_monitors'),
+         ('FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint)'),
+         ('FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz)'),
+         ('FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer)'),
+         ('FUNCTION integration_health_private.backoff(interval, interval, integer)'),
+         ('FUNCTION integration_health_private.refuse_null_interval()'),
+         ('FUNCTION integration_health_private.first_due_of(uuid, text)'),
+         ('FUNCTION public.integration_monitors_trigger()'),
+         ('FUNCTION integration_health_private.stale_at(timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz)'),
+         ('FUNCTION integration_health_private.plan_monitors(text)'),
+         ('FUNCTION integration_health_private.plan_monitors_of_type()'),
+         ('FUNCTION public.set_monitor(uuid, text, boolean)'),
+         ('FUNCTION integration_health_private.latest_monitor(uuid, text)'),
+         ('FUNCTION integration_health_private.lock_monitor(uuid, text)'),
+         ('FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[])'),
+         ('FUNCTION integration_health_private.mark_probe(uuid, text)'),
+         ('FUNCTION integration_health_private.append_counts(text, public.integration_health_state, public.integration_health_state)'),
+         ('FUNCTION integration_health_private.fold_counts()'),
+         ('FUNCTION public.integration_health_compact()'),
          ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
          ('FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.move_monitor(uuid, text, integer)'),
-         ('FUNCTION integration_health_private.apply_first_check()'),
-         ('FUNCTION integration_health_private.apply_change()'),
-         ('FUNCTION integration_health_private.forget_pair()'),
-         ('FUNCTION integration_health_private.forget_all_pairs()'),
-         ('FUNCTION integration_health_private.lock_type(text, boolean)'),
-         ('FUNCTION integration_health_private.apply_rate_limit(text, timestamptz, boolean)'),
-         ('FUNCTION integration_health_private.resume_type(text)'),
-         ('FUNCTION integration_health_private.is_probe(uuid, text)'),
-         ('FUNCTION integration_health_private.end_passive_mode(uuid, text, boolean)'),
-         ('FUNCTION public.integration_health_mode_trigger()'),
+         ('FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz)'),
+         ('FUNCTION integration_health_private.lock_mode(text, boolean)'),
+         ('FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean)'),
+         ('FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz)'),
+         ('FUNCTION integration_health_private.resume_type(public.integration_types)'),
+         ('FUNCTION integration_health_private.is_probe(public.integration_types, uuid)'),
+         ('FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean)'),
+         ('FUNCTION integration_health_private.resume_monitoring(text)'),
+         ('FUNCTION public.resume_active_monitoring(text)'),
+         ('FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz)'),
+         ('FUNCTION integration_health_private.heal_monitors(timestamptz, integer)'),
+         ('FUNCTION integration_health_private.next_lease(public.integration_monitors, integer, interval, interval, timestamptz)'),
+         ('FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.lease_pairs(public.integration_types, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.lease_probe(public.integration_types, timestamptz)'),
+         ('FUNCTION integration_health_private.due_types(timestamptz)'),
+         ('FUNCTION integration_health_private.lease_of_type(public.integration_types, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.lease_checks(integer)'),
+         ('FUNCTION public.claim_due_health_checks(integer)'),
          ('FUNCTION public.record_health_check(uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer)'),
+         ('FUNCTION integration_health_private.entry_rounds(jsonb)'),
+         ('FUNCTION integration_health_private.record_round(uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
          ('FUNCTION integration_health_private.record_entries(jsonb)'),
          ('FUNCTION integration_health_private.clip_values(text)'),
          ('FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
          ('FUNCTION integration_health_private.require_known_keys(jsonb)'),
          ('FUNCTION integration_health_private.blame_entry(jsonb)'),
          ('FUNCTION public.record_health_checks(jsonb)'),
-         ('TABLE public.integration_monitors'),
-         ('FUNCTION integration_health_private.refuse_null_interval()'),
-         ('FUNCTION integration_health_private.first_due_of(uuid, text)'),
-         ('FUNCTION public.integration_monitors_trigger()'),
-         ('FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint)'),
-         ('FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz)'),
-         ('FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer)'),
-         ('FUNCTION integration_health_private.backoff(interval, interval, integer)'),
-         ('FUNCTION integration_health_private.stale_at(timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz)'),
-         ('FUNCTION integration_health_private.plan_monitors(text)'),
-         ('FUNCTION integration_health_private.plan_monitors_of_type()'),
-         ('FUNCTION public.set_monitor(uuid, text, boolean)'),
-         ('FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz)'),
-         ('FUNCTION integration_health_private.heal_monitors(timestamptz, integer)'),
-         ('FUNCTION integration_health_private.claim_pairs(text, timestamptz, bigint)'),
-         ('FUNCTION integration_health_private.claim_probe(text, timestamptz)'),
-         ('FUNCTION public.claim_due_health_checks(integer)'),
-         ('FUNCTION public.resume_active_monitoring(text)'),
          ('TABLE integration_health_private.time_zones'),
          ('FUNCTION integration_health_private.refresh_time_zones()'),
          ('FUNCTION integration_health_private.instant(timestamptz)'),
          ('FUNCTION integration_health_private.time_of(bigint)'),
-         ('FUNCTION integration_health_private.utc_text(timestamptz)'),
          ('FUNCTION public.integration_sync_every_is_valid(interval)'),
          ('FUNCTION public.integration_sync_time_zone_is_valid(text)'),
          ('FUNCTION public.integration_sync_key(uuid, text, timestamptz)'),
          ('TABLE public.integration_sync_schedules'),
-         ('TABLE public.integration_sync_runs'),
          ('FUNCTION public.integration_sync_schedules_trigger()'),
          ('TABLE integration_health_private.sync_plans'),
          ('FUNCTION integration_health_private.keep_plan(uuid, text, interval, timestamptz, text, timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.forget_plans(uuid, text)'),
          ('FUNCTION integration_health_private.keep_plans()'),
+         ('FUNCTION integration_health_private.keep_time_zone()'),
          ('FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),
          ('FUNCTION integration_health_private.zone_offset(text, timestamp)'),
          ('FUNCTION integration_health_private.period_at(interval, timestamptz, text, bigint)'),
@@ -4208,21 +4787,40 @@ BEGIN ATOMIC
          ('FUNCTION public.integration_sync_next_period(interval, timestamptz, text, timestamptz)'),
          ('FUNCTION public.integration_sync_is_late(interval)'),
          ('FUNCTION public.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval)'),
-         ('FUNCTION integration_health_private.require_all_syncs()'),
-         ('FUNCTION integration_health_private.due_syncs(integer)'),
-         ('FUNCTION public.get_due_syncs(integer)'),
-         ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
+         ('FUNCTION integration_health_private.latest_schedule(uuid, text)'),
+         ('FUNCTION integration_health_private.lock_schedule(uuid, text)'),
+         ('FUNCTION integration_health_private.store_schedule(public.integration_sync_schedules)'),
+         ('TABLE public.integration_sync_runs'),
          ('FUNCTION integration_health_private.retry_at(timestamptz, interval, integer)'),
-         ('FUNCTION integration_health_private.may_claim(public.integration_sync_runs, integer, interval, timestamptz)'),
+         ('FUNCTION integration_health_private.may_lease(public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz)'),
          ('FUNCTION integration_health_private.require_period(public.integration_sync_schedules, timestamptz)'),
          ('FUNCTION integration_health_private.report_drift(public.integration_sync_runs)'),
          ('FUNCTION integration_health_private.require_whole(public.integration_sync_schedules)'),
-         ('FUNCTION integration_health_private.claim_run(uuid, text, timestamptz, boolean, interval)'),
+         ('FUNCTION integration_health_private.insert_run(uuid, text, timestamptz, timestamptz, timestamptz, boolean)'),
+         ('FUNCTION integration_health_private.lock_run(uuid, text, timestamptz)'),
+         ('FUNCTION integration_health_private.store_run(public.integration_sync_runs)'),
+         ('FUNCTION integration_health_private.lease_period(public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval)'),
+         ('FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)'),
+         ('FUNCTION integration_health_private.move_schedule(public.integration_sync_schedules, public.integration_sync_runs)'),
+         ('FUNCTION integration_health_private.record_end(uuid, text, public.integration_sync_outcome, text)'),
+         ('FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text)'),
          ('FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, interval)'),
          ('FUNCTION public.finish_sync_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text)'),
+         ('FUNCTION integration_health_private.relation(text)'),
+         ('FUNCTION integration_health_private.guard(text[])'),
+         ('FUNCTION integration_health_private.first_due(uuid, text, interval, timestamptz)'),
+         ('FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer)'),
+         ('FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz)'),
+         ('FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz)'),
+         ('FUNCTION integration_health_private.is_late(interval)'),
+         ('FUNCTION integration_health_private.is_every(interval)'),
+         ('FUNCTION integration_health_private.is_time_zone(text)'),
          ('FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.has_http_post()'),
          ('FUNCTION public.dispatch_sync_warm_ups(interval)'),
+         ('FUNCTION integration_health_private.require_all_syncs()'),
+         ('FUNCTION integration_health_private.due_syncs(integer)'),
+         ('FUNCTION public.get_due_syncs(integer)'),
          ('FUNCTION public.get_sync_drift(uuid, integer)'),
          ('FUNCTION integration_health_private.missed_syncs(uuid, timestamptz)'),
          ('FUNCTION public.get_missed_syncs(uuid, integer)'),
@@ -4243,7 +4841,6 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.heal_times()'),
          ('FUNCTION public.integration_health_cleanup(interval, integer)'),
          ('FUNCTION public.mark_stale_health(integer)'),
-         ('FUNCTION public.integration_health_compact()'),
          ('FUNCTION integration_health_private.run_cleanup()'),
          ('FUNCTION integration_health_private.run_counts()'),
          ('FUNCTION integration_health_private.run_stale()'),

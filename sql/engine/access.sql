@@ -1,6 +1,6 @@
 -- The PL/pgSQL engine: the claims of the caller.
 
--- @before ih_org_ids
+-- @before integration_health_org_ids
 CREATE FUNCTION integration_health_private.read_claims(OUT claims jsonb, OUT problem text, OUT detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -93,14 +93,14 @@ $$;
 COMMENT ON FUNCTION integration_health_private.claimed_orgs() IS
   'The organisations that request.jwt.claims names; none where there is a problem.';
 
--- @ih_org_ids
+-- @integration_health_org_ids
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT c.orgs FROM integration_health_private.claimed_orgs() AS c);
 END
 $$;
 
--- @before ih_can_read
+-- @before integration_health_can_read
 CREATE FUNCTION integration_health_private.raise_problem(problem text, detail text)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -115,7 +115,7 @@ $$;
 COMMENT ON FUNCTION integration_health_private.raise_problem(text, text) IS
   'Errors: 22023 with the problem as its message, where there is one.';
 
--- @ih_can_read
+-- @integration_health_can_read
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   caller record;
@@ -129,7 +129,7 @@ $$;
 
 -- @uncounted_support
 
--- @ih_uncounted
+-- @integration_health_uncounted
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
   -- The planner takes each of these for true in one row of 200, whatever the column holds.

@@ -67,63 +67,6 @@ $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
   'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: 22P02 the session has set it to no boolean.';
 
-CREATE FUNCTION integration_health_private.send_event(event text)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF integration_health_private.sends_events() THEN
-    PERFORM pg_notify('integration_health', event);
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.send_event(text) IS
-  'Sends an event, a JSON object, on the channel integration_health at commit. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
-
-CREATE FUNCTION integration_health_private.micros(length interval)
-RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-  SELECT (((extract(year FROM length) * 12 + extract(month FROM length)) * 30 + extract(day FROM length)) * 86400000000
-          + extract(hour FROM length) * 3600000000 + extract(minute FROM length) * 60000000
-          + extract(microseconds FROM length))::bigint;
-END;
-COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
-
-CREATE FUNCTION integration_health_private.echo(value text)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
-END;
-COMMENT ON FUNCTION integration_health_private.echo(text) IS
-  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
-
-CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
-RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = '55000',
-    MESSAGE = format('table "%s" did not take what a check brings', table_name),
-    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
-  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
-
-CREATE FUNCTION integration_health_private.refuse_new_key()
-RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
-    HINT = 'Delete the row and insert another.';
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
 
 -- @require_own_triggers
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -151,6 +94,7 @@ BEGIN
         FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_roles AS o ON o.oid = p.proowner
        WHERE g.tgrelid = written AND NOT g.tgisinternal AND g.tgenabled <> 'D'
          AND o.rolname <> current_user AND NOT o.rolsuper
+         AND NOT (p.prosecdef AND p.proowner = (SELECT c.relowner FROM pg_class AS c WHERE c.oid = written))
        ORDER BY g.tgname LIMIT 1;
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
@@ -180,5 +124,14 @@ BEGIN
         HINT = 'Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY.';
     END IF;
   END LOOP;
+END
+$$;
+
+-- @send_event
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.sends_events() THEN
+    PERFORM pg_notify('integration_health', event);
+  END IF;
 END
 $$;

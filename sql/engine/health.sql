@@ -14,7 +14,7 @@
 --                  history     copies the checks of a statement into the ring
 -- The ring is written after the statement: what a site's own triggers make of a row is what is copied.
 
--- @before ih_status_trigger
+-- @before integration_health_status_trigger
 CREATE TABLE integration_health_private.restored_rows (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -118,7 +118,7 @@ $$;
 COMMENT ON FUNCTION integration_health_private.mark_column() IS
   'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its argument to check_no, which integration_health_status_trigger reads.';
 
--- @ih_status_trigger
+-- @integration_health_status_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := GREATEST(clock_timestamp(), now());
@@ -263,7 +263,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
-  forgets boolean := COALESCE(current_setting('integration_health.forgets_pairs', true), '') = 'on';
+  forgets boolean := COALESCE(current_setting('integration_health_private.forgets_pairs', true), '') = 'on';
   checks bigint;
   has_intruders boolean;
   written bigint;
@@ -311,84 +311,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
   'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. Errors: 55000 a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.count_change(
-  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  written bigint;
-BEGIN
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
-  INSERT INTO @extschema@.integration_health_counts (integration_type, status, delta)
-  SELECT count_change.integration_type, c.status, c.delta
-    FROM (VALUES (was, -1), (is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
-  END IF;
-  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
-  -- serialization failure.
-  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
-    PERFORM @extschema@.integration_health_compact();
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.count_change(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
-  checked_at timestamptz, check_no bigint)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  sent integer;
-BEGIN
-  IF NOT integration_health_private.sends_events() THEN
-    RETURN;
-  END IF;
-  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
-  sent := COALESCE(NULLIF(current_setting('integration_health.transitions_sent', true), ''), '0')::integer;
-  IF sent < 10000 THEN
-    PERFORM pg_notify('integration_health', format(
-      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-      integration_health_private.utc_text(checked_at), check_no));
-  ELSIF sent = 10000 THEN
-    PERFORM pg_notify('integration_health', '{"event": "overflow"}');
-  ELSE
-    RETURN;
-  END IF;
-  PERFORM set_config('integration_health.transitions_sent', (sent + 1)::text, true);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that went from one status to another; from null, with its first check.';
 
-CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  monitor record;
-BEGIN
-  -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
-  SELECT m.due_at, @extschema@.integration_monitor_ready_at(m.org_id, m.integration_type, LEAST(m.claimed_at, clock_timestamp()),
-                     t.check_interval, t.max_backoff, failures) AS ready_at
-    INTO monitor
-    FROM @extschema@.integration_monitors AS m JOIN @extschema@.integration_types AS t ON t.integration_type = m.integration_type
-   WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type AND m.claimed_at IS NOT NULL
-     FOR NO KEY UPDATE OF m SKIP LOCKED;
-  IF FOUND THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_monitors'::regclass]);
-    UPDATE @extschema@.integration_monitors AS m
-       SET due_at = CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, monitor.ready_at)
-                         ELSE LEAST(monitor.due_at, monitor.ready_at) END
-     WHERE m.org_id = move_monitor.org_id AND m.integration_type = move_monitor.integration_type;
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
-  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
@@ -401,88 +325,42 @@ BEGIN
   IF FOUND THEN
     RETURN NULL;
   END IF;
-  PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
   -- A pair that a trigger of the site's has deleted again leaves nothing; its DELETE has counted that.
-  IF EXISTS (SELECT FROM @extschema@.integration_health_status AS s
-              WHERE s.org_id = NEW.org_id AND s.integration_type = NEW.integration_type) THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
-    INSERT INTO @extschema@.integration_health_history AS h
-           (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-    VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
-    ON CONFLICT (org_id, integration_type, slot) DO UPDATE
-       SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-           http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
-    GET DIAGNOSTICS written = ROW_COUNT;
-    IF written <> 1 THEN
-      PERFORM integration_health_private.refuse_intrusion('integration_health_history');
-    END IF;
-    PERFORM integration_health_private.send_transition(NEW.org_id, NEW.integration_type, NULL, NEW.status, NEW.checked_at, 1);
-    IF NEW.http_status IS DISTINCT FROM 429 THEN
-      PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, false);
-    END IF;
+  IF NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, 1) THEN
+    PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
+    RETURN NULL;
   END IF;
+  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  INSERT INTO @extschema@.integration_health_history AS h
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
+  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
+  ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+     SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written <> 1 THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  PERFORM integration_health_private.follow_first_check(
+    NEW.org_id, NEW.integration_type, NEW.status, NEW.http_status, NEW.checked_at);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history, counts the pair, sends its event, and ends the passive mode of its type where it answers the probe. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NEW.status <> OLD.status THEN
-    PERFORM integration_health_private.count_change(NEW.integration_type, OLD.status, NEW.status);
-    PERFORM integration_health_private.send_transition(
-      NEW.org_id, NEW.integration_type, OLD.status, NEW.status, NEW.checked_at, NEW.check_no);
-  END IF;
-  IF NEW.consecutive_failures <> OLD.consecutive_failures
-     AND (NEW.consecutive_failures > 1 OR OLD.consecutive_failures > 1) THEN
-    PERFORM integration_health_private.move_monitor(NEW.org_id, NEW.integration_type, NEW.consecutive_failures);
-  END IF;
+  PERFORM integration_health_private.follow_change(
+    NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
+    NEW.checked_at, NEW.check_no);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
-
-CREATE FUNCTION integration_health_private.forget_pair()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM set_config('integration_health.forgets_pairs', 'on', true);
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
-  DELETE FROM @extschema@.integration_health_history AS h
-   WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type;
-  IF EXISTS (SELECT FROM @extschema@.integration_health_history AS h
-              WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type) THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
-  END IF;
-  PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
-  RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
-
-CREATE FUNCTION integration_health_private.forget_all_pairs()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  -- A table that the same command names is empty by now, and cannot be truncated again.
-  IF pg_relation_size('@extschema@.integration_health_history') > 0 THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
-    TRUNCATE ONLY @extschema@.integration_health_history;
-  END IF;
-  IF pg_relation_size('@extschema@.integration_health_counts') > 0 THEN
-    PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
-    TRUNCATE ONLY @extschema@.integration_health_counts;
-  END IF;
-  RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: follow_change. Errors: 55000 as that.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status
@@ -578,174 +456,3 @@ CREATE TRIGGER zz_integration_health_history
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON @extschema@.integration_health_status IS
   'Copies the checks of a statement to the history.';
-CREATE TRIGGER zz_integration_health_forget
-  AFTER DELETE ON @extschema@.integration_health_status
-  FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
-COMMENT ON TRIGGER zz_integration_health_forget ON @extschema@.integration_health_status IS
-  'Removes the history of a pair that goes.';
-CREATE TRIGGER zz_integration_health_truncate
-  AFTER TRUNCATE ON @extschema@.integration_health_status
-  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
-COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
-  'Empties the history and the counts with the table.';
-
--- @before ih_mode_trigger
--- Locks are taken on the row of the type. A transaction that holds one waits for no other, so that two that see several
--- types limited, each in its order, do not deadlock: what it leaves, the next check that is limited does.
-CREATE FUNCTION integration_health_private.lock_type(integration_type text, may_wait boolean)
-RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF may_wait AND COALESCE(current_setting('integration_health.holds_type', true), '') <> 'on' THEN
-    PERFORM set_config('integration_health.holds_type', 'on', true);
-    PERFORM FROM @extschema@.integration_types AS t WHERE t.integration_type = lock_type.integration_type
-        FOR NO KEY UPDATE;
-  ELSE
-    PERFORM FROM @extschema@.integration_types AS t WHERE t.integration_type = lock_type.integration_type
-        FOR NO KEY UPDATE SKIP LOCKED;
-  END IF;
-  RETURN FOUND;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
-  'Locks the row of a type until the end of the transaction, and tells whether it did; waits for who has locked it only where may_wait, and the transaction holds no other type.';
-
-CREATE FUNCTION integration_health_private.apply_rate_limit(integration_type text, asked_until timestamptz, is_probe boolean)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := clock_timestamp();
-  type @extschema@.integration_types;
-  waits_until timestamptz;
-  written bigint;
-BEGIN
-  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
-  FOR pass IN 1 .. 2 LOOP
-    SELECT t.* INTO type FROM @extschema@.integration_types AS t WHERE t.integration_type = apply_rate_limit.integration_type;
-    waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
-    IF type.integration_type IS NULL
-       OR (type.monitoring_mode = 'active'
-           OR is_probe AND type.passive_until <> waits_until
-           OR COALESCE(type.passive_until, '-infinity') < waits_until) IS NOT TRUE
-       OR pass = 1 AND NOT integration_health_private.lock_type(integration_type, true) THEN
-      RETURN;
-    END IF;
-  END LOOP;
-
-  PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_types'::regclass]);
-  IF type.monitoring_mode = 'active' THEN
-    -- Readers of all organisations see the reason: it names none.
-    UPDATE @extschema@.integration_types AS t
-       SET monitoring_mode = 'passive', passive_since = moment, passive_reason = 'HTTP 429', probes = 0,
-           passive_until = GREATEST(COALESCE(waits_until, moment + t.check_interval),
-                                    CASE WHEN t.passive_until > moment THEN t.passive_until END)
-     WHERE t.integration_type = apply_rate_limit.integration_type
-    RETURNING t.passive_until INTO waits_until;
-  ELSE
-    UPDATE @extschema@.integration_types AS t SET passive_until = waits_until
-     WHERE t.integration_type = apply_rate_limit.integration_type;
-  END IF;
-  GET DIAGNOSTICS written = ROW_COUNT;
-  IF written <> 1 THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_types');
-  END IF;
-  IF type.monitoring_mode = 'active' THEN
-    PERFORM integration_health_private.send_event(format(
-      '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
-      to_json(integration_type), integration_health_private.utc_text(moment),
-      COALESCE(to_json(integration_health_private.utc_text(waits_until))::text, 'null')));
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.apply_rate_limit(text, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
-
-CREATE FUNCTION integration_health_private.resume_type(integration_type text)
-RETURNS @extschema@.integration_types
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  was_active boolean;
-  resumed @extschema@.integration_types;
-  moment timestamptz := clock_timestamp();
-BEGIN
-  PERFORM integration_health_private.require_own_triggers(
-    VARIADIC ARRAY['@extschema@.integration_types', '@extschema@.integration_monitors']::regclass[]);
-  SELECT t.monitoring_mode = 'active' INTO was_active
-    FROM @extschema@.integration_types AS t WHERE t.integration_type = resume_type.integration_type;
-  UPDATE @extschema@.integration_types AS t SET monitoring_mode = 'active', passive_until = NULL
-   WHERE t.integration_type = resume_type.integration_type
-  RETURNING t.* INTO resumed;
-  IF NOT FOUND THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_types');
-  END IF;
-  IF NOT was_active THEN
-    -- All of them are overdue, and would be checked at once. Those that a claim in flight holds are not waited for: its
-    -- transaction may be about to switch the type, and wait for us. So many at most: it is done on behalf of a check.
-    UPDATE @extschema@.integration_monitors AS m
-       SET due_at = @extschema@.integration_monitor_first_due(m.org_id, m.integration_type, resumed.check_interval, moment)
-     WHERE m.ctid = ANY (ARRAY(
-       SELECT d.ctid FROM @extschema@.integration_monitors AS d
-        WHERE d.integration_type = resume_type.integration_type AND d.enabled AND d.due_at <= moment
-        ORDER BY d.due_at LIMIT 10000 FOR NO KEY UPDATE OF d SKIP LOCKED));
-    PERFORM integration_health_private.send_event(format('{"event": "active", "integration_type": %s}', to_json(integration_type)));
-  END IF;
-  RETURN resumed;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.resume_type(text) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 a trigger or rule of the site keeps the type as it is.';
-
-CREATE FUNCTION integration_health_private.is_probe(org_id uuid, integration_type text)
-RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN EXISTS (
-    SELECT FROM @extschema@.integration_types AS t
-      JOIN @extschema@.integration_monitors AS m ON m.integration_type = t.integration_type
-     WHERE t.integration_type = is_probe.integration_type AND t.monitoring_mode <> 'active'
-       AND m.org_id = is_probe.org_id AND m.claimed_at >= t.passive_since);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_probe(uuid, text) IS
-  'Whether the type is passive, and the pair was handed out since: as its probe, that is.';
-
-CREATE FUNCTION integration_health_private.end_passive_mode(org_id uuid, integration_type text, may_wait boolean)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF integration_health_private.is_probe(org_id, integration_type)
-     AND integration_health_private.lock_type(integration_type, may_wait) THEN
-    -- Again, under the lock.
-    IF integration_health_private.is_probe(org_id, integration_type) THEN
-      PERFORM integration_health_private.resume_type(integration_type);
-    END IF;
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.end_passive_mode(uuid, text, boolean) IS
-  'Puts a type into active mode when the pair is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
-
--- @ih_mode_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  was_probe boolean := false;
-BEGIN
-  IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' OR TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
-    was_probe := COALESCE(OLD.is_probe, false);
-  END IF;
-  IF NEW.http_status = 429 THEN
-    PERFORM integration_health_private.apply_rate_limit(
-      NEW.integration_type, NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
-  ELSIF was_probe THEN
-    PERFORM integration_health_private.end_passive_mode(NEW.org_id, NEW.integration_type, true);
-  END IF;
-  RETURN NULL;
-END
-$$;

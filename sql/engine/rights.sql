@@ -6,18 +6,7 @@
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
-  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.clip_values(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.blame_entry(jsonb)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.has_http_post()'),
 
 -- @header
 -- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for

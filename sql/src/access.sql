@@ -4,20 +4,20 @@
 
 CREATE FUNCTION @extschema@.integration_health_org_ids()
 RETURNS uuid[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_org_ids';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_health_org_ids';
 COMMENT ON FUNCTION @extschema@.integration_health_org_ids() IS
   'The organisations that the claims in request.jwt.claims name: the first of the paths in integration_health.org_claims that is there, a string or an array of strings. Empty without claims, and when they cannot be read or one of the values is no UUID: policies call it, and an error would tell of the rows that are there.';
 
 CREATE FUNCTION @extschema@.integration_health_can_read(org_id uuid)
 RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_can_read';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_health_can_read';
 COMMENT ON FUNCTION @extschema@.integration_health_can_read(uuid) IS
   'Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks.';
 
 -- @engine uncounted_support
 CREATE FUNCTION @extschema@.integration_health_uncounted_support(internal)
 RETURNS internal
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_uncounted_support';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_health_uncounted_support';
 COMMENT ON FUNCTION @extschema@.integration_health_uncounted_support(internal) IS
   'Planner support of integration_health_uncounted.';
 -- @end
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION @extschema@.integration_health_uncounted_support(internal) I
 CREATE FUNCTION @extschema@.integration_health_uncounted(org_id uuid)
 RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE COST 0.01 SUPPORT @extschema@.integration_health_uncounted_support
-AS 'MODULE_PATHNAME', 'ih_uncounted';
+AS 'MODULE_PATHNAME', 'integration_health_uncounted';
 COMMENT ON FUNCTION @extschema@.integration_health_uncounted(uuid) IS
   'True. Stands in the policies, so that the planner''s estimates tell nothing of rows that the caller may not see.';
 

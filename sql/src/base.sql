@@ -36,7 +36,7 @@ CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables 
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, or row-level security that binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
@@ -56,3 +56,84 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_max_rows(integer) IS
   'Errors: 22023 max_rows is null or below 1.';
+
+CREATE FUNCTION integration_health_private.micros(length interval)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT (((extract(year FROM length) * 12 + extract(month FROM length)) * 30 + extract(day FROM length)) * 86400000000
+          + extract(hour FROM length) * 3600000000 + extract(minute FROM length) * 60000000
+          + extract(microseconds FROM length))::bigint;
+END;
+COMMENT ON FUNCTION integration_health_private.micros(interval) IS
+  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
+
+CREATE FUNCTION integration_health_private.echo(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
+END;
+COMMENT ON FUNCTION integration_health_private.echo(text) IS
+  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
+
+CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT CASE WHEN year > 0 THEN pg_catalog.lpad(year::text, GREATEST(4, pg_catalog.length(year::text)), '0')
+              -- The year before 1 is 0.
+              WHEN year >= -1 THEN '0000'
+              ELSE '-' || pg_catalog.lpad((-1 - year)::text, GREATEST(3, pg_catalog.length((-1 - year)::text)), '0') END
+         || pg_catalog.to_char(u.at, '-MM-DD"T"HH24:MI:SS')
+         || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
+    FROM (SELECT pg_catalog.timezone('UTC', LEAST(utc_text.at, '75068-04-15 18:40:13.693951 UTC')) AS at) AS u,
+         LATERAL (SELECT extract(year FROM u.at)::integer AS year) AS y;
+END;
+COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
+  'A time as ISO 8601 in UTC, with a fraction only where there is one.';
+
+CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '55000',
+    MESSAGE = format('table "%s" did not take what a check brings', table_name),
+    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
+  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
+
+CREATE FUNCTION integration_health_private.refuse_new_key()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
+    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
+    HINT = 'Delete the row and insert another.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
+  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
+
+CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF array_position(are_null, true) IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('%s must not be null', names[array_position(are_null, true)]);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_arguments(text[], boolean[]) IS
+  'Errors: 22023 names the first of the arguments that is null.';
+
+CREATE FUNCTION integration_health_private.send_event(event text)
+RETURNS void
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'send_event';
+COMMENT ON FUNCTION integration_health_private.send_event(text) IS
+  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';

@@ -48,9 +48,103 @@ COMMENT ON COLUMN @extschema@.integration_types.planned_since IS
 COMMENT ON COLUMN @extschema@.integration_types.created_at IS
   'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key.';
 
+CREATE FUNCTION integration_health_private.has_type(of_type text)
+RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT EXISTS (SELECT FROM @extschema@.integration_types t WHERE t.integration_type = has_type.of_type);
+END;
+COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Whether there is a type of that name.';
+
+CREATE FUNCTION integration_health_private.type_names()
+RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.string_agg(t.integration_type, ', ' ORDER BY t.integration_type) FROM @extschema@.integration_types t;
+END;
+COMMENT ON FUNCTION integration_health_private.type_names() IS
+  'The names of all types, which are no secret; null where there are none.';
+
+CREATE FUNCTION integration_health_private.hold_place(of_type text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  INSERT INTO @extschema@.integration_types (integration_type, display_name, created_at)
+  VALUES (hold_place.of_type, hold_place.of_type, '-infinity') ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION integration_health_private.hold_place(text) IS
+  'Inserts a type that will be replaced by what a dump has of it.';
+
+CREATE FUNCTION integration_health_private.hold_type(integration_type text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT integration_health_private.has_type(integration_type) THEN
+    -- So that it does not wait for a writer who waits for it.
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', integration_health_private.relation('integration_types'));
+    PERFORM set_config('integration_health_private.writes_types', 'on', true);
+    PERFORM integration_health_private.hold_place(integration_type);
+    PERFORM set_config('integration_health_private.writes_types', '', true);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
+  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
+
 CREATE FUNCTION @extschema@.integration_types_trigger()
 RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'ih_types_trigger';
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  is_there boolean;
+BEGIN
+  -- With the caller's rights: the table that fired is named, and nothing else of the extension.
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
+  ELSIF TG_TABLE_NAME <> 'integration_types'
+     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_class AS c ON c.oid = g.tgrelid
+                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME AND p.pronamespace = c.relnamespace) THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_types_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+  IF NEW.created_at IS NULL THEN
+    NEW.created_at := now();
+    RETURN NEW;
+  END IF;
+  -- What the extension writes itself passes, and so does a row that was read and is written back.
+  IF NEW.integration_type IS NULL OR current_setting('integration_health_private.writes_types', true) = 'on' THEN
+    RETURN NEW;
+  END IF;
+  EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t WHERE t.integration_type = $1 AND t.created_at = $2)', TG_RELID::regclass)
+     INTO is_there USING NEW.integration_type, NEW.created_at;
+  IF is_there THEN
+    RETURN NEW;
+  END IF;
+  IF NOT has_table_privilege(TG_RELID, 'UPDATE') OR row_security_active(TG_RELID) THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t WHERE t.integration_type = $1)', TG_RELID::regclass)
+       INTO is_there USING NEW.integration_type;
+    IF is_there THEN
+      RAISE EXCEPTION USING ERRCODE = '42501',
+        MESSAGE = format('permission denied to replace a row of table "%s"', TG_TABLE_NAME),
+        DETAIL = 'A row that brings created_at along is a restored one and replaces another.',
+        HINT = 'Leave created_at out.';
+    END IF;
+    RETURN NEW;
+  END IF;
+
+  -- With the columns that a site has added.
+  PERFORM set_config('integration_health_private.writes_types', 'on', true);
+  EXECUTE (SELECT format('INSERT INTO %s AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET %s', TG_RELID::regclass,
+                         string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum))
+             FROM pg_attribute AS a
+            WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')
+    USING NEW;
+  PERFORM set_config('integration_health_private.writes_types', '', true);
+  RETURN NULL;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.integration_types_trigger() IS
   'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of its key. Errors: 39P01 not called by its trigger, 42809 another table.';
 
@@ -111,3 +205,24 @@ CREATE POLICY integration_types_read ON @extschema@.integration_types
   FOR SELECT USING (true);
 COMMENT ON POLICY integration_types_read ON @extschema@.integration_types IS
   'Types are no secret between organisations.';
+
+-- Rows of types, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
+RETURNS @extschema@.integration_types
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_type';
+COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
+  'A row of integration_types, locked; null where there is none, or, with skip_locked, somebody else has locked it.';
+
+CREATE FUNCTION integration_health_private.store_type(type @extschema@.integration_types)
+RETURNS @extschema@.integration_types
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_type';
+COMMENT ON FUNCTION integration_health_private.store_type(@extschema@.integration_types) IS
+  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+
+CREATE FUNCTION integration_health_private.type_row(of_type text)
+RETURNS @extschema@.integration_types
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT t FROM @extschema@.integration_types t WHERE t.integration_type = type_row.of_type;
+END;
+COMMENT ON FUNCTION integration_health_private.type_row(text) IS 'A row of integration_types; null where there is none.';

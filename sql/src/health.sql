@@ -117,7 +117,7 @@ COMMENT ON COLUMN @extschema@.integration_health_counts.delta IS
 
 CREATE FUNCTION @extschema@.integration_health_status_trigger()
 RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'ih_status_trigger';
+LANGUAGE c AS 'MODULE_PATHNAME', 'integration_health_status_trigger';
 COMMENT ON FUNCTION @extschema@.integration_health_status_trigger() IS
   'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
 
@@ -128,22 +128,101 @@ CREATE TRIGGER zz_integration_health_stamp
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
   'Stamps the columns that the extension keeps; copies an updated row to the history.';
 
-CREATE TRIGGER zz_integration_health_copy
-  AFTER INSERT OR DELETE ON @extschema@.integration_health_status
-  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
-COMMENT ON TRIGGER zz_integration_health_copy ON @extschema@.integration_health_status IS
-  'Copies the first check of a pair to the history; removes the history of a pair that goes.';
+CREATE TRIGGER zz_integration_health_first
+  AFTER INSERT ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
+  EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health_status IS
+  'Copies the first check of a pair to the history, and counts the pair.';
+-- @end
+
+CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  DELETE FROM @extschema@.integration_health_history h
+   WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type;
+  SELECT NOT EXISTS (SELECT FROM @extschema@.integration_health_history h
+                      WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type);
+END;
+COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
+  'Deletes the history of a pair, and tells whether all of it is gone.';
+
+CREATE FUNCTION integration_health_private.forget_pair()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
+  PERFORM integration_health_private.guard('integration_health_history');
+  IF NOT integration_health_private.delete_ring(OLD.org_id, OLD.integration_type) THEN
+    -- A pair of the same key would find it later.
+    PERFORM integration_health_private.refuse_intrusion('integration_health_history');
+  END IF;
+  PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_pair() IS
+  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.forget_all_pairs()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
+    -- A table that the same command names is empty by now, and cannot be truncated again.
+    IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
+      PERFORM integration_health_private.guard(name);
+      EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
+  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+
+CREATE TRIGGER zz_integration_health_forget
+  AFTER DELETE ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
+COMMENT ON TRIGGER zz_integration_health_forget ON @extschema@.integration_health_status IS
+  'Removes the history of a pair that goes.';
 
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON @extschema@.integration_health_status
-  FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
   'Empties the history and the counts with the table.';
--- @end
 
 CREATE FUNCTION @extschema@.integration_health_mode_trigger()
 RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'ih_mode_trigger';
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  was_probe boolean := false;
+BEGIN
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_health_mode_trigger" takes no trigger arguments';
+  ELSIF TG_RELID <> integration_health_private.relation('integration_health_status') THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    was_probe := COALESCE(OLD.is_probe, false);
+  END IF;
+  IF NEW.http_status = 429 THEN
+    PERFORM integration_health_private.apply_rate_limit(
+      integration_health_private.type_row(NEW.integration_type), NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
+  ELSIF was_probe THEN
+    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
+  END IF;
+  RETURN NULL;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.integration_health_mode_trigger() IS
   'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site on integration_types keeps the mode as it is.';
 

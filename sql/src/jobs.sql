@@ -182,12 +182,6 @@ END;
 COMMENT ON FUNCTION @extschema@.mark_stale_health(integer) IS
   'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
-CREATE FUNCTION @extschema@.integration_health_compact()
-RETURNS bigint
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_compact';
-COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
-
 -- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
 -- extension, which may have defaults for further arguments, makes no call ambiguous.
 CREATE FUNCTION integration_health_private.run_cleanup()

@@ -30,17 +30,111 @@ COMMENT ON COLUMN @extschema@.integration_monitors.planned_since IS
 COMMENT ON INDEX @extschema@.integration_monitors_due IS
   'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
 
+CREATE FUNCTION @extschema@.integration_monitor_first_due(
+  org_id uuid, integration_type text, check_interval interval, since timestamptz)
+RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_first_due';
+COMMENT ON FUNCTION @extschema@.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
+  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
+
+CREATE FUNCTION @extschema@.integration_monitor_ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
+  max_backoff interval, failures integer)
+RETURNS timestamptz
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_ready_at';
+COMMENT ON FUNCTION @extschema@.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
+
+CREATE FUNCTION integration_health_private.backoff(
+  check_interval interval, max_backoff interval, failures integer)
+RETURNS interval
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'backoff';
+COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
+  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
+
+CREATE FUNCTION integration_health_private.refuse_null_interval()
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '55000',
+    MESSAGE = 'column "check_interval" or "max_backoff" of table "integration_types" is null',
+    HINT = 'Fill it, and set the column NOT NULL as it was created.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
+  'Errors: 55000, always: a site has altered integration_types, and nobody can tell when a pair is due.';
+
+CREATE FUNCTION integration_health_private.first_due_of(org_id uuid, integration_type text)
+RETURNS timestamptz
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT GREATEST(
+           @extschema@.integration_monitor_first_due(
+             first_due_of.org_id, first_due_of.integration_type, COALESCE(t.check_interval, interval '15 minutes'), w.now),
+           CASE WHEN s.checked_at IS NOT NULL
+                THEN LEAST(s.checked_at, w.now) + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
+    FROM (SELECT pg_catalog.clock_timestamp() OFFSET 0) AS w (now)
+    LEFT JOIN @extschema@.integration_types t ON t.integration_type = first_due_of.integration_type
+    LEFT JOIN @extschema@.integration_health_status s
+      ON s.org_id = first_due_of.org_id AND s.integration_type = t.integration_type
+   WHERE CASE WHEN t.integration_type IS NOT NULL AND t.check_interval IS NULL
+              THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
+END;
+COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
+  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+
 CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'ih_monitors_trigger';
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_NARGS <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_monitors_trigger" takes no trigger arguments';
+  ELSIF TG_RELID <> integration_health_private.relation('integration_monitors') THEN
+    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold monitors', TG_TABLE_NAME);
+  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_monitors_trigger" was called for an event it does not serve',
+      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
+    -- they are spread.
+    NEW.planned_since := clock_timestamp();
+    IF NEW.due_at <= NEW.planned_since THEN
+      NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
+    END IF;
+  ELSIF NEW.org_id IS NULL OR NEW.integration_type IS NULL THEN
+    NULL;
+  ELSIF NEW.due_at IS NOT NULL THEN
+    PERFORM integration_health_private.hold_type(NEW.integration_type);
+  ELSE
+    NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
+  END IF;
+  RETURN NEW;
+END
+$$;
 COMMENT ON FUNCTION @extschema@.integration_monitors_trigger() IS
   'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
-  BEFORE INSERT OR UPDATE ON @extschema@.integration_monitors
+  BEFORE INSERT ON @extschema@.integration_monitors
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_stamp ON @extschema@.integration_monitors IS
-  'Says when a pair is due that is new or enabled again; a row that brings due_at along is a restored one. Keeps the key as it is.';
+  'Says when a pair is due that is new; a row that brings due_at along is a restored one.';
+CREATE TRIGGER zz_integration_monitors_enable
+  BEFORE UPDATE ON @extschema@.integration_monitors
+  FOR EACH ROW WHEN (NEW.enabled AND NOT OLD.enabled)
+  EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
+COMMENT ON TRIGGER zz_integration_monitors_enable ON @extschema@.integration_monitors IS
+  'Says since when a pair is checked again, and when it is due.';
+
+-- Under another key a pair would be due at once, whatever was handed out.
+CREATE TRIGGER zz_integration_monitors_key
+  BEFORE UPDATE ON @extschema@.integration_monitors
+  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
+  EXECUTE FUNCTION integration_health_private.refuse_new_key();
+COMMENT ON TRIGGER zz_integration_monitors_key ON @extschema@.integration_monitors IS
+  'The key of a row never changes.';
 
 ALTER TABLE @extschema@.integration_monitors ENABLE ROW LEVEL SECURITY;
 
@@ -49,28 +143,6 @@ CREATE POLICY integration_monitors_read ON @extschema@.integration_monitors
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_monitors_read ON @extschema@.integration_monitors IS
   'A caller sees the organisations that its claims name.';
-
-CREATE FUNCTION @extschema@.integration_monitor_first_due(
-  org_id uuid, integration_type text, check_interval interval, since timestamptz)
-RETURNS timestamptz
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_monitor_first_due';
-COMMENT ON FUNCTION @extschema@.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
-
-CREATE FUNCTION @extschema@.integration_monitor_ready_at(
-  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
-  max_backoff interval, failures integer)
-RETURNS timestamptz
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_monitor_ready_at';
-COMMENT ON FUNCTION @extschema@.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
-
-CREATE FUNCTION integration_health_private.backoff(
-  check_interval interval, max_backoff interval, failures integer)
-RETURNS interval
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'ih_backoff';
-COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
 
 -- One expression, so that it is inlined: it is asked of a million pairs.
 CREATE FUNCTION integration_health_private.stale_at(
@@ -156,19 +228,34 @@ END;
 COMMENT ON FUNCTION @extschema@.set_monitor(uuid, text, boolean) IS
   'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
 
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in
--- turn would have the plan compiled.
-CREATE FUNCTION @extschema@.claim_due_health_checks(max_rows integer DEFAULT 100)
-RETURNS TABLE (
-  org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE c VOLATILE
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan
-AS 'MODULE_PATHNAME', 'ih_claim_checks';
-COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
+-- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and written.
+CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
+RETURNS @extschema@.integration_monitors
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_monitor';
+COMMENT ON FUNCTION integration_health_private.latest_monitor(uuid, text) IS
+  'The monitor of a pair as committed now; null where there is none.';
 
-CREATE FUNCTION @extschema@.resume_active_monitoring(integration_type text)
-RETURNS @extschema@.integration_types
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'ih_resume_monitoring';
-COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+CREATE FUNCTION integration_health_private.lock_monitor(org_id uuid, integration_type text)
+RETURNS @extschema@.integration_monitors
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_monitor';
+COMMENT ON FUNCTION integration_health_private.lock_monitor(uuid, text) IS
+  'The monitor of a pair, locked; null where there is none, or somebody else has locked it.';
+
+CREATE FUNCTION integration_health_private.lock_due_monitors(of_type text, moment timestamptz, max_rows bigint)
+RETURNS SETOF @extschema@.integration_monitors
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_due_monitors';
+COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
+  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, and not those that somebody else has locked.';
+
+CREATE FUNCTION integration_health_private.store_monitors(
+  of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
+RETURNS SETOF @extschema@.integration_monitors
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_monitors';
+COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
+  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
+RETURNS @extschema@.integration_health_status
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mark_probe';
+COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
+  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, or somebody else has locked it. Errors: 55000 as require_own_triggers.';

@@ -66,6 +66,26 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_cold_starts(uuid, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_sync_summary(integer)'),
   -- what service_role calls
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.entry_rounds(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.type_names()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_round(uuid[], text[], '
+                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.clip_values(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.blame_entry(jsonb)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.has_http_post()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_checks(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.resume_monitoring(text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, '
+                           '%1$s.integration_sync_outcome, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_check(uuid, text, %1$s.integration_health_state, '
                            'integer, integer, text, timestamptz, integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_checks(jsonb)'),

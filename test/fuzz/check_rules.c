@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "check_rules.h"
+#include "health/check_rules.h"
 
 /* AnyState takes a state as a site may have restored it: only what the constraints say holds. */
 static PairState

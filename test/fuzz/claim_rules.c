@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "claim_rules.h"
+#include "claims/claim_rules.h"
 
 #define MAX_LOOKUPS 4096
 

@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "schedule_rules.h"
+#include "work/schedule_rules.h"
 
 #define NEAR (FARTHEST_TIME / 2)
 #define MAX_OFFSET (12 * 60 * MICROS_PER_MINUTE)
@@ -74,7 +74,6 @@ CheckPlan(Bytes *in)
 	int64_t	 n;
 	int64_t	 period;
 	int64_t	 next;
-	int64_t	 nearest;
 
 	if (!EveryIsValid(plan.every))
 		return;
@@ -103,9 +102,6 @@ CheckPlan(Bytes *in)
 	{
 		HOLDS(next > at);
 		HOLDS(n < 0 || next >= period);
-		nearest = NearestPeriod(&plan, at);
-		HOLDS(nearest == next || (n >= 0 && nearest == period));
-		HOLDS(NearestPeriod(&plan, next) == next);
 		/* What is counted in elapsed time is that far apart, whatever the clocks do. */
 		if (n >= 0 && plan.every.micros > 0)
 			HOLDS(next - period == plan.every.micros);
@@ -152,60 +148,11 @@ CheckWait(Bytes *in)
 }
 
 static void
-CheckLedger(Bytes *in)
+CheckSpan(Bytes *in)
 {
-	SyncOutcome stored = (SyncOutcome) ((TakeInt(in, 1) & 0xff) % 3);
-	SyncOutcome reported = TakeInt(in, 1) & 1 ? SYNC_SUCCEEDED : SYNC_FAILED;
-	int32_t		attempt = (int32_t) TakeInt(in, 1);
-	int32_t		reporter = (int32_t) TakeInt(in, 1);
-	int64_t		lease = AnyTime(in);
-	int64_t		now = AnyTime(in);
-	Span		span = AnySpan(in);
+	Span span = AnySpan(in);
 
-	RunState   run = { stored, attempt, AnyTime(in), lease };
-	RetryRules rules = { 5, SpanMicros(span) };
-
-	if (MayClaim(&run, &rules, now))
-		HOLDS(attempt < 5 && stored != SYNC_SUCCEEDED);
-	if (stored == SYNC_RUNNING && attempt < 5 && lease < now)
-		HOLDS(MayClaim(&run, &rules, now));
-	switch (JudgeFinish(stored, attempt, reported, reporter))
-	{
-		case FINISH_STALE:
-			HOLDS(attempt != reporter);
-			break;
-		case FINISH_STORE:
-			HOLDS(attempt == reporter && stored == SYNC_RUNNING);
-			break;
-		case FINISH_REPEATED:
-			HOLDS(attempt == reporter && stored == reported);
-			break;
-		case FINISH_CONTRARY:
-			HOLDS(attempt == reporter && stored != SYNC_RUNNING && stored != reported);
-			break;
-	}
-	HOLDS(TimeAfter(now, lease) >= -FARTHEST_TIME && TimeAfter(now, lease) <= FARTHEST_TIME);
 	HOLDS(SpanMicros(span) >= -FARTHEST_TIME && SpanMicros(span) <= FARTHEST_TIME);
-	if (now >= -FARTHEST_TIME && now <= FARTHEST_TIME && lease >= -FARTHEST_TIME &&
-		lease <= FARTHEST_TIME)
-		HOLDS(Drift(lease, now) == now - lease);
-}
-
-static void
-CheckText(Bytes *in)
-{
-	char	  text[UTC_TEXT_BYTES + 1];
-	long long year;
-	int		  month, day, hour, minute, second;
-
-	memset(text, '#', sizeof(text));
-	FormatUtc(text, AnyTime(in));
-	HOLDS(text[UTC_TEXT_BYTES] == '#' && memchr(text, '\0', UTC_TEXT_BYTES) != NULL);
-	HOLDS(sscanf(text, "%lld-%d-%dT%d:%d:%d", &year, &month, &day, &hour, &minute, &second) ==
-		  6);
-	HOLDS(month >= 1 && month <= 12 && day >= 1 && day <= 31);
-	HOLDS(hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second < 60);
-	HOLDS(text[strlen(text) - 1] == 'Z');
 }
 
 int
@@ -221,10 +168,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				CheckWait(&in);
 				break;
 			case 1:
-				CheckLedger(&in);
-				break;
-			case 2:
-				CheckText(&in);
+				CheckSpan(&in);
 				break;
 			default:
 				CheckPlan(&in);

@@ -117,13 +117,14 @@ sub errors_of
 
 # bears(NAME, SETUP, SQLSTATES, TEXT) is a test: each piece of work is done, or ends in an error of
 # these SQLSTATEs, a regular expression, with a message like TEXT, and one at least does unless there
-# are none.
+# are none, or ALL_DONE: then nothing does.
 sub bears
 {
-	my ($name, $setup, $states, $text) = @_;
+	my ($name, $setup, $states, $text, $all_done) = @_;
 	my @errors = errors_of($setup, @work, $reports);
 	is(join("\n", map { "@$_" } grep { $_->[0] !~ /^(?:$states)$/ || $_->[1] !~ $text } @errors), '', "$name: done, or a clean error that names what is wrong");
-	isnt(scalar @errors, 0, "$name: and not all is done") if $states ne '';
+	if ($all_done) { is(scalar @errors, 0, "$name: and all is done") }
+	elsif ($states ne '') { isnt(scalar @errors, 0, "$name: and not all is done") }
 	return;
 }
 
@@ -203,17 +204,19 @@ for my $table ('integration_monitors', 'integration_sync_schedules', 'integratio
 	works("$table has row-level security forced", "ALTER TABLE $table FORCE ROW LEVEL SECURITY");
 	works("$table has another trigger", $trigger->('a', $table, 'BEFORE INSERT OR UPDATE', 'RETURN NEW;'));
 	bears("$table demands a column that nobody fills", "ALTER TABLE $table ADD must text; UPDATE $table SET must = 1; ALTER TABLE $table ALTER must SET NOT NULL", '23502', qr/"must"/);
-	bears("$table is gone", "ALTER TABLE $table RENAME TO elsewhere", '42P01', qr/$table/);
+	bears("$table is gone", "ALTER TABLE $table RENAME TO elsewhere", '42P01', qr/$table|elsewhere/, $table =~ /monitors/);
 }
 my %columns = (integration_monitors => [qw(org_id integration_type enabled due_at claimed_at planned_since)],
 	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url max_attempts retry_backoff planned_since due_at warm_up_for pruned_until)],
 	integration_sync_runs => [qw(org_id integration_type scheduled_for attempt outcome started_at finished_at lease_until cold_start drift error idempotency_key)],
 	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until probes planned_since created_at)]);
+# Bodies of standard SQL know a column that got another name, and generated ones are written by nobody.
+my %unnamed = map { $_ => 1 } qw(integration_monitors.planned_since integration_sync_runs.idempotency_key integration_sync_schedules.warm_up_url);
 for my $table (sort keys %columns)
 {
 	for my $column (@{ $columns{$table} })
 	{
-		bears("$table without its column $column", "ALTER TABLE $table RENAME $column TO renamed", '42703', qr/\b$column\b/);
+		bears("$table without its column $column", "ALTER TABLE $table RENAME $column TO renamed", '42703', qr/\b$column\b/, $unnamed{"$table.$column"});
 		for my $type ('text', 'integer', 'bytea')
 		{
 			next if $type eq 'text' && $column =~ /^(?:integration_type|time_zone|warm_up_url|error|idempotency_key|passive_reason)$/ || $type eq 'integer' && $column eq 'attempt';
@@ -283,12 +286,9 @@ refused('a rule on the history', 'CREATE RULE r AS ON INSERT TO integration_heal
 note('A site alters integration_types');
 for my $type ('text', 'date', 'bigint')
 {
-	refused("created_at is a $type", "ALTER TABLE integration_types ALTER created_at TYPE $type USING NULL, ALTER created_at DROP NOT NULL",
-		"INSERT INTO integration_types (integration_type, display_name) VALUES ('new', 'New'); SELECT created_at FROM integration_types",
-		'42804', qr/"created_at"/);
+	refused("created_at becomes a $type", 'SELECT 1', "RESET ROLE; ALTER TABLE integration_types ALTER created_at TYPE $type USING NULL", '0A000', qr/cannot alter type of a column used by/);
 }
-refused('integration_types without created_at', 'ALTER TABLE integration_types DROP created_at',
-	"INSERT INTO integration_types (integration_type, display_name) VALUES ('new', 'New')", '42703', qr/"created_at"/);
+refused('integration_types without created_at', 'SELECT 1', 'RESET ROLE; ALTER TABLE integration_types DROP created_at', '2BP01', qr/column created_at of table integration_types/);
 
 note('Another owner, and row-level security that binds owners too');
 {
@@ -306,7 +306,7 @@ note('Another owner, and row-level security that binds owners too');
 		EXECUTE format('ALTER FUNCTION %s OWNER TO site_owner', f); END LOOP; END \$\$");
 	for my $table (@tables)
 	{
-		bears("$table alone of another owner", "CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner", $table =~ /types/ ? '' : '42501', qr/permission denied for/)
+		bears("$table alone of another owner", "CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner", $table =~ /types|status|monitors/ ? '' : '42501', qr/permission denied for/)
 		  if $table !~ /history|counts/;
 		my ($state, $message) = attempt("CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner",
 			"$check SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();");
@@ -355,7 +355,7 @@ for my $function ('integration_health_status_trigger', 'integration_health_mode_
 	refused("$function with an argument", "$shapes[2]; ALTER TABLE mallory.integration_health_status OWNER TO mallory",
 		"CREATE TRIGGER t BEFORE INSERT ON mallory.integration_health_status FOR EACH ROW EXECUTE FUNCTION public.$function('x'); INSERT INTO mallory.integration_health_status VALUES (1)",
 		'39P01', undef, 'mallory');
-	refused("$function called by SELECT", 'SELECT 1', "SELECT public.$function()", '39P01', undef, 'mallory');
+	refused("$function called by SELECT", 'SELECT 1', "SELECT public.$function()", $function =~ /status/ ? '39P01' : '0A000', undef, 'mallory');
 	for my $table (TABLES)
 	{
 		my ($state, $message) = attempt("CREATE TRIGGER zzzz BEFORE DELETE ON $table FOR EACH ROW EXECUTE FUNCTION $function()",
@@ -389,7 +389,7 @@ for my $case ([ 'no history', 'SELECT 1', '42P01' ],
 	[ 'a history that is a view', 'CREATE VIEW other.integration_health_history AS SELECT 1 AS a', '42703' ])
 {
 	refused("the trigger function in another schema: $case->[0]",
-		"CREATE SCHEMA other; CREATE FUNCTION other.f() RETURNS trigger LANGUAGE c AS '\$libdir/integration_health', 'ih_status_trigger';
+		"CREATE SCHEMA other; CREATE FUNCTION other.f() RETURNS trigger LANGUAGE c AS '\$libdir/integration_health', 'integration_health_status_trigger';
 		 CREATE TYPE other.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
 		 CREATE TABLE other.integration_health_status AS SELECT org_id, integration_type, status::text::other.integration_health_state, latency_ms, http_status,
 		   error, checked_at, status_since, last_healthy_at, consecutive_failures, check_no, recorded_at FROM integration_health_status;
@@ -511,11 +511,13 @@ note('Every function, called by every role');
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
 	  dispatch_sync_warm_ups forget_organisation);
 	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up cleanup_job jobs has_cron health_jobs);
+	push @reader, 'integration_health_private.utc_text';
+	push @writer, map { "integration_health_private.$_" } qw(micros echo send_event entry_rounds record_round record_entries require_known_keys refuse_entry clip_values
+	  blame_entry type_names lease_checks lease_run finish_run resume_monitoring take_warm_ups has_http_post);
 	if (is_trusted())
 	{
-		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events micros utc_text);
-		push @writer, map { "integration_health_private.$_" } qw(send_event echo require_check record_entries require_known_keys refuse_entry clip_values blame_entry
-		  take_warm_ups has_http_post);
+		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events);
+		push @writer, 'integration_health_private.require_check';
 	}
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
 		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status health_mode types monitors sync_schedules) });
@@ -533,7 +535,7 @@ SQL
 		for (@functions)
 		{
 			my ($name, $oid, $nulls) = split /\|/;
-			$nulls = "VARIADIC $nulls" if $name =~ /require_own_triggers|require_all_rows/;
+			$nulls = "VARIADIC $nulls" if $name =~ /require_own_triggers|require_all_rows|guard/;
 			my ($state, $message) = attempt('SELECT 1', "SELECT $name($nulls)", $role);
 			my $may = value($node, $db, "SELECT has_function_privilege('$role', $oid, 'EXECUTE')") eq 't';
 			push @wrong, $name if $may != ($may{$role}{$name} ? 1 : 0) || !$may && $state !~ /^(?:42501|00000)$/;

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "check_rules.h"
-#include "claim_rules.h"
+#include "claims/claim_rules.h"
+#include "health/check_rules.h"
 
 static void
 slot_is_check_no_modulo_96(void **state)

@@ -1,0 +1,153 @@
+-- ---------------------------------------------------------------------------------------------
+-- What a change means: called by the engine when a check changes the status of a pair or the number of its failures in
+-- a row, when a pair appears, and when it goes
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.append_counts(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  WITH appended AS (
+    INSERT INTO @extschema@.integration_health_counts (integration_type, status, delta)
+    SELECT append_counts.integration_type, c.status, c.delta
+      FROM (VALUES (append_counts.was, -1), (append_counts.is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM appended;
+END;
+COMMENT ON FUNCTION integration_health_private.append_counts(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Appends -1 for the status that was, +1 for that which is now, and returns how many rows.';
+
+CREATE FUNCTION integration_health_private.fold_counts()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
+  -- Only sums with more than one row are folded, and rows that another fold holds are left to it.
+  WITH crowded AS MATERIALIZED (
+    SELECT c.integration_type, c.status FROM @extschema@.integration_health_counts c
+     GROUP BY c.integration_type, c.status HAVING pg_catalog.count(*) > 1
+  ), gone AS (
+    DELETE FROM @extschema@.integration_health_counts d
+     WHERE d.ctid = ANY (ARRAY(
+       SELECT c.ctid FROM @extschema@.integration_health_counts c
+         JOIN crowded k ON c.integration_type = k.integration_type AND c.status = k.status
+          FOR UPDATE OF c SKIP LOCKED))
+    RETURNING d.integration_type, d.status, d.delta
+  ), kept AS (
+    INSERT INTO @extschema@.integration_health_counts (integration_type, status, delta)
+    SELECT g.integration_type, g.status, pg_catalog.sum(g.delta)::bigint FROM gone g
+     GROUP BY g.integration_type, g.status HAVING pg_catalog.sum(g.delta) <> 0
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.fold_counts() IS
+  'What integration_health_compact does. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION @extschema@.integration_health_compact()
+RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.fold_counts();
+END;
+COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
+  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.guard('integration_health_counts');
+  IF integration_health_private.append_counts(integration_type, was, is_now)
+     <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  END IF;
+  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
+  -- serialization failure.
+  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
+    PERFORM integration_health_private.fold_counts();
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.send_transition(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  sent integer;
+BEGIN
+  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
+  sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
+  IF sent < 10000 THEN
+    PERFORM integration_health_private.send_event(format(
+      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
+      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
+      integration_health_private.utc_text(checked_at), check_no));
+  ELSIF sent = 10000 THEN
+    PERFORM integration_health_private.send_event('{"event": "overflow"}');
+  ELSE
+    RETURN;
+  END IF;
+  PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
+  'Sends the event of a pair that went from one status to another; from null, with its first check.';
+
+-- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.store_monitors(
+           m.integration_type, ARRAY[m.org_id], ARRAY[m.claimed_at],
+           ARRAY[CASE WHEN move_monitor.failures > 0 THEN GREATEST(m.due_at, r.ready_at) ELSE LEAST(m.due_at, r.ready_at) END])
+    FROM integration_health_private.lock_monitor(move_monitor.org_id, move_monitor.integration_type) m
+    JOIN @extschema@.integration_types t ON t.integration_type = m.integration_type
+   CROSS JOIN LATERAL @extschema@.integration_monitor_ready_at(
+           m.org_id, m.integration_type, LEAST(m.claimed_at, pg_catalog.clock_timestamp()), t.check_interval, t.max_backoff,
+           move_monitor.failures) AS r (ready_at)
+   WHERE m.claimed_at IS NOT NULL;
+END;
+COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
+  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as store_monitors.';
+
+CREATE FUNCTION integration_health_private.follow_change(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF was <> is_now THEN
+    PERFORM integration_health_private.count_change(integration_type, was, is_now);
+    PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
+  END IF;
+  -- One failure is checked again as soon as none; a second one waits longer.
+  IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
+    PERFORM integration_health_private.move_monitor(org_id, integration_type, failures);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_change(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer, timestamptz, bigint) IS
+  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.follow_first_check(
+  org_id uuid, integration_type text, status @extschema@.integration_health_state, http_status integer, checked_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.count_change(integration_type, NULL, status);
+  PERFORM integration_health_private.send_transition(org_id, integration_type, NULL, status, checked_at, 1);
+  IF http_status IS DISTINCT FROM 429 THEN
+    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(integration_type), org_id, false);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_first_check(uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
+  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';

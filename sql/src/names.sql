@@ -1,0 +1,90 @@
+-- ---------------------------------------------------------------------------------------------
+-- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use of
+-- the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.relation(name text)
+RETURNS regclass
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE relation.name
+           WHEN 'integration_types' THEN '@extschema@.integration_types'::regclass
+           WHEN 'integration_health_status' THEN '@extschema@.integration_health_status'::regclass
+           WHEN 'integration_health_history' THEN '@extschema@.integration_health_history'::regclass
+           WHEN 'integration_health_counts' THEN '@extschema@.integration_health_counts'::regclass
+           WHEN 'integration_monitors' THEN '@extschema@.integration_monitors'::regclass
+           WHEN 'integration_sync_schedules' THEN '@extschema@.integration_sync_schedules'::regclass
+           WHEN 'integration_sync_runs' THEN '@extschema@.integration_sync_runs'::regclass
+         END;
+END;
+COMMENT ON FUNCTION integration_health_private.relation(text) IS 'The table of the extension that was made with a name.';
+
+CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
+RETURNS void
+LANGUAGE sql VOLATILE STRICT
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY(
+    SELECT integration_health_private.relation(n) FROM pg_catalog.unnest(guard.names) AS n));
+END;
+COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
+
+CREATE FUNCTION integration_health_private.first_due(
+  org_id uuid, integration_type text, check_interval interval, since timestamptz)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_monitor_first_due($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.first_due(uuid, text, interval, timestamptz) IS 'integration_monitor_first_due.';
+
+CREATE FUNCTION integration_health_private.ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval, failures integer)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
+END;
+COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'integration_monitor_ready_at.';
+
+CREATE FUNCTION integration_health_private.last_period(every interval, anchor timestamptz, time_zone text, at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_last_period($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
+  'integration_sync_last_period.';
+
+CREATE FUNCTION integration_health_private.next_period(every interval, anchor timestamptz, time_zone text, after timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_next_period($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz) IS
+  'integration_sync_next_period.';
+
+CREATE FUNCTION integration_health_private.is_late(drift interval)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_is_late($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'integration_sync_is_late.';
+
+CREATE FUNCTION integration_health_private.is_every(every interval)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_every_is_valid($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'integration_sync_every_is_valid.';
+
+CREATE FUNCTION integration_health_private.is_time_zone(time_zone text)
+RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_time_zone_is_valid($1);
+END;
+COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'integration_sync_time_zone_is_valid.';

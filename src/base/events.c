@@ -1,0 +1,100 @@
+/*
+ * events.c
+ *	  Events on the channel integration_health, sent at commit, and not at all for what is rolled
+ *	  back.  They are kept until then, for PREPARE TRANSACTION refuses a transaction with a NOTIFY.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/async.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/settings.h"
+
+PG_FUNCTION_INFO_V1(send_event);
+
+#define CHANNEL "integration_health"
+
+/* An event that is to be sent, and the subtransaction that made it. */
+typedef struct Event
+{
+	SubTransactionId subid;
+	char			 json[FLEXIBLE_ARRAY_MEMBER];
+} Event;
+
+/* In the order of their making.  They live in the context of the top transaction; NIL in most. */
+static List *events = NIL;
+
+/*
+ * SendEvents is the transaction callback.  PostgreSQL delivers the events when the transaction has
+ * committed, and of several that are the same, one.  A transaction that is prepared sends none.
+ */
+static void
+SendEvents(XactEvent event, void *arg)
+{
+	ListCell *cell;
+
+	(void) arg;
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		foreach (cell, events)
+			Async_Notify(CHANNEL, ((Event *) lfirst(cell))->json);
+	}
+	events = NIL;
+}
+
+/*
+ * FollowSubtransaction is the subtransaction callback: what one noted goes to its parent, or away.
+ * It stands at the end of the list, for the parent noted nothing while the subtransaction ran.
+ */
+static void
+FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+					 void *arg)
+{
+	(void) arg;
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = list_length(events) - 1; i >= 0; i--)
+	{
+		Event *noted = list_nth(events, i);
+
+		if (noted->subid != subid)
+			break;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			noted->subid = parent;
+		else
+			events = list_delete_last(events);
+	}
+}
+
+/*
+ * send_event(event text) leaves an event to be sent at commit, unless integration_health.notify is
+ * off.  What is too long for NOTIFY fails then, with 22023.
+ */
+Datum
+send_event(PG_FUNCTION_ARGS)
+{
+	static bool	  registered = false;
+	char		 *json;
+	Event		 *event;
+	MemoryContext caller;
+
+	if (!ih_notify)
+		PG_RETURN_VOID();
+	if (!registered)
+	{
+		RegisterXactCallback(SendEvents, NULL);
+		RegisterSubXactCallback(FollowSubtransaction, NULL);
+		registered = true;
+	}
+	json = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	caller = MemoryContextSwitchTo(TopTransactionContext);
+	event = palloc(offsetof(Event, json) + strlen(json) + 1);
+	event->subid = GetCurrentSubTransactionId();
+	strcpy(event->json, json);
+	events = lappend(events, event);
+	MemoryContextSwitchTo(caller);
+	PG_RETURN_VOID();
+}

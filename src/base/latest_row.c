@@ -1,0 +1,87 @@
+/*
+ * latest_row.c
+ *	  Reads, or locks, the latest version of a row.  SELECT would show the one that the transaction
+ *	  began with, under REPEATABLE READ, and SELECT FOR UPDATE fail with 40001 when somebody else has
+ *	  changed it since.
+ */
+#include "base/latest_row.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+
+/*
+ * ScanKeys makes the scan keys for a primary key, a btree, of these values.
+ */
+static void
+ScanKeys(Relation index, int nkeys, const Datum *key, ScanKeyData *keys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		Oid opcintype = index->rd_opcintype[i];
+		Oid eq = get_opfamily_member(index->rd_opfamily[i], opcintype, opcintype,
+									 BTEqualStrategyNumber);
+
+		ScanKeyEntryInitialize(&keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   index->rd_indcollation[i], get_opcode(eq), key[i]);
+	}
+}
+
+/*
+ * FindLatestRow finds the row of a table whose primary key, a btree, has these values, and returns it
+ * as a composite value in the current context; row may be NULL.  A lock keeps other writers away until
+ * the end of the transaction; the table is locked in ROW SHARE mode then.  False when there is no such
+ * row, or, with LATEST_ROW_SKIP, when somebody else has locked it.  55000 when the table has no such
+ * primary key.
+ */
+bool
+FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum *row)
+{
+	Relation rel = table_open(relid, lock == LATEST_ROW_READ ? AccessShareLock : RowShareLock);
+	Oid		 primary_key = PrimaryKeyIndex(rel);
+	Relation index;
+	ScanKeyData		keys[MAX_KEY_COLUMNS];
+	IndexScanDesc	scan;
+	Snapshot		snapshot;
+	TupleTableSlot *slot;
+	bool			found;
+
+	Assert(nkeys <= MAX_KEY_COLUMNS);
+	index = OidIsValid(primary_key) ? index_open(primary_key, AccessShareLock) : NULL;
+	if (index == NULL || IndexRelationGetNumberOfKeyAttributes(index) != nkeys)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" lacks its primary key", RelationGetRelationName(rel)),
+				 errtable(rel)));
+	ScanKeys(index, nkeys, key, keys);
+
+	slot = table_slot_create(rel, NULL);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = BeginIndexScan(rel, index, snapshot, nkeys);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	if (found && lock != LATEST_ROW_READ)
+	{
+		ItemPointerData place = slot->tts_tid;
+		TM_FailureData	failure;
+
+		found = table_tuple_lock(rel, &place, snapshot, slot, GetCurrentCommandId(false),
+								 LockTupleNoKeyExclusive,
+								 lock == LATEST_ROW_SKIP ? LockWaitSkip : LockWaitBlock,
+								 TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) == TM_Ok;
+	}
+	if (found && row != NULL)
+		*row = ExecFetchSlotHeapTupleDatum(slot);
+	index_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return found;
+}

@@ -1,0 +1,167 @@
+/*
+ * own_triggers.c
+ *	  Refuses a write that the extension makes as the owner of a table when a trigger or a rule of
+ *	  somebody else would run with the owner's rights.
+ */
+#include "base/own_triggers.h"
+
+#include "access/table.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(require_all_rows);
+PG_FUNCTION_INFO_V1(require_own_triggers);
+
+/*
+ * MayRunIn tells whether a trigger function may run in what role writer writes into a table: it belongs
+ * to the writer, or a superuser, who alone makes functions in C, or it is the table owner's and runs with
+ * his own rights.  42883 when it is gone.
+ */
+static bool
+MayRunIn(Oid function, Relation rel, Oid writer, Oid *owner)
+{
+	HeapTuple	 tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	bool		 may_run;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("function with OID %u does not exist", function)));
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	*owner = form->proowner;
+	may_run = *owner == writer || superuser_arg(*owner) || form->prolang == ClanguageId ||
+			  (form->prosecdef && *owner == rel->rd_rel->relowner);
+	ReleaseSysCache(tuple);
+	return may_run;
+}
+
+/*
+ * RequireOwnTriggers raises 55000 when a table has a rule, or an enabled trigger whose function may not
+ * run in what role writer is going to write, by MayRunIn.  The caller holds ROW EXCLUSIVE or
+ * more on the table until the end of the transaction, which keeps others from adding one.
+ */
+void
+RequireOwnTriggers(Relation rel, Oid writer)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table \"%s\" has a rule", RelationGetRelationName(rel)),
+						errdetail("The extension writes this table itself, past any rule."),
+						errhint("Drop the rule."), errtable(rel)));
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		Oid			   function_owner;
+
+		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (!MayRunIn(trigger->tgfoid, rel, writer, &function_owner))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg(
+					 "trigger \"%s\" of table \"%s\" would run with the rights of the table's owner",
+					 trigger->tgname, RelationGetRelationName(rel)),
+				 errdetail(
+					 "Its function belongs to role \"%s\", the table is written as role \"%s\".",
+					 GetUserNameFromId(function_owner, true), GetUserNameFromId(writer, true)),
+				 errhint(
+					 "Drop the trigger, or make the owner of the table the owner of its function."),
+				 errtable(rel)));
+	}
+}
+
+/*
+ * RequireAllRows raises 55000 where row-level security would hide rows of a table from the present
+ * user.
+ */
+static void
+RequireAllRows(Relation rel)
+{
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("row-level security of table \"%s\" binds role \"%s\"",
+					RelationGetRelationName(rel), GetUserNameFromId(GetUserId(), false)),
+			 errhint(
+				 "Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY."),
+			 errtable(rel)));
+}
+
+/*
+ * TablesArgument returns the OIDs of an array of tables; 22004 for a null among them.
+ */
+static Oid *
+TablesArgument(FunctionCallInfo fcinfo, int *ntables)
+{
+	Datum *tables;
+	bool  *nulls;
+	Oid	  *relids;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &tables, &nulls, ntables);
+	relids = palloc(sizeof(Oid) * *ntables);
+	for (int i = 0; i < *ntables; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("a table must not be null")));
+		relids[i] = DatumGetObjectId(tables[i]);
+	}
+	return relids;
+}
+
+/*
+ * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers and RequireAllRows for SQL
+ * that writes as the present user.  It locks the tables in ROW EXCLUSIVE mode until the end of the
+ * transaction.
+ */
+Datum
+require_own_triggers(PG_FUNCTION_ARGS)
+{
+	int	 ntables;
+	Oid *tables = TablesArgument(fcinfo, &ntables);
+
+	for (int i = 0; i < ntables; i++)
+	{
+		Relation rel = table_open(tables[i], RowExclusiveLock);
+
+		RequireOwnTriggers(rel, GetUserId());
+		RequireAllRows(rel);
+		table_close(rel, NoLock);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * require_all_rows(VARIADIC tables regclass[]) is RequireAllRows for SQL that reads as the present
+ * user.
+ */
+Datum
+require_all_rows(PG_FUNCTION_ARGS)
+{
+	int	 ntables;
+	Oid *tables = TablesArgument(fcinfo, &ntables);
+
+	for (int i = 0; i < ntables; i++)
+	{
+		Relation rel = table_open(tables[i], AccessShareLock);
+
+		RequireAllRows(rel);
+		table_close(rel, AccessShareLock);
+	}
+	PG_RETURN_VOID();
+}

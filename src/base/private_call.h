@@ -1,0 +1,21 @@
+/*
+ * private_call.h
+ *	  Calls from C of what the extension does in SQL.
+ */
+#ifndef IH_PRIVATE_CALL_H
+#define IH_PRIVATE_CALL_H
+
+#include "postgres.h"
+
+#define MAX_PRIVATE_ARGUMENTS 8
+
+/* An argument of a function: its type and its value. */
+typedef struct PrivateArgument
+{
+	Oid			  type;
+	NullableDatum value;
+} PrivateArgument;
+
+extern void CallPrivate(const char *function, int narguments, const PrivateArgument *arguments);
+
+#endif /* IH_PRIVATE_CALL_H */

@@ -1,0 +1,96 @@
+/*
+ * relations.c
+ *	  Finds the extension's own tables by the schema of its functions, never by search_path, and
+ *	  their columns by name, never by number: a site may have added or dropped some.
+ */
+#include "base/relations.h"
+
+#include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/*
+ * SchemaOfFunction returns the schema of a function of the extension, which is the extension's.
+ */
+Oid
+SchemaOfFunction(Oid function)
+{
+	Oid schema = get_func_namespace(function);
+
+	if (!OidIsValid(schema))
+		elog(ERROR, "function %u has no schema", function);
+	return schema;
+}
+
+/*
+ * ExtensionTable returns the extension's table of that name; 42P01 when it is gone.
+ */
+Oid
+ExtensionTable(Oid schema, const char *name)
+{
+	Oid relid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" of extension integration_health is missing", name)));
+	return relid;
+}
+
+/*
+ * StateType returns the type integration_health_state; 42704 when it is gone.
+ */
+Oid
+StateType(Oid schema)
+{
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(STATE_TYPE),
+							   ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type \"%s\" of extension integration_health is missing", STATE_TYPE)));
+	return type;
+}
+
+/*
+ * FindColumn returns the number of a column of a table; 42703 when it is not there, 42804 when it is
+ * not of the type that it was created with.
+ */
+AttrNumber
+FindColumn(Relation table, const char *name, Oid type)
+{
+	TupleDesc desc = RelationGetDescr(table);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
+			continue;
+		if (att->atttypid != type)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of table \"%s\" is of type %s", name,
+							RelationGetRelationName(table), format_type_be(att->atttypid)),
+					 errdetail("Recording of checks needs type %s.", format_type_be(type)),
+					 errtablecol(table, att->attnum)));
+		if (att->attgenerated != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" is generated", name,
+							RelationGetRelationName(table)),
+					 errdetail("Its value is made after the check was copied to the history."),
+					 errtablecol(table, att->attnum)));
+		return att->attnum;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name),
+			 errhint("Recording of checks needs the column as the extension created it."),
+			 errtable(table)));
+	return InvalidAttrNumber; /* not reached */
+}

@@ -1,0 +1,91 @@
+/*
+ * check_rules.c
+ *	  Slot arithmetic, streaks of equal statuses, late results.
+ *	  Pure functions: cmocka tests them as they stand.
+ */
+#include "health/check_rules.h"
+
+/*
+ * HistorySlot returns the slot, 0 to 95, that check number check_no (1 or more) has in the ring.
+ */
+int16_t
+HistorySlot(int64_t check_no)
+{
+	return (int16_t) (check_no % HISTORY_SLOTS);
+}
+
+/*
+ * TimeOfCheck returns when a check was made: at checked_at, but not after it was recorded, so that
+ * a clock that is ahead cannot make all later checks of the pair late.
+ */
+int64_t
+TimeOfCheck(int64_t checked_at, int64_t recorded_at)
+{
+	return checked_at < recorded_at ? checked_at : recorded_at;
+}
+
+/*
+ * CheckIsLate tells whether a check made at checked_at is older than the current one.  A check of
+ * the same time is not: it replaces the current one.
+ */
+bool
+CheckIsLate(const PairState *current, int64_t checked_at)
+{
+	return checked_at < current->checked_at;
+}
+
+/*
+ * FirstCheck returns the state of a pair after its first check.
+ */
+PairState
+FirstCheck(HealthState status, int64_t checked_at)
+{
+	PairState first;
+
+	first.status = status;
+	first.checked_at = checked_at;
+	first.status_since = checked_at;
+	first.ever_healthy = (status == HEALTH_HEALTHY);
+	first.last_healthy_at = first.ever_healthy ? checked_at : 0;
+	first.consecutive_failures = (status == HEALTH_UNHEALTHY) ? 1 : 0;
+	first.check_no = 1;
+	return first;
+}
+
+/*
+ * NextCheck returns the state of a pair after one more check.  A late check takes its number and
+ * leaves all else as it was.
+ */
+PairState
+NextCheck(const PairState *current, HealthState status, int64_t checked_at)
+{
+	PairState next = *current;
+
+	next.check_no = current->check_no + 1;
+	if (CheckIsLate(current, checked_at))
+		return next;
+
+	next.status = status;
+	next.checked_at = checked_at;
+	if (status != current->status)
+		next.status_since = checked_at;
+
+	switch (status)
+	{
+		case HEALTH_HEALTHY:
+			next.ever_healthy = true;
+			next.last_healthy_at = checked_at;
+			next.consecutive_failures = 0;
+			break;
+		case HEALTH_DEGRADED:
+			next.consecutive_failures = 0;
+			break;
+		case HEALTH_UNHEALTHY:
+			if (next.consecutive_failures < INT32_MAX)
+				next.consecutive_failures++;
+			break;
+		case HEALTH_UNKNOWN:
+			break;
+	}
+	return next;
+}

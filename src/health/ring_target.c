@@ -1,0 +1,232 @@
+/*
+ * ring_target.c
+ *	  What the session keeps of the history table.  Constraints and indexes of a site are honoured, and
+ *	  the defaults and expressions of its columns; a table with triggers, foreign keys, rules or another
+ *	  access method is refused.
+ */
+#include "health/ring_target.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/relations.h"
+
+/* InvalidOid: the type integration_health_state. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+} ring_columns[RING_COLUMNS] = {
+	[RING_ORG_ID] = { "org_id", UUIDOID },
+	[RING_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
+	[RING_SLOT] = { "slot", INT2OID },
+	[RING_CHECK_NO] = { "check_no", INT8OID },
+	[RING_STATUS] = { "status", InvalidOid },
+	[RING_LATENCY_MS] = { "latency_ms", INT4OID },
+	[RING_HTTP_STATUS] = { "http_status", INT4OID },
+	[RING_ERROR] = { "error", TEXTOID },
+	[RING_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
+	[RING_IS_LATE] = { "is_late", BOOLOID },
+};
+
+static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
+
+static RingTarget target;
+
+/*
+ * ForgetTarget is the relcache callback.  It frees nothing: a write may be under way.
+ */
+static void
+ForgetTarget(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (relid == InvalidOid || relid == target.relid)
+		target.relid = InvalidOid;
+}
+
+/*
+ * RefuseTable raises 55000: the history was altered so that checks cannot be written past the executor.
+ */
+static void
+RefuseTable(Relation rel, const char *has, const char *name)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("table \"%s\" has %s%s%s%s", RelationGetRelationName(rel), has,
+				name == NULL ? "" : " \"", name == NULL ? "" : name, name == NULL ? "" : "\""),
+		 errdetail(
+			 "Checks are written to this table past the executor, which would not honour that."),
+		 errhint("Take it back, or put it on \"%s\".", STATUS_TABLE), errtable(rel)));
+}
+
+/*
+ * RequirePlainTable raises 55000, by RefuseTable, for anything that only the executor would honour.
+ */
+static void
+RequirePlainTable(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		RefuseTable(rel, "become no plain table", NULL);
+	if (rel->rd_rel->relispartition)
+		RefuseTable(rel, "become a partition", NULL);
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		RefuseTable(rel, "access method", get_am_name(rel->rd_rel->relam));
+	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
+		RefuseTable(rel, "a rule", NULL);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (trigger->tgisinternal && OidIsValid(trigger->tgconstraint))
+			RefuseTable(rel, "constraint", get_constraint_name(trigger->tgconstraint));
+		RefuseTable(rel, "trigger", trigger->tgname);
+	}
+}
+
+/*
+ * PrepareKey makes the scan keys for the primary key; 55000 unless it is a btree on the three key
+ * columns in their order.
+ */
+static void
+PrepareKey(Relation rel, RingTarget *made)
+{
+	Relation index;
+	bool	 is_ours;
+
+	made->primary_key = PrimaryKeyIndex(rel);
+	if (!OidIsValid(made->primary_key))
+		RefuseTable(rel, "lost its primary key", NULL);
+
+	index = index_open(made->primary_key, AccessShareLock);
+	is_ours = index->rd_rel->relam == BTREE_AM_OID &&
+			  IndexRelationGetNumberOfKeyAttributes(index) == RING_KEY_COLUMNS;
+	for (int i = 0; is_ours && i < RING_KEY_COLUMNS; i++)
+	{
+		is_ours = index->rd_index->indkey.values[i] == made->attnum[i];
+		ScanKeyEntryInitialize(&made->key[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   index->rd_indcollation[i], key_equals[i], (Datum) 0);
+	}
+	if (!is_ours)
+		RefuseTable(rel, "another primary key", RelationGetRelationName(index));
+	index_close(index, AccessShareLock);
+}
+
+/*
+ * IsRingColumn tells a column of the extension's from one that the site has added.
+ */
+static bool
+IsRingColumn(const RingTarget *made, AttrNumber attnum)
+{
+	for (int i = 0; i < RING_COLUMNS; i++)
+	{
+		if (made->attnum[i] == attnum)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * PrepareDefaults compiles the defaults of the columns that the site has added.  Generated ones have
+ * none: ExecComputeStoredGenerated sees to them.
+ */
+static void
+PrepareDefaults(Relation rel, RingTarget *made)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	made->defaults = palloc(sizeof(RingDefault) * desc->natts);
+	for (AttrNumber attnum = 1; attnum <= desc->natts; attnum++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		Expr			 *value;
+
+		if (att->attisdropped || att->attgenerated != '\0' || IsRingColumn(made, attnum))
+			continue;
+		value = (Expr *) build_column_default(rel, attnum);
+		if (value == NULL)
+			continue;
+		made->defaults[made->ndefaults].attnum = attnum;
+		made->defaults[made->ndefaults].value = ExecPrepareExpr(value, made->estate);
+		made->ndefaults++;
+	}
+}
+
+/*
+ * PrepareTarget fills in target for a table that is open.  Errors as RequirePlainTable, PrepareKey and
+ * FindColumn.
+ */
+static void
+PrepareTarget(Relation rel)
+{
+	static bool	  registered = false;
+	RingTarget	  made = { 0 };
+	Oid			  state_type = StateType(RelationGetNamespace(rel));
+	MemoryContext caller;
+	TupleDesc	  desc;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(ForgetTarget, (Datum) 0);
+		registered = true;
+	}
+	if (target.context != NULL)
+		MemoryContextDelete(target.context);
+	memset(&target, 0, sizeof(target));
+
+	RequirePlainTable(rel);
+	made.context = AllocSetContextCreate(CurrentMemoryContext, "integration_health ring",
+										 ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(made.context);
+	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	for (int i = 0; i < RING_COLUMNS; i++)
+		made.attnum[i] =
+			FindColumn(rel, ring_columns[i].name,
+					   OidIsValid(ring_columns[i].type) ? ring_columns[i].type : state_type);
+	PrepareKey(rel, &made);
+	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+	made.estate = CreateExecutorState();
+	made.result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(made.result_rel, rel, 0, NULL, 0);
+	PrepareDefaults(rel, &made);
+	made.stored = MakeSingleTupleTableSlot(desc, table_slot_callbacks(rel));
+	made.fresh = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	MemoryContextSwitchTo(caller);
+
+	/* From here on nothing fails: the context lives as long as the session wants it. */
+	MemoryContextSetParent(made.context, CacheMemoryContext);
+	made.relid = RelationGetRelid(rel);
+	target = made;
+}
+
+/*
+ * RingTargetOf returns the target of a table that is open.  It is good until the next call, and while
+ * the table is open.  Errors as PrepareTarget.
+ */
+RingTarget *
+RingTargetOf(Relation rel)
+{
+	if (target.relid != RelationGetRelid(rel))
+		PrepareTarget(rel);
+	target.result_rel->ri_RelationDesc = rel;
+	return &target;
+}

@@ -1,0 +1,132 @@
+/*
+ * status_layout.c
+ *	  Where the status table has its columns, kept for the session until the table changes.
+ */
+#include "health/status_layout.h"
+
+#include "catalog/pg_enum.h"
+#include "catalog/pg_type.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/relations.h"
+
+/* InvalidOid: the type integration_health_state. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+} status_columns[STATUS_COLUMNS] = {
+	[COL_ORG_ID] = { "org_id", UUIDOID },
+	[COL_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
+	[COL_STATUS] = { "status", InvalidOid },
+	[COL_LATENCY_MS] = { "latency_ms", INT4OID },
+	[COL_HTTP_STATUS] = { "http_status", INT4OID },
+	[COL_ERROR] = { "error", TEXTOID },
+	[COL_RETRY_AFTER] = { "retry_after", INT4OID },
+	[COL_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
+	[COL_STATUS_SINCE] = { "status_since", TIMESTAMPTZOID },
+	[COL_LAST_HEALTHY_AT] = { "last_healthy_at", TIMESTAMPTZOID },
+	[COL_CONSECUTIVE_FAILURES] = { "consecutive_failures", INT4OID },
+	[COL_CHECK_NO] = { "check_no", INT8OID },
+	[COL_RECORDED_AT] = { "recorded_at", TIMESTAMPTZOID },
+	[COL_IS_PROBE] = { "is_probe", BOOLOID },
+};
+
+static const char *const state_labels[HEALTH_STATES] = {
+	[HEALTH_HEALTHY] = "healthy",
+	[HEALTH_DEGRADED] = "degraded",
+	[HEALTH_UNHEALTHY] = "unhealthy",
+	[HEALTH_UNKNOWN] = "unknown",
+};
+
+/* The layout looked up last; relid is invalid when there is none or the table has changed. */
+static StatusLayout cached_layout;
+
+/*
+ * HistoryOf returns the relation that keeps the history of the relation whose trigger fired.  This
+ * is the one place that decides it.  42809 for a table that is not the extension's own.
+ */
+static Oid
+HistoryOf(Relation fired, Oid schema)
+{
+	if (RelationGetRelid(fired) != get_relname_relid(STATUS_TABLE, schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" has no health history", RelationGetRelationName(fired)),
+				 errdetail("The trigger function works on the extension's own table %s only.",
+						   STATUS_TABLE)));
+	return ExtensionTable(schema, HISTORY_TABLE);
+}
+
+/*
+ * ForgetLayout is the relcache callback that makes the next trigger look at the table again.
+ */
+static void
+ForgetLayout(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (relid == InvalidOid || relid == cached_layout.relid || relid == cached_layout.history)
+		cached_layout.relid = InvalidOid;
+}
+
+/*
+ * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache when
+ * nothing has changed.  It is good until the next call.  Errors as HistoryOf and FindColumn.
+ */
+const StatusLayout *
+StatusLayoutOf(Relation fired, Oid function)
+{
+	static bool	 registered = false;
+	StatusLayout layout;
+	Oid			 schema;
+
+	if (cached_layout.relid == RelationGetRelid(fired) && cached_layout.function == function)
+		return &cached_layout;
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(ForgetLayout, (Datum) 0);
+		registered = true;
+	}
+
+	schema = SchemaOfFunction(function);
+	layout.relid = RelationGetRelid(fired);
+	layout.function = function;
+	layout.history = HistoryOf(fired, schema);
+	layout.state_type = StateType(schema);
+	for (int i = 0; i < STATUS_COLUMNS; i++)
+		layout.attnum[i] = FindColumn(
+			fired, status_columns[i].name,
+			OidIsValid(status_columns[i].type) ? status_columns[i].type : layout.state_type);
+	for (int i = 0; i < HEALTH_STATES; i++)
+	{
+		layout.label[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+										  ObjectIdGetDatum(layout.state_type),
+										  CStringGetDatum(state_labels[i]));
+		if (!OidIsValid(layout.label[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE, state_labels[i])));
+	}
+	cached_layout = layout;
+	return &cached_layout;
+}
+
+/*
+ * StateOfLabel returns the state that an enum label stands for; 22023 for one that a site added.
+ */
+HealthState
+StateOfLabel(const StatusLayout *layout, Oid label)
+{
+	for (int i = 0; i < HEALTH_STATES; i++)
+	{
+		if (layout->label[i] == label)
+			return (HealthState) i;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("status is none that the extension knows"),
+					errhint("Use healthy, degraded, unhealthy or unknown.")));
+	return HEALTH_UNKNOWN; /* not reached */
+}

@@ -1,0 +1,53 @@
+/*
+ * status_layout.h
+ *	  Where the status table has its columns.
+ */
+#ifndef IH_STATUS_LAYOUT_H
+#define IH_STATUS_LAYOUT_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "utils/relcache.h"
+
+#include "health/check_rules.h"
+
+/* The columns of the status table that the trigger reads or writes. */
+typedef enum StatusColumn
+{
+	COL_ORG_ID,
+	COL_INTEGRATION_TYPE,
+	COL_STATUS,
+	COL_LATENCY_MS,
+	COL_HTTP_STATUS,
+	COL_ERROR,
+	COL_RETRY_AFTER,
+	COL_CHECKED_AT,
+	COL_STATUS_SINCE,
+	COL_LAST_HEALTHY_AT,
+	COL_CONSECUTIVE_FAILURES,
+	COL_CHECK_NO,
+	COL_RECORDED_AT,
+	COL_IS_PROBE
+} StatusColumn;
+
+#define STATUS_COLUMNS (COL_IS_PROBE + 1)
+
+/*
+ * What the trigger function of OID function needs to know of the status table relid: its history,
+ * where it has its columns, the type of its status, and the OIDs of the labels of that.
+ */
+typedef struct StatusLayout
+{
+	Oid		   function;
+	Oid		   history;
+	Oid		   relid;
+	AttrNumber attnum[STATUS_COLUMNS];
+	Oid		   state_type;
+	Oid		   label[HEALTH_STATES];
+} StatusLayout;
+
+extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);
+extern HealthState		   StateOfLabel(const StatusLayout *layout, Oid label);
+
+#endif /* IH_STATUS_LAYOUT_H */

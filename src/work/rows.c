@@ -1,0 +1,435 @@
+/*
+ * rows.c
+ *	  The rows that decide who gets work: types, monitors, schedules and runs, locked and written as they
+ *	  are now.  Under REPEATABLE READ and SERIALIZABLE a statement would see them as they were when the
+ *	  transaction began, and fail with 40001 where another one has changed them since.
+ *
+ * The functions are called by the extension's SECURITY DEFINER functions alone, with a search_path of
+ * pg_catalog.  They write as the owner of the table.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/latest_row.h"
+#include "base/own_triggers.h"
+#include "base/relations.h"
+#include "base/settings.h"
+
+PG_FUNCTION_INFO_V1(insert_run);
+PG_FUNCTION_INFO_V1(latest_monitor);
+PG_FUNCTION_INFO_V1(latest_schedule);
+PG_FUNCTION_INFO_V1(lock_due_monitors);
+PG_FUNCTION_INFO_V1(lock_monitor);
+PG_FUNCTION_INFO_V1(lock_run);
+PG_FUNCTION_INFO_V1(lock_schedule);
+PG_FUNCTION_INFO_V1(lock_type);
+PG_FUNCTION_INFO_V1(mark_probe);
+PG_FUNCTION_INFO_V1(store_monitors);
+PG_FUNCTION_INFO_V1(store_run);
+PG_FUNCTION_INFO_V1(store_schedule);
+PG_FUNCTION_INFO_V1(store_type);
+
+/*
+ * A statement on a table, and the plan that the session keeps for it.  In the text %1$s stands for the
+ * table, %2$s for "column = n.column" of each of its columns.  ANYELEMENTOID in argtypes stands for a
+ * row of the table.
+ */
+typedef struct RowStatement
+{
+	const char *text;
+	int			nargs;
+	Oid			argtypes[6];
+	Oid			relid;
+	SPIPlanPtr	plan;
+} RowStatement;
+
+static RowStatement due_monitors = {
+	.text = "SELECT m FROM %1$s AS m"
+			" WHERE m.integration_type = $1 AND m.enabled AND m.due_at <= $2"
+			" ORDER BY m.due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED",
+	.nargs = 3,
+	.argtypes = { TEXTOID, TIMESTAMPTZOID, INT8OID },
+};
+
+static RowStatement new_times = {
+	.text = "UPDATE %1$s AS m SET claimed_at = n.claimed_at, due_at = n.due_at"
+			"  FROM unnest($2, $3, $4) AS n (org_id, claimed_at, due_at)"
+			" WHERE m.org_id = n.org_id AND m.integration_type = $1 RETURNING m",
+	.nargs = 4,
+	.argtypes = { TEXTOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID },
+};
+
+static RowStatement probe = {
+	.text =
+		"UPDATE %1$s AS s SET is_probe = true WHERE s.org_id = $1 AND s.integration_type = $2"
+		" RETURNING s",
+	.nargs = 2,
+	.argtypes = { UUIDOID, TEXTOID },
+};
+
+static RowStatement first_attempt = {
+	.text = "INSERT INTO %1$s AS r (org_id, integration_type, scheduled_for, attempt, outcome,"
+			"   started_at, lease_until, cold_start)"
+			" VALUES ($1, $2, $3, 1, 'running', $4, $5, $6)"
+			" ON CONFLICT (org_id, integration_type, scheduled_for) DO NOTHING RETURNING r",
+	.nargs = 6,
+	.argtypes = { UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID },
+};
+
+static RowStatement whole_run = {
+	.text = "UPDATE %1$s AS r SET %2$s FROM (SELECT ($1).*) AS n"
+			" WHERE r.org_id = n.org_id AND r.integration_type = n.integration_type"
+			"   AND r.scheduled_for = n.scheduled_for RETURNING r",
+	.nargs = 1,
+	.argtypes = { ANYELEMENTOID },
+};
+
+static RowStatement whole_schedule = {
+	.text =
+		"UPDATE %1$s AS s SET %2$s FROM (SELECT ($1).*) AS n"
+		" WHERE s.org_id = n.org_id AND s.integration_type = n.integration_type RETURNING s",
+	.nargs = 1,
+	.argtypes = { ANYELEMENTOID },
+};
+
+static RowStatement whole_type = {
+	.text = "UPDATE %1$s AS t SET %2$s FROM (SELECT ($1).*) AS n"
+			" WHERE t.integration_type = n.integration_type RETURNING t",
+	.nargs = 1,
+	.argtypes = { ANYELEMENTOID },
+};
+
+/*
+ * Assignments returns what %2$s stands for.  Columns whose values the server makes take none, nor do
+ * those of a key: that would lock the row against foreign keys to it.
+ */
+static char *
+Assignments(Relation rel)
+{
+	TupleDesc	   desc = RelationGetDescr(rel);
+	Bitmapset	  *keys = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char		 *name = quote_identifier(NameStr(att->attname));
+
+		if (!att->attisdropped && att->attgenerated == '\0' &&
+			att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
+			!bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, keys))
+			appendStringInfo(&list, "%s%s = n.%s", list.len > 0 ? ", " : "", name, name);
+	}
+	return list.data;
+}
+
+/*
+ * Prepare makes the plan of a statement for a table and keeps it for the session.
+ */
+static void
+Prepare(RowStatement *statement, Relation rel)
+{
+	Oid		   argtypes[lengthof(statement->argtypes)];
+	char	  *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												  RelationGetRelationName(rel));
+	SPIPlanPtr plan;
+
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
+	for (int i = 0; i < statement->nargs; i++)
+		argtypes[i] = statement->argtypes[i] == ANYELEMENTOID ? rel->rd_rel->reltype
+															  : statement->argtypes[i];
+	plan = SPI_prepare(psprintf(statement->text, table, Assignments(rel)), statement->nargs,
+					   argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	statement->plan = plan;
+	statement->relid = RelationGetRelid(rel);
+}
+
+/*
+ * RunAsOwner runs a statement as the owner of its table and returns the number of rows.  The caller is
+ * connected to SPI and finds them in SPI_tuptable.  55000 as RequireOwnTriggers.
+ */
+static uint64
+RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
+{
+	Relation rel = table_open(relid, RowExclusiveLock);
+	Oid		 save_userid;
+	int		 save_sec_context;
+	int		 result;
+
+	RequireOwnTriggers(rel, rel->rd_rel->relowner);
+
+	/*
+	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
+	 * and the flags are the same for both.  An error restores them with the (sub)transaction.  An
+	 * invalid plan is made anew, not only analysed anew: the table may have a new name or new columns.
+	 */
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, save_sec_context |
+													  SECURITY_LOCAL_USERID_CHANGE |
+													  SECURITY_NOFORCE_RLS);
+	if (statement->plan == NULL || statement->relid != relid ||
+		!SPI_plan_is_valid(statement->plan))
+		Prepare(statement, rel);
+	if (IsolationUsesXactSnapshot())
+		result = SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
+									  InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	table_close(rel, NoLock);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+
+	/* A plan that a rule has emptied names no table, and nothing would ever invalidate it. */
+	if (SPI_processed == 0)
+		statement->relid = InvalidOid;
+	return SPI_processed;
+}
+
+/*
+ * TableOfResult returns the table whose rows the running function returns.
+ */
+static Oid
+TableOfResult(FunctionCallInfo fcinfo)
+{
+	return get_typ_typrelid(get_func_rettype(fcinfo->flinfo->fn_oid));
+}
+
+/*
+ * LatestRow returns the row whose primary key is in the first arguments of the running function; null
+ * as FindLatestRow.
+ */
+static Datum
+LatestRow(FunctionCallInfo fcinfo, int nkeys, LatestRowLock lock)
+{
+	Datum key[MAX_KEY_COLUMNS];
+	Datum row;
+
+	/* A standby would refuse the lock, with an error that tells less. */
+	if (lock != LATEST_ROW_READ)
+		PreventCommandIfReadOnly(get_func_name(fcinfo->flinfo->fn_oid));
+	for (int i = 0; i < nkeys; i++)
+		key[i] = PG_GETARG_DATUM(i);
+	if (!FindLatestRow(TableOfResult(fcinfo), nkeys, key, lock, &row))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(row);
+}
+
+/*
+ * OneRow runs a statement on the table whose rows the running function returns, with the arguments of
+ * that, and sets *row, in the caller's context, to the row that it returns; false where it returns none.
+ */
+static bool
+OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row)
+{
+	Datum values[lengthof(statement->argtypes)];
+	bool  found;
+
+	for (int i = 0; i < statement->nargs; i++)
+		values[i] = PG_GETARG_DATUM(i);
+	SPI_connect();
+	found = RunAsOwner(statement, TableOfResult(fcinfo), values) == 1;
+	if (found)
+	{
+		bool isnull;
+
+		*row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		*row = SPI_datumTransfer(*row, false, -1);
+	}
+	SPI_finish();
+	return found;
+}
+
+/*
+ * StoredRow is OneRow for a row that is there; 55000 when something that a site has attached to the
+ * table keeps it from being written.
+ */
+static Datum
+StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)
+{
+	Datum row;
+
+	if (!OneRow(fcinfo, statement, &row))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" did not take what a check brings",
+						get_rel_name(TableOfResult(fcinfo))),
+				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
+	return row;
+}
+
+/*
+ * ManyRows runs a statement on the table whose rows the running function returns, with the arguments of
+ * that, and makes the rows that it returns the function's.
+ */
+static Datum
+ManyRows(FunctionCallInfo fcinfo, RowStatement *statement)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		   values[lengthof(statement->argtypes)];
+	uint64		   nrows;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < statement->nargs; i++)
+		values[i] = PG_GETARG_DATUM(i);
+	SPI_connect();
+	nrows = RunAsOwner(statement, TableOfResult(fcinfo), values);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		bool			isnull;
+		HeapTupleHeader row = DatumGetHeapTupleHeader(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		HeapTupleData tuple = { .t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row };
+
+		tuplestore_puttuple(rsinfo->setResult, &tuple);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * lock_type(integration_type text, skip_locked boolean)
+ */
+Datum
+lock_type(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 1, PG_GETARG_BOOL(1) ? LATEST_ROW_SKIP : LATEST_ROW_WAIT);
+}
+
+/*
+ * store_type(type integration_types)
+ */
+Datum
+store_type(PG_FUNCTION_ARGS)
+{
+	return StoredRow(fcinfo, &whole_type);
+}
+
+/*
+ * latest_monitor(org_id uuid, integration_type text)
+ */
+Datum
+latest_monitor(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 2, LATEST_ROW_READ);
+}
+
+/*
+ * lock_monitor(org_id uuid, integration_type text)
+ */
+Datum
+lock_monitor(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 2, LATEST_ROW_SKIP);
+}
+
+/*
+ * lock_due_monitors(of_type text, moment timestamptz, max_rows bigint)
+ */
+Datum
+lock_due_monitors(PG_FUNCTION_ARGS)
+{
+	return ManyRows(fcinfo, &due_monitors);
+}
+
+/*
+ * store_monitors(of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
+ */
+Datum
+store_monitors(PG_FUNCTION_ARGS)
+{
+	return ManyRows(fcinfo, &new_times);
+}
+
+/*
+ * mark_probe(org_id uuid, integration_type text)
+ */
+Datum
+mark_probe(PG_FUNCTION_ARGS)
+{
+	Datum key[] = { PG_GETARG_DATUM(0), PG_GETARG_DATUM(1) };
+	Datum row;
+
+	if (!FindLatestRow(TableOfResult(fcinfo), lengthof(key), key, LATEST_ROW_SKIP, NULL) ||
+		!OneRow(fcinfo, &probe, &row))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(row);
+}
+
+/*
+ * latest_schedule(org_id uuid, integration_type text)
+ */
+Datum
+latest_schedule(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 2, LATEST_ROW_READ);
+}
+
+/*
+ * lock_schedule(org_id uuid, integration_type text)
+ */
+Datum
+lock_schedule(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 2, LATEST_ROW_WAIT);
+}
+
+/*
+ * store_schedule(schedule integration_sync_schedules)
+ */
+Datum
+store_schedule(PG_FUNCTION_ARGS)
+{
+	return StoredRow(fcinfo, &whole_schedule);
+}
+
+/*
+ * insert_run(org_id uuid, integration_type text, scheduled_for timestamptz, started_at timestamptz,
+ * lease_until timestamptz, cold_start boolean)
+ */
+Datum
+insert_run(PG_FUNCTION_ARGS)
+{
+	Datum row;
+
+	if (!OneRow(fcinfo, &first_attempt, &row))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(row);
+}
+
+/*
+ * lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
+ */
+Datum
+lock_run(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 3, LATEST_ROW_WAIT);
+}
+
+/*
+ * store_run(run integration_sync_runs)
+ */
+Datum
+store_run(PG_FUNCTION_ARGS)
+{
+	return StoredRow(fcinfo, &whole_run);
+}
