@@ -1,0 +1,113 @@
+/*
+ * row_statement.c
+ *	  Runs statements on the extension's own tables as the owner of the table, whatever the snapshot of
+ *	  the transaction.
+ */
+#include "work/row_statement.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/own_triggers.h"
+
+/*
+ * Assignments returns what %2$s stands for.  Columns whose values the server makes take none, nor do
+ * those of a key: that would lock the row against foreign keys to it.
+ */
+static char *
+Assignments(Relation rel)
+{
+	TupleDesc	   desc = RelationGetDescr(rel);
+	Bitmapset	  *keys = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char		 *name = quote_identifier(NameStr(att->attname));
+
+		if (!att->attisdropped && att->attgenerated == '\0' &&
+			att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
+			!bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, keys))
+			appendStringInfo(&list, "%s%s = n.%s", list.len > 0 ? ", " : "", name, name);
+	}
+	return list.data;
+}
+
+/*
+ * Prepare makes the plan of a statement for a table and keeps it for the session.
+ */
+static void
+Prepare(RowStatement *statement, Relation rel)
+{
+	Oid		   argtypes[lengthof(statement->argtypes)];
+	char	  *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												  RelationGetRelationName(rel));
+	SPIPlanPtr plan;
+
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
+	for (int i = 0; i < statement->nargs; i++)
+		argtypes[i] = statement->argtypes[i] == ANYELEMENTOID ? rel->rd_rel->reltype
+															  : statement->argtypes[i];
+	plan = SPI_prepare(psprintf(statement->text, table, Assignments(rel)), statement->nargs,
+					   argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	statement->plan = plan;
+	statement->relid = RelationGetRelid(rel);
+}
+
+/*
+ * RunAsOwner runs a statement as the owner of its table and returns the number of rows.  The caller is
+ * connected to SPI and finds them in SPI_tuptable.  55000 as RequireOwnTriggers.
+ */
+uint64
+RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
+{
+	Relation rel = table_open(relid, RowExclusiveLock);
+	Oid		 save_userid;
+	int		 save_sec_context;
+	int		 result;
+
+	RequireOwnTriggers(rel, rel->rd_rel->relowner);
+
+	/*
+	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
+	 * and the flags are the same for both.  An error restores them with the (sub)transaction.  An
+	 * invalid plan is made anew, not only analysed anew: the table may have a new name or new columns.
+	 */
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, save_sec_context |
+													  SECURITY_LOCAL_USERID_CHANGE |
+													  SECURITY_NOFORCE_RLS);
+	if (statement->plan == NULL || statement->relid != relid ||
+		!SPI_plan_is_valid(statement->plan))
+		Prepare(statement, rel);
+	if (IsolationUsesXactSnapshot())
+		result = SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
+									  InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	table_close(rel, NoLock);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+
+	/* A plan that a rule has emptied names no table, and nothing would ever invalidate it. */
+	if (SPI_processed == 0)
+		statement->relid = InvalidOid;
+	return SPI_processed;
+}

@@ -1,0 +1,30 @@
+/*
+ * row_statement.h
+ *	  Statements on the extension's own tables that see what is committed now.
+ */
+#ifndef IH_ROW_STATEMENT_H
+#define IH_ROW_STATEMENT_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+
+#define MAX_STATEMENT_ARGUMENTS 6
+
+/*
+ * A statement on a table, and the plan that the session keeps for it.  In the text %1$s stands for the
+ * table, %2$s for "column = n.column" of each of its columns.  ANYELEMENTOID in argtypes stands for a
+ * row of the table.
+ */
+typedef struct RowStatement
+{
+	const char *text;
+	int			nargs;
+	Oid			argtypes[MAX_STATEMENT_ARGUMENTS];
+	Oid			relid;
+	SPIPlanPtr	plan;
+} RowStatement;
+
+extern uint64 RunAsOwner(RowStatement *statement, Oid relid, Datum *values);
+
+#endif /* IH_ROW_STATEMENT_H */
