@@ -33,31 +33,26 @@ END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
   'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none can be by the rules. Errors: 55000 as require_own_triggers.';
 
--- One that was handed out before, and has been due for two intervals since, for nobody asked, is spread over the interval
--- after the next: from now on all of them would be due together.
+-- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since, for
+-- nobody asked, is spread over the interval after the next: from now on all of them would be due together.
 CREATE FUNCTION integration_health_private.next_lease(
-  monitor @extschema@.integration_monitors, failures integer, check_interval interval, max_backoff interval, moment timestamptz,
-  OUT claimed_at timestamptz, OUT due_at timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  ready_at timestamptz := integration_health_private.ready_at(
-    monitor.org_id, monitor.integration_type, CASE WHEN monitor.claimed_at > moment THEN moment ELSE monitor.claimed_at END,
-    check_interval, max_backoff, failures);
-BEGIN
-  IF ready_at > moment THEN
-    claimed_at := monitor.claimed_at;
-    due_at := ready_at;
-    RETURN;
-  END IF;
-  claimed_at := moment;
-  due_at := integration_health_private.ready_at(
-    monitor.org_id, monitor.integration_type, moment, check_interval, max_backoff, 0);
-  IF monitor.claimed_at < monitor.due_at AND monitor.due_at < moment - check_interval - check_interval THEN
-    due_at := integration_health_private.first_due(monitor.org_id, monitor.integration_type, check_interval, due_at);
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.next_lease(@extschema@.integration_monitors, integer, interval, interval, timestamptz) IS
+  org_id uuid, integration_type text, claimed_at timestamptz, due_at timestamptz, failures integer, check_interval interval,
+  max_backoff interval, moment timestamptz)
+RETURNS TABLE (new_claimed_at timestamptz, new_due_at timestamptz)
+LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+  SELECT CASE WHEN r.ready_at <= moment THEN moment ELSE claimed_at END,
+         CASE WHEN r.ready_at > moment THEN r.ready_at
+              WHEN claimed_at < due_at AND due_at < moment - check_interval - check_interval
+              THEN @extschema@.integration_monitor_first_due(org_id, integration_type, check_interval, r.next_due_at)
+              ELSE r.next_due_at END
+    FROM (SELECT @extschema@.integration_monitor_ready_at(
+                   org_id, integration_type, CASE WHEN claimed_at > moment THEN moment ELSE claimed_at END,
+                   check_interval, max_backoff, failures) AS ready_at,
+                 @extschema@.integration_monitor_ready_at(
+                   org_id, integration_type, moment, check_interval, max_backoff, 0) AS next_due_at) AS r;
+END;
+COMMENT ON FUNCTION integration_health_private.next_lease(uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
   'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed out, or, where its backoff has not ended, claimed_at as it was.';
 
 CREATE FUNCTION integration_health_private.move_due_monitors(
@@ -66,14 +61,14 @@ RETURNS TABLE (org_id uuid, claimed_at timestamptz, due_at timestamptz)
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT s.org_id, s.claimed_at, s.due_at FROM (
-      SELECT pg_catalog.array_agg(m.org_id) AS org_ids, pg_catalog.array_agg(n.claimed_at) AS claimed_at,
-             pg_catalog.array_agg(n.due_at) AS due_at
+      SELECT pg_catalog.array_agg(m.org_id) AS org_ids, pg_catalog.array_agg(n.new_claimed_at) AS claimed_at,
+             pg_catalog.array_agg(n.new_due_at) AS due_at
         FROM integration_health_private.lock_due_monitors(
                move_due_monitors.of_type, move_due_monitors.moment, move_due_monitors.max_rows) m
         LEFT JOIN @extschema@.integration_health_status h ON h.org_id = m.org_id AND h.integration_type = m.integration_type
        CROSS JOIN LATERAL integration_health_private.next_lease(
-               m, COALESCE(h.consecutive_failures, 0), move_due_monitors.check_interval,
-               move_due_monitors.max_backoff, move_due_monitors.moment) n) d
+               m.org_id, m.integration_type, m.claimed_at, m.due_at, COALESCE(h.consecutive_failures, 0),
+               move_due_monitors.check_interval, move_due_monitors.max_backoff, move_due_monitors.moment) n) d
    CROSS JOIN LATERAL integration_health_private.store_monitors(
            move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;

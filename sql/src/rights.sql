@@ -66,7 +66,7 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_cold_starts(uuid, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_sync_summary(integer)'),
   -- what service_role calls
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.micros(interval)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_text(timestamptz)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.send_event(text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.echo(text)'),

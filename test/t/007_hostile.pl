@@ -511,8 +511,8 @@ note('Every function, called by every role');
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
 	  dispatch_sync_warm_ups forget_organisation);
 	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up cleanup_job jobs has_cron health_jobs);
-	push @reader, 'integration_health_private.utc_text';
-	push @writer, map { "integration_health_private.$_" } qw(micros echo send_event entry_rounds record_round record_entries require_known_keys refuse_entry clip_values
+	push @reader, map { "integration_health_private.$_" } qw(micros utc_text);
+	push @writer, map { "integration_health_private.$_" } qw(echo send_event entry_rounds record_round record_entries require_known_keys refuse_entry clip_values
 	  blame_entry type_names lease_checks lease_run finish_run resume_monitoring take_warm_ups has_http_post);
 	if (is_trusted())
 	{

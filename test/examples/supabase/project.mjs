@@ -24,13 +24,13 @@ export async function makeProject() {
 
   // deno(where, ...args): what it prints; throws when it fails.
   async function deno(where, ...args) {
-    const { stdout, stderr } = await run(`${example}node_modules/.bin/deno`, args, { cwd: `${functions}/${where}`, env });
+    const { stdout, stderr } = await run(`${example}node_modules/@deno/linux-x64-glibc/deno`, args, { cwd: `${functions}/${where}`, env });
     return stdout + stderr;
   }
 
   // cli(...args): what the Supabase CLI prints, in the project; throws when it fails.
   async function cli(...args) {
-    const { stdout, stderr } = await run(`${example}node_modules/.bin/supabase`, ['--workdir', dir, ...args], {
+    const { stdout, stderr } = await run(`${example}node_modules/@supabase/cli-linux-x64/bin/supabase`, ['--workdir', dir, ...args], {
       cwd: dir, env: { PATH: env.PATH, HOME: dir, NO_COLOR: '1', DO_NOT_TRACK: '1', SUPABASE_TELEMETRY_DISABLED: '1', SUPABASE_ACCESS_TOKEN: `sbp_${'0'.repeat(40)}` },
     });
     return stdout + stderr;
@@ -43,7 +43,7 @@ export async function makeProject() {
     const args = ['run', '--quiet', '--no-prompt', '--no-lock', '--node-modules-dir=manual', `--config=${functions}/${name}/deno.json`,
       '--allow-env', '--allow-net=127.0.0.1,no.such.host.invalid', `--allow-read=${functions},${example}node_modules`, isolate, url, ...edge ? ['--edge'] : []];
     // It dies with this process, however that ends.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', `${example}node_modules/deno/deno`, ...args], { env: { ...env, ...variables } });
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', `${example}node_modules/@deno/linux-x64-glibc/deno`, ...args], { env: { ...env, ...variables } });
     const instance = { log: '', child };
     child.stdout.on('data', (data) => { instance.log += data; });
     child.stderr.on('data', (data) => { instance.log += data; });
@@ -72,7 +72,6 @@ export async function makeProject() {
   const exampleConfig = () => cpSync(`${functions}/health-monitor/config.example.json`, `${functions}/health-monitor/config.json`);
   const remove = () => rmSync(dir, { recursive: true });
   try {
-    await run(`${example}node_modules/.bin/deno`, ['--version']);     // npm may leave the binary where its package is
     await copy();
     link();
     exampleConfig();
