@@ -1,12 +1,17 @@
 // The playground, as whoever starts it sees it: npm start, and SQL typed after the report.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { before, describe, test } from 'node:test';
 import { orgs } from '../../examples/playground/people.mjs';
 
 const cwd = fileURLToPath(new URL('../../examples/playground', import.meta.url));
+
+// What the README has to try; who is to say it stands in comments there.
+const toTry = /```sql\n([^]*?)```/.exec(readFileSync(`${cwd}/README.md`, 'utf8'))[1].trimEnd().split('\n')
+  .map((each) => each.replace(/^-- (\\\w+).*/, '$1'));
 
 // npmStart(typed): what npm start prints, with these lines on its standard input. Ends it after two minutes.
 async function npmStart(typed) {
@@ -34,6 +39,7 @@ describe('npm start in the playground', () => {
       '\\writer', ...marked('writer', `SELECT check_no, status FROM record_health_check('${orgs.B}', 'xledger', 'healthy');`),
       ...marked('rolled back', 'BEGIN; DELETE FROM integration_health_status;', '\\writer', 'SELECT count(*) > 0 AS still_there FROM integration_health_status;'),
       ...marked('probe', `DELETE FROM integration_health_status WHERE org_id = '${orgs.C}';`, '\\probe', `SELECT max(check_no) AS check_no FROM integration_health_status WHERE org_id = '${orgs.C}';`),
+      ...marked('README', ...toTry),
       '\\owner', ...marked('owner', 'DO $$', 'BEGIN', '  NULL;', 'END', '$$;', 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user;',
         "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'integration%';"),
       '\\q', 'SELECT 1 / 0;',
@@ -84,6 +90,12 @@ describe('npm start in the playground', () => {
     assert.match(answers.writer, /^ {2}check_no {2}status\n {8}41 {2}healthy\n/m);
     assert.match(answers.owner, /^ {2}DO\n {2}rolsuper\n {2}f\n {2}\(1 row\)\n {2}tableowner\n {2}postgres\n {2}\(1 row\)\n$/);
     assert.equal(answers.last, '', 'nothing is run after \\q');
+  });
+
+  test('what the README has to try works', () => {
+    assert.ok(toTry.includes('\\writer') && toTry.includes('\\admin'));
+    assert.doesNotMatch(answers.README, /^ {2}[0-9A-Z]{5}: /m);
+    assert.match(answers.README, /^ {2}monitoring_mode\n {2}active\n/m);
   });
 
   test('a command ends a transaction, and the monitor can be run again', () => {

@@ -1,6 +1,6 @@
 -- The rules of the ledger, as the owner calls them: who may have a run, when it is tried again, what a period is called.
 -- a lease is over when its end has passed; none is longer than a day: the clock was ahead
-SELECT moment, lease_until, integration_health_private.may_lease('running', 1, NULL, lease_until, 5, '1 minute', moment) AS may
+SELECT integration_health_private.utc_text(moment) AS moment, integration_health_private.utc_text(lease_until) AS lease_until, integration_health_private.may_lease('running', 1, NULL, lease_until, 5, '1 minute', moment) AS may
   FROM (VALUES
     ('2026-01-01 00:00:01Z'::timestamptz, '2026-01-01 00:00:02Z'::timestamptz),
     ('2026-01-01 00:00:02Z', '2026-01-01 00:00:02Z'),
@@ -12,16 +12,16 @@ SELECT integration_health_private.may_lease('running', 5, NULL, 'epoch', 5, '1 m
 SELECT integration_health_private.may_lease('succeeded', 1, 'epoch', NULL, 5, '1 minute', moment) AS succeeded
   FROM unnest('{1970-01-01Z,2026-01-01Z,infinity}'::timestamptz[]) AS moment;
 -- a failed run waits, and is given up in the end; a time that is ahead counts as past
-SELECT attempt, moment, integration_health_private.may_lease('failed', attempt, '2026-01-01Z', NULL, 20, '1 minute', moment) AS may
+SELECT attempt, integration_health_private.utc_text(moment) AS moment, integration_health_private.may_lease('failed', attempt, '2026-01-01Z', NULL, 20, '1 minute', moment) AS may
   FROM (VALUES (1, '2026-01-01Z'::timestamptz), (1, '2026-01-01 00:00:59.999999Z'), (1, '2026-01-01 00:01Z'), (1, '2025-12-31 23:59Z'),
                (19, '2026-01-01 00:59:59.999999Z'), (19, '2026-01-01 01:00Z'), (20, '2026-01-01 01:00Z'), (20, 'infinity')) AS v (attempt, moment);
-SELECT retry_backoff, attempts, integration_health_private.retry_at('2026-01-01Z', retry_backoff, attempts) - '2026-01-01Z' AS waits
+SELECT extract(epoch FROM retry_backoff) / 60 AS first_wait, attempts, extract(epoch FROM integration_health_private.retry_at('2026-01-01Z', retry_backoff, attempts) - '2026-01-01Z') / 60 AS minutes
   FROM (VALUES (interval '1 minute', 1), ('1 minute', 2), ('1 minute', 6), ('1 minute', 7), ('1 minute', 2147483647),
                ('3 hours', 9), ('0', 2147483647)) AS v (retry_backoff, attempts);
 
 -- the period that is nearest to a time is named, on either side
 SELECT count(set_sync_schedule('00000000-0000-0000-0000-00000000000a', 'xledger', '1 hour', '2026-01-01 10:00Z'));
-SELECT at, t.error(format('SELECT claim_sync_run(%L, %L, %L)', '00000000-0000-0000-0000-00000000000a', 'xledger', at))
+SELECT integration_health_private.utc_text(at) AS at, t.error(format('SELECT claim_sync_run(%L, %L, %L)', '00000000-0000-0000-0000-00000000000a', 'xledger', at))
   FROM unnest('{1999-01-01Z,2026-01-01 09:59Z,2026-01-01 10:29Z,2026-01-01 10:30Z,2026-01-01 10:31Z,infinity}'::timestamptz[]) AS at;
 DELETE FROM integration_sync_schedules;
 
