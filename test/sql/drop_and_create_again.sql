@@ -24,7 +24,8 @@ SELECT :'schema' = 'public' AS in_public \gset
 ALTER SCHEMA :"schema" RENAME TO renamed;
 SET search_path = renamed;
 SET ROLE service_role;
-SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
+SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''healthy'')', :'org_a')) = 'no error' AS recorded;
+SELECT max(check_no) FROM integration_health_status;
 SELECT count(*) FROM integration_health_history;
 SELECT integration_type, total, healthy FROM get_global_health_summary();
 RESET ROLE;
