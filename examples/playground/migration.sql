@@ -1,6 +1,6 @@
 -- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for
--- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create schemas
--- in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
+-- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create
+-- schemas in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
 
 -- ---------------------------------------------------------------------------------------------
 -- Types, the schema of what is no API, and the check of an argument that several reports have
@@ -8,7 +8,8 @@
 
 CREATE TYPE public.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
 COMMENT ON TYPE public.integration_health_state IS
-  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could tell).';
+  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could '
+  'tell).';
 
 CREATE TYPE public.integration_monitoring_mode AS ENUM ('active', 'passive');
 COMMENT ON TYPE public.integration_monitoring_mode IS
@@ -54,9 +55,11 @@ COMMENT ON TABLE integration_health_private.settings IS
   'The settings, in one row at most; a null, or no row, stands for the default. For the owner.';
 COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: true, there is one row.';
 COMMENT ON COLUMN integration_health_private.settings.org_claims IS
-  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there counts. Default: app_metadata.org_id, org_id.';
+  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there '
+  'counts. Default: app_metadata.org_id, org_id.';
 COMMENT ON COLUMN integration_health_private.settings.role_claims IS
-  'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them count. Default: app_metadata.role, user_role, role.';
+  'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them '
+  'count. Default: app_metadata.role, user_role, role.';
 COMMENT ON COLUMN integration_health_private.settings.admin_role IS
   'Application role that may see all organisations together. Default: global_admin.';
 COMMENT ON COLUMN integration_health_private.settings.max_drift IS
@@ -89,7 +92,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.max_drift() IS
-  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
+  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session '
+  'has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
 
 CREATE FUNCTION integration_health_private.sends_events()
 RETURNS boolean
@@ -100,7 +104,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
-  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: 22P02 the session has set it to no boolean.';
+  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: '
+  '22P02 the session has set it to no boolean.';
 
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void
@@ -143,7 +148,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. '
+  'Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user '
+  'nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that '
+  'binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
@@ -165,7 +173,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_all_rows(regclass[]) IS
-  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 row-level security of one of the tables binds the present user.';
+  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 '
+  'row-level security of one of the tables binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
 RETURNS void
@@ -189,7 +198,8 @@ BEGIN ATOMIC
           + extract(microseconds FROM length))::bigint;
 END;
 COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
+  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 '
+  'days. Errors: 22003 it is longer than 292,000 years.';
 
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
@@ -265,7 +275,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_event(text) IS
-  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
+  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is '
+  'off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Access: the claims of the caller, for row-level security
@@ -329,7 +340,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claim_at(jsonb, text) IS
-  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor an array of strings is a problem.';
+  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor '
+  'an array of strings is a problem.';
 
 CREATE FUNCTION integration_health_private.claimed_orgs(OUT orgs uuid[], OUT problem text, OUT detail text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -371,7 +383,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_org_ids() IS
-  'The organisations that the claims in request.jwt.claims name: the first of the paths in integration_health.org_claims that is there, a string or an array of strings. Empty without claims, and when they cannot be read or one of the values is no UUID: policies call it, and an error would tell of the rows that are there.';
+  'The organisations that the claims in request.jwt.claims name: the first of the paths in '
+  'integration_health.org_claims that is there, a string or an array of strings. Empty without claims, and when they '
+  'cannot be read or one of the values is no UUID: policies call it, and an error would tell of the rows that are '
+  'there.';
 
 CREATE FUNCTION integration_health_private.raise_problem(problem text, detail text)
 RETURNS void
@@ -400,7 +415,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_can_read(uuid) IS
-  'Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks.';
+  'Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to '
+  'the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks.';
 
 
 
@@ -424,7 +440,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_claims() IS
-  'What a report does first. Errors: 22023 request.jwt.claims cannot be read: no JSON object, nested too deep, or an organisation that is no UUID.';
+  'What a report does first. Errors: 22023 request.jwt.claims cannot be read: no JSON object, nested too deep, or an '
+  'organisation that is no UUID.';
 
 CREATE FUNCTION integration_health_private.require_admin_role()
 RETURNS void
@@ -441,7 +458,8 @@ BEGIN
   SELECT * INTO document FROM integration_health_private.read_claims();
   SELECT * INTO setting FROM integration_health_private.setting();
   IF document.claims IS NOT NULL THEN
-    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked at.
+    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked
+    -- at.
     FOR path IN SELECT integration_health_private.claim_paths(setting.role_claims) LOOP
       SELECT * INTO claim FROM integration_health_private.claim_at(document.claims, path);
       document.problem := COALESCE(claim.problem, document.problem);
@@ -459,13 +477,15 @@ BEGIN
     END LOOP;
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = format('permission denied: role %s is required', setting.admin_role),
-      HINT = format('A claim in request.jwt.claims must name it: %s. In psql: SELECT set_config(''request.jwt.claims'', %L, false).',
+      HINT = format('A claim in request.jwt.claims must name it: %s. '
+                    'In psql: SELECT set_config(''request.jwt.claims'', %L, false).',
                     setting.role_claims, example);
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_admin_role() IS
-  'What a report over all organisations does first. Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 request.jwt.claims cannot be read.';
+  'What a report over all organisations does first. Errors: 42501 unless a claim at one of the paths in '
+  'integration_health.role_claims names integration_health.admin_role, 22023 request.jwt.claims cannot be read.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Catalogue: the kinds of external system
@@ -501,21 +521,26 @@ COMMENT ON COLUMN public.integration_types.display_name IS 'Name to show to peop
 COMMENT ON COLUMN public.integration_types.check_interval IS
   'Time between two active checks of a pair; 15 minutes to 366 days.';
 COMMENT ON COLUMN public.integration_types.max_backoff IS
-  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval to 366 days.';
+  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval '
+  'to 366 days.';
 COMMENT ON COLUMN public.integration_types.monitoring_mode IS
-  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where that is null.';
+  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where '
+  'that is null.';
 COMMENT ON COLUMN public.integration_types.passive_since IS
   'When the type went passive; null in active mode.';
 COMMENT ON COLUMN public.integration_types.passive_reason IS
   'Why the type went passive; null in active mode.';
 COMMENT ON COLUMN public.integration_types.passive_until IS
-  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
+  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where '
+  'it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
 COMMENT ON COLUMN public.integration_types.probes IS
   'Probes handed out since the type went passive. Kept by claims.';
 COMMENT ON COLUMN public.integration_types.planned_since IS
-  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. Kept by a trigger.';
+  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. '
+  'Kept by a trigger.';
 COMMENT ON COLUMN public.integration_types.created_at IS
-  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key.';
+  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of '
+  'the same key.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -558,7 +583,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
-  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
+  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several '
+  'jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
 
 CREATE FUNCTION public.integration_types_trigger()
 RETURNS trigger
@@ -615,7 +641,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_types_trigger() IS
-  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of its key. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of '
+  'its key. Errors: 39P01 not called by its trigger, 42809 another table.';
 
 CREATE TRIGGER zz_integration_types_stamp
   BEFORE INSERT ON public.integration_types
@@ -657,7 +684,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_type() IS
-  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step with the mode and the intervals.';
+  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step '
+  'with the mode and the intervals.';
 
 CREATE TRIGGER zz_integration_types_plan
   BEFORE UPDATE ON public.integration_types
@@ -714,7 +742,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_type(public.integration_types) IS
-  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
+  'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
+  'written.';
 
 CREATE FUNCTION integration_health_private.type_row(of_type text)
 RETURNS public.integration_types
@@ -722,7 +752,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT t FROM public.integration_types t WHERE t.integration_type = type_row.of_type;
 END;
-COMMENT ON FUNCTION integration_health_private.type_row(text) IS 'A row of integration_types; null where there is none.';
+COMMENT ON FUNCTION integration_health_private.type_row(text) IS
+  'A row of integration_types; null where there is none.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
@@ -775,9 +806,11 @@ COMMENT ON COLUMN public.integration_health_status.http_status IS
 COMMENT ON COLUMN public.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN public.integration_health_status.retry_after IS
-  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it did not.';
+  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it '
+  'did not.';
 COMMENT ON COLUMN public.integration_health_status.is_probe IS
-  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims and the trigger.';
+  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims '
+  'and the trigger.';
 COMMENT ON COLUMN public.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN public.integration_health_status.status_since IS
@@ -810,7 +843,8 @@ CREATE INDEX integration_health_history_late ON public.integration_health_histor
 COMMENT ON INDEX public.integration_health_history_late IS
   'Late results are older than the place in the ring tells: the cleanup looks for them by themselves.';
 COMMENT ON TABLE public.integration_health_history IS
-  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of integration_health_status and by the cleanup alone.';
+  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of '
+  'integration_health_status and by the cleanup alone.';
 COMMENT ON COLUMN public.integration_health_history.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_health_history.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_health_history.slot IS
@@ -835,7 +869,8 @@ CREATE TABLE public.integration_health_counts (
 -- It has no key; where all tables are published, its folding must be, too.
 ALTER TABLE public.integration_health_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE public.integration_health_counts IS
-  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of integration_health_status.';
+  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of '
+  'integration_health_status.';
 COMMENT ON COLUMN public.integration_health_counts.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_health_counts.status IS 'Status that is counted.';
 COMMENT ON COLUMN public.integration_health_counts.delta IS
@@ -847,7 +882,8 @@ CREATE TABLE integration_health_private.restored_rows (
   recorded_at      timestamptz NOT NULL
 );
 COMMENT ON TABLE integration_health_private.restored_rows IS
-  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
+  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the '
+  'transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
 COMMENT ON COLUMN integration_health_private.restored_rows.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.restored_rows.integration_type IS 'External system.';
 COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the row.';
@@ -873,9 +909,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.restore_row() IS
-  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
+  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it '
+  'where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
 
-CREATE FUNCTION integration_health_private.require_check(status public.integration_health_state, checked_at timestamptz)
+CREATE FUNCTION integration_health_private.require_check(
+  status public.integration_health_state, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -914,7 +952,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
-  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns that the extension keeps. Errors: as require_check.';
+  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns '
+  'that the extension keeps. Errors: as require_check.';
 
 CREATE FUNCTION integration_health_private.keep_columns()
 RETURNS trigger
@@ -929,7 +968,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_columns() IS
-  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that back.';
+  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that '
+  'back.';
 
 -- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
 -- the next check_no.
@@ -942,7 +982,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_column() IS
-  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its argument to check_no, which integration_health_status_trigger reads.';
+  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its '
+  'argument to check_no, which integration_health_status_trigger reads.';
 
 CREATE FUNCTION public.integration_health_status_trigger()
 RETURNS trigger
@@ -1034,7 +1075,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_status_trigger() IS
-  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
+  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps '
+  'the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status '
+  'or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
 
 CREATE FUNCTION integration_health_private.store_late()
 RETURNS trigger
@@ -1070,7 +1113,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
-  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the '
+  'history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in '
+  'the way.';
 
 CREATE FUNCTION integration_health_private.has_check(org_id uuid, integration_type text, check_no bigint)
 RETURNS boolean
@@ -1137,7 +1182,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
-  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
+  'Errors: 55000 a trigger or rule of the site is in the way.';
 
 
 
@@ -1175,7 +1221,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then '
+  'follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -1188,7 +1235,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: follow_change. Errors: 55000 as that.';
+  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: '
+  'follow_change. Errors: 55000 as that.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON public.integration_health_status
@@ -1312,7 +1360,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 '
+  'a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -1331,7 +1380,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON public.integration_health_status
@@ -1365,18 +1415,23 @@ BEGIN
   END IF;
   IF NEW.http_status = 429 THEN
     PERFORM integration_health_private.apply_rate_limit(
-      integration_health_private.type_row(NEW.integration_type), NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
+      integration_health_private.type_row(NEW.integration_type),
+      NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
-    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
+    PERFORM integration_health_private.end_passive_mode(
+      integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
   END IF;
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_mode_trigger() IS
-  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site on integration_types keeps the mode as it is.';
+  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to '
+  'a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site '
+  'on integration_types keeps the mode as it is.';
 
--- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns as
--- they were, and one that is told again says nothing new; a row that was recorded before this transaction is a restored one.
+-- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns
+-- as they were, and one that is told again says nothing new; a row that was recorded before this transaction is a
+-- restored one.
 CREATE CONSTRAINT TRIGGER zz_integration_health_first_mode
   AFTER INSERT ON public.integration_health_status
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
@@ -1437,11 +1492,13 @@ COMMENT ON COLUMN public.integration_monitors.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_monitors.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_monitors.enabled IS 'Whether the pair is handed out.';
 COMMENT ON COLUMN public.integration_monitors.due_at IS
-  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures.';
+  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row '
+  'of failures.';
 COMMENT ON COLUMN public.integration_monitors.claimed_at IS
   'When the pair was handed out last; null when it never was. Kept by claims.';
 COMMENT ON COLUMN public.integration_monitors.planned_since IS
-  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger.';
+  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a '
+  'trigger.';
 COMMENT ON INDEX public.integration_monitors_due IS
   'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
 
@@ -1464,7 +1521,8 @@ BEGIN ATOMIC
            GREATEST(integration_health_private.micros(check_interval) - 1, 0), org_id, integration_type, 0);
 END;
 COMMENT ON FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
+  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different '
+  'pairs.';
 
 CREATE FUNCTION public.integration_monitor_ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
@@ -1493,7 +1551,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
+  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: '
+  'check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than '
+  'check_interval. -infinity when claimed_at is null.';
 
 CREATE FUNCTION integration_health_private.backoff(
   check_interval interval, max_backoff interval, failures integer)
@@ -1506,7 +1566,8 @@ BEGIN ATOMIC
           integration_health_private.micros(max_backoff)::float8));
 END;
 COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
+  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most '
+  'max_backoff.';
 
 CREATE FUNCTION integration_health_private.refuse_null_interval()
 RETURNS boolean
@@ -1528,7 +1589,8 @@ BEGIN ATOMIC
            public.integration_monitor_first_due(
              first_due_of.org_id, first_due_of.integration_type, COALESCE(t.check_interval, interval '15 minutes'), w.now),
            CASE WHEN s.checked_at IS NOT NULL
-                THEN LEAST(s.checked_at, w.now) + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
+                THEN LEAST(s.checked_at, w.now)
+                     + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
     FROM (SELECT pg_catalog.clock_timestamp() OFFSET 0) AS w (now)
     LEFT JOIN public.integration_types t ON t.integration_type = first_due_of.integration_type
     LEFT JOIN public.integration_health_status s
@@ -1537,7 +1599,8 @@ BEGIN ATOMIC
               THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
-  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since '
+  'the last check that was recorded. Errors: 55000 as refuse_null_interval.';
 
 CREATE FUNCTION public.integration_monitors_trigger()
 RETURNS trigger
@@ -1570,7 +1633,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the '
+  'interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 '
+  'a key was changed.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
   BEFORE INSERT ON public.integration_monitors
@@ -1620,8 +1685,15 @@ BEGIN ATOMIC
            ELSE check_interval END
   END;
 END;
-COMMENT ON FUNCTION integration_health_private.stale_at(timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz) IS
-  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has no monitor.';
+COMMENT ON FUNCTION integration_health_private.stale_at(
+  timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean,
+  timestamptz, timestamptz, timestamptz) IS
+  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. '
+  'A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when '
+  'the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected '
+  'before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). '
+  'Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has '
+  'no monitor.';
 
 -- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
 -- is left: a claim in flight may want the row of the type next.
@@ -1662,7 +1734,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
-  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have '
+  'changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
 
 CREATE TRIGGER zz_integration_types_plan_monitors
   AFTER UPDATE ON public.integration_types
@@ -1682,9 +1755,12 @@ BEGIN ATOMIC
   RETURNING m;
 END;
 COMMENT ON FUNCTION public.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, '
+  'true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or '
+  'integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
 
--- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and written.
+-- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and
+-- written.
 CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
 RETURNS public.integration_monitors
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -1725,7 +1801,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
-  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, and not those that somebody else has locked.';
+  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
+  'and not those that somebody else has locked.';
 
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
@@ -1742,7 +1819,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
-  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as require_own_triggers.';
+  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
 RETURNS public.integration_health_status
@@ -1762,7 +1840,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
-  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, or somebody else has locked it. Errors: 55000 as require_own_triggers.';
+  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, '
+  'or somebody else has locked it. Errors: 55000 as require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
 -- What a change means: called by the engine when a check changes the status of a pair or the number of its failures in
@@ -1782,7 +1861,8 @@ BEGIN ATOMIC
   )
   SELECT pg_catalog.count(*) FROM appended;
 END;
-COMMENT ON FUNCTION integration_health_private.append_counts(text, public.integration_health_state, public.integration_health_state) IS
+COMMENT ON FUNCTION integration_health_private.append_counts(
+  text, public.integration_health_state, public.integration_health_state) IS
   'Appends -1 for the status that was, +1 for that which is now, and returns how many rows.';
 
 CREATE FUNCTION integration_health_private.fold_counts()
@@ -1818,7 +1898,8 @@ BEGIN ATOMIC
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION public.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
+  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. '
+  'Blocks no writer, changes no count.';
 
 CREATE FUNCTION integration_health_private.count_change(
   integration_type text, was public.integration_health_state, is_now public.integration_health_state)
@@ -1837,8 +1918,10 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.count_change(
+  text, public.integration_health_state, public.integration_health_state) IS
+  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the '
+  'counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_transition(
   org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
@@ -1863,7 +1946,8 @@ BEGIN
   PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
+COMMENT ON FUNCTION integration_health_private.send_transition(
+  uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
   'Sends the event of a pair that went from one status to another; from null, with its first check.';
 
 -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
@@ -1900,8 +1984,11 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint) IS
-  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_change(
+  uuid, text, public.integration_health_state, public.integration_health_state, integer, integer,
+  timestamptz, bigint) IS
+  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: '
+  'counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status public.integration_health_state, http_status integer, checked_at timestamptz)
@@ -1915,8 +2002,11 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz) IS
-  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_first_check(
+  uuid, text, public.integration_health_state, integer, timestamptz) IS
+  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
+  'of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask '
+  'for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Passive mode: a type that was rate limited is left alone, and comes back by itself
@@ -1937,7 +2027,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
-  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not may_wait, or the transaction has locked one before.';
+  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not '
+  'may_wait, or the transaction has locked one before.';
 
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type public.integration_types, asked_until timestamptz, by_probe boolean)
@@ -1979,11 +2070,14 @@ BEGIN
     COALESCE(to_json(integration_health_private.utc_text(type.passive_until))::text, 'null')));
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
+COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
+  public.integration_types, timestamptz, boolean) IS
+  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present '
+  'one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
 
 -- All of them are overdue, and would be checked at once. So many at most: it is done on behalf of a check.
-CREATE FUNCTION integration_health_private.spread_due_monitors(of_type text, check_interval interval, moment timestamptz)
+CREATE FUNCTION integration_health_private.spread_due_monitors(
+  of_type text, check_interval interval, moment timestamptz)
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -1997,7 +2091,8 @@ BEGIN ATOMIC
            spread_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz) IS
-  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and returns how many. Errors: 55000 as store_monitors.';
+  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and '
+  'returns how many. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.resume_type(type public.integration_types)
 RETURNS public.integration_types
@@ -2019,7 +2114,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resume_type(public.integration_types) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 as store_type and store_monitors.';
+  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns '
+  'its row. Errors: 55000 as store_type and store_monitors.';
 
 CREATE FUNCTION integration_health_private.is_probe(type public.integration_types, org_id uuid)
 RETURNS boolean
@@ -2048,7 +2144,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the '
+  'next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type public.integration_types)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2072,13 +2169,15 @@ BEGIN ATOMIC
   SELECT integration_health_private.resume_monitoring(resume_active_monitoring.integration_type);
 END;
 COMMENT ON FUNCTION public.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread '
+  'over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Leases of checks: which pairs a monitor process is handed, so that no other gets them until they are due again
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION integration_health_private.has_waited(passive_until timestamptz, max_backoff interval, moment timestamptz)
+CREATE FUNCTION integration_health_private.has_waited(
+  passive_until timestamptz, max_backoff interval, moment timestamptz)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -2087,7 +2186,8 @@ BEGIN ATOMIC
          AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
 END;
 COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
-  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set was set while the clock was wrong.';
+  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set '
+  'was set while the clock was wrong.';
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
@@ -2107,10 +2207,11 @@ BEGIN ATOMIC
           LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
-  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none can be by the rules. Errors: 55000 as require_own_triggers.';
+  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none '
+  'can be by the rules. Errors: 55000 as require_own_triggers.';
 
--- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since, for
--- nobody asked, is spread over the interval after the next: from now on all of them would be due together.
+-- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since,
+-- for nobody asked, is spread over the interval after the next: from now on all of them would be due together.
 CREATE FUNCTION integration_health_private.next_lease(
   org_id uuid, integration_type text, claimed_at timestamptz, due_at timestamptz, failures integer, check_interval interval,
   max_backoff interval, moment timestamptz)
@@ -2128,8 +2229,10 @@ BEGIN ATOMIC
                  public.integration_monitor_ready_at(
                    org_id, integration_type, moment, check_interval, max_backoff, 0) AS next_due_at) AS r;
 END;
-COMMENT ON FUNCTION integration_health_private.next_lease(uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
-  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed out, or, where its backoff has not ended, claimed_at as it was.';
+COMMENT ON FUNCTION integration_health_private.next_lease(
+  uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
+  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed '
+  'out, or, where its backoff has not ended, claimed_at as it was.';
 
 CREATE FUNCTION integration_health_private.move_due_monitors(
   of_type text, check_interval interval, max_backoff interval, moment timestamptz, max_rows bigint)
@@ -2149,9 +2252,11 @@ BEGIN ATOMIC
            move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint) IS
-  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. Errors: 55000 as store_monitors.';
+  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. '
+  'Errors: 55000 as store_monitors.';
 
-CREATE FUNCTION integration_health_private.lease_pairs(type public.integration_types, moment timestamptz, wanted bigint)
+CREATE FUNCTION integration_health_private.lease_pairs(
+  type public.integration_types, moment timestamptz, wanted bigint)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
@@ -2190,7 +2295,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_pairs(public.integration_types, timestamptz, bigint) IS
-  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
+  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing '
+  'out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
 
 CREATE FUNCTION integration_health_private.lease_probe(type public.integration_types, moment timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
@@ -2218,7 +2324,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_probe(public.integration_types, timestamptz) IS
-  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and store_type.';
+  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and '
+  'store_type.';
 
 -- The one whose pair is overdue most comes first: none starves another.
 CREATE FUNCTION integration_health_private.due_types(moment timestamptz)
@@ -2253,10 +2360,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_of_type(public.integration_types, timestamptz, bigint) IS
-  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the type.';
+  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the '
+  'type.';
 
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have the
--- plan compiled.
+-- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have
+-- the plan compiled.
 CREATE FUNCTION integration_health_private.lease_checks(max_rows integer)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -2290,7 +2398,11 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_checks(claim_due_health_checks.max_rows) AS l;
 END;
 COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
+  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its '
+  'check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * '
+  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out '
+  'as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null '
+  'or below 1.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Recording of checks
@@ -2317,11 +2429,16 @@ BEGIN ATOMIC
          retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at
   RETURNING s;
 END;
-COMMENT ON FUNCTION public.record_health_check(uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer) IS
-  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the caller is no writer.';
+COMMENT ON FUNCTION public.record_health_check(
+  uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer) IS
+  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, '
+  'error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the '
+  'seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 '
+  'org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the '
+  'caller is no writer.';
 
--- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a writer
--- who sorts, cannot deadlock.
+-- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a
+-- writer who sorts, cannot deadlock.
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -2344,7 +2461,8 @@ BEGIN ATOMIC
    GROUP BY o.round ORDER BY o.round;
 END;
 COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
-  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, 22007, 22008 a value is none of its type.';
+  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, '
+  '22007, 22008 a value is none of its type.';
 
 CREATE FUNCTION integration_health_private.record_round(
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -2365,7 +2483,8 @@ BEGIN ATOMIC
   )
   SELECT pg_catalog.count(*) FROM recorded;
 END;
-COMMENT ON FUNCTION integration_health_private.record_round(uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
+COMMENT ON FUNCTION integration_health_private.record_round(
+  uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
   'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of the table.';
 
 CREATE FUNCTION integration_health_private.record_entries(checks jsonb)
@@ -2383,7 +2502,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.record_entries(jsonb) IS
-  'Records the entries of an array with the caller''s rights, and returns how many. Errors: those of the tables and their types.';
+  'Records the entries of an array with the caller''s rights, and returns how many. Errors: those of the tables and '
+  'their types.';
 
 CREATE FUNCTION integration_health_private.clip_values(message text)
 RETURNS text
@@ -2409,7 +2529,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_entry(bigint, text, text, text) IS
-  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a sentence that says what would be right.';
+  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a '
+  'sentence that says what would be right.';
 
 CREATE FUNCTION integration_health_private.require_known_keys(checks jsonb)
 RETURNS void
@@ -2423,7 +2544,8 @@ BEGIN
   END IF;
   -- A misspelt key would be lost in silence; a cast would round a retry_after, or read it from a string.
   SELECT e.place - 1 AS place, e.entry,
-         CASE WHEN jsonb_typeof(e.entry) = 'object' THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
+         CASE WHEN jsonb_typeof(e.entry) = 'object'
+              THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
          END AS key
     INTO bad
     FROM jsonb_array_elements(checks) WITH ORDINALITY AS e (entry, place)
@@ -2444,7 +2566,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_known_keys(jsonb) IS
-  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that is no whole number of seconds.';
+  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that '
+  'is no whole number of seconds.';
 
 CREATE FUNCTION integration_health_private.blame_entry(checks jsonb)
 RETURNS void
@@ -2478,7 +2601,8 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.blame_entry(jsonb) IS
-  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and what is wrong with it.';
+  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and '
+  'what is wrong with it.';
 
 CREATE FUNCTION public.record_health_checks(checks jsonb)
 RETURNS integer
@@ -2495,7 +2619,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.record_health_checks(jsonb) IS
-  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing being recorded; 42501 the caller is no writer.';
+  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, '
+  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, '
+  'what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order '
+  'of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing '
+  'being recorded; 42501 the caller is no writer.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Schedules of syncs, and their periods
@@ -2519,7 +2647,8 @@ BEGIN ATOMIC
   SELECT n.name FROM pg_catalog.pg_timezone_names n ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.refresh_time_zones() IS
-  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed one.';
+  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed '
+  'one.';
 SELECT integration_health_private.refresh_time_zones();
 
 CREATE FUNCTION integration_health_private.instant(at timestamptz)
@@ -2557,7 +2686,8 @@ BEGIN ATOMIC
                    + extract(microseconds FROM every) AS micros) AS e;
 END;
 COMMENT ON FUNCTION public.integration_sync_every_is_valid(interval) IS
-  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute to 3660 days, not both.';
+  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute '
+  'to 3660 days, not both.';
 
 CREATE FUNCTION public.integration_sync_time_zone_is_valid(time_zone text)
 RETURNS boolean
@@ -2617,22 +2747,28 @@ COMMENT ON TABLE public.integration_sync_schedules IS
 COMMENT ON COLUMN public.integration_sync_schedules.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_sync_schedules.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_sync_schedules.every IS
-  'Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or more.';
+  'Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or '
+  'more.';
 COMMENT ON COLUMN public.integration_sync_schedules.anchor IS 'The first period.';
 COMMENT ON COLUMN public.integration_sync_schedules.time_zone IS
-  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
+  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: '
+  'what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
 COMMENT ON COLUMN public.integration_sync_schedules.enabled IS
   'Whether the sync may be claimed, and is missed when nobody runs it.';
 COMMENT ON COLUMN public.integration_sync_schedules.warm_up_url IS
-  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no secrets. Null: no warm-up.';
+  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
+  'secrets. Null: no warm-up.';
 COMMENT ON COLUMN public.integration_sync_schedules.max_attempts IS
   'How often a period may be claimed, 1 to 100; then it is given up.';
 COMMENT ON COLUMN public.integration_sync_schedules.retry_backoff IS
-  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or retry_backoff; 0 to 1 day.';
+  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or '
+  'retry_backoff; 0 to 1 day.';
 COMMENT ON COLUMN public.integration_sync_schedules.planned_since IS
-  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in sync_plans.';
+  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in '
+  'sync_plans.';
 COMMENT ON COLUMN public.integration_sync_schedules.due_at IS
-  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
+  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present '
+  'plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
 COMMENT ON COLUMN public.integration_sync_schedules.warm_up_for IS
   'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN public.integration_sync_schedules.pruned_until IS
@@ -2676,7 +2812,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps '
+  'the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT ON public.integration_sync_schedules
@@ -2728,8 +2865,10 @@ BEGIN ATOMIC
           keep_plan.since, keep_plan.until)
   ON CONFLICT DO NOTHING;
 END;
-COMMENT ON FUNCTION integration_health_private.keep_plan(uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
-  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.keep_plan(
+  uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
+  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. '
+  'Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_plans(org_id uuid, integration_type text)
 RETURNS void
@@ -2741,7 +2880,8 @@ BEGIN ATOMIC
       OR p.org_id = forget_plans.org_id AND p.integration_type = forget_plans.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.forget_plans(uuid, text) IS
-  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as require_own_triggers.';
+  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.keep_plans()
 RETURNS trigger
@@ -2759,7 +2899,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_plans() IS
-  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. '
+  'Errors: 55000 as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_sync_schedules_plans
   AFTER UPDATE OR DELETE ON public.integration_sync_schedules
@@ -2834,7 +2975,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text) IS
-  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any more: so it does not keep a job or report from the others.';
+  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any '
+  'more: so it does not keep a job or report from the others.';
 
 CREATE FUNCTION integration_health_private.zone_offset(zone text, at timestamp)
 RETURNS interval
@@ -2870,8 +3012,8 @@ BEGIN
     RETURN integration_health_private.time_of(integration_health_private.instant(anchor) + distance::bigint);
   END IF;
 
-  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none, because
-  -- they are put forward over it, the time is as much later as they are put forward.
+  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none,
+  -- because they are put forward over it, the time is as much later as they are put forward.
   local := timezone(zone, anchor) + make_interval(months => (n * months)::integer, days => (n * days)::integer);
   before := integration_health_private.zone_offset(zone, local - interval '1 day');
   after := integration_health_private.zone_offset(zone, local + interval '1 day');
@@ -2883,9 +3025,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.period_at(interval, timestamptz, text, bigint) IS
-  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later period is never before an earlier one.';
+  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later '
+  'period is never before an earlier one.';
 
-CREATE FUNCTION integration_health_private.last_period_no(every interval, anchor timestamptz, zone text, at timestamptz)
+CREATE FUNCTION integration_health_private.last_period_no(
+  every interval, anchor timestamptz, zone text, at timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -2963,7 +3107,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz) IS
-  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more than 100000 periods.';
+  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more '
+  'than 100000 periods.';
 
 CREATE FUNCTION public.integration_sync_last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -3021,8 +3166,12 @@ BEGIN ATOMIC
          retry_backoff = COALESCE(set_sync_schedule.retry_backoff, s.retry_backoff)
   RETURNING s;
 END;
-COMMENT ON FUNCTION public.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
-  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
+COMMENT ON FUNCTION public.set_sync_schedule(
+  uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
+  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days '
+  'and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or '
+  'left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is '
+  'null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
 
 -- Rows of schedules, as they are now under any isolation level.
 CREATE FUNCTION integration_health_private.latest_schedule(org_id uuid, integration_type text)
@@ -3071,7 +3220,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_schedule(public.integration_sync_schedules) IS
-  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
+  'something of the site has kept the row from being written.';
 
 -- ---------------------------------------------------------------------------------------------
 -- The ledger of sync runs: who runs which period, and how it ended
@@ -3102,7 +3252,8 @@ CREATE TABLE public.integration_sync_runs (
 ) WITH (fillfactor = 70);
 CREATE INDEX integration_sync_runs_time ON public.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE public.integration_sync_runs IS
-  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, finish_sync_run and the cleanup alone.';
+  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, '
+  'finish_sync_run and the cleanup alone.';
 COMMENT ON COLUMN public.integration_sync_runs.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_sync_runs.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_sync_runs.scheduled_for IS
@@ -3143,7 +3294,8 @@ BEGIN ATOMIC
   SELECT finished_at + integration_health_private.backoff(retry_backoff, GREATEST(retry_backoff, interval '1 hour'), attempts);
 END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
-  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with each further attempt, at most an hour or retry_backoff.';
+  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with '
+  'each further attempt, at most an hour or retry_backoff.';
 
 -- A time that no clock can have set but one that was ahead counts as past.
 CREATE FUNCTION integration_health_private.may_lease(
@@ -3159,8 +3311,10 @@ BEGIN ATOMIC
            WHEN 'running' THEN lease_until < moment OR lease_until > moment + interval '24 hours'
            ELSE false END;
 END;
-COMMENT ON FUNCTION integration_health_private.may_lease(public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
-  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease ran out before it ended.';
+COMMENT ON FUNCTION integration_health_private.may_lease(
+  public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
+  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease '
+  'ran out before it ended.';
 
 CREATE FUNCTION integration_health_private.require_period(
   schedule public.integration_sync_schedules, scheduled_for timestamptz)
@@ -3196,9 +3350,11 @@ DECLARE
 BEGIN
   IF integration_health_private.is_late(run.drift) THEN
     RAISE WARNING USING MESSAGE = format('a sync of type "%s" starts late', run.integration_type),
-      DETAIL = format('It was scheduled for %s, %s seconds ago.', integration_health_private.utc_text(run.scheduled_for), seconds);
+      DETAIL = format('It was scheduled for %s, %s seconds ago.',
+                      integration_health_private.utc_text(run.scheduled_for), seconds);
     PERFORM integration_health_private.send_event(format(
-      '{"event": "drift", "org_id": "%s", "integration_type": %s, "scheduled_for": "%s", "attempt": %s, "drift_seconds": %s, "cold_start": %s}',
+      '{"event": "drift", "org_id": "%s", "integration_type": %s, "scheduled_for": "%s", "attempt": %s, '
+      '"drift_seconds": %s, "cold_start": %s}',
       run.org_id, to_json(run.integration_type), integration_health_private.utc_text(run.scheduled_for), run.attempt, seconds,
       to_json(run.cold_start)));
   END IF;
@@ -3243,8 +3399,10 @@ BEGIN
   RETURN stored;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.insert_run(uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
-  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting it. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.insert_run(
+  uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
+  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting '
+  'it. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS public.integration_sync_runs
@@ -3281,7 +3439,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_run(public.integration_sync_runs) IS
-  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
+  'something of the site has kept the row from being written.';
 
 -- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
 CREATE FUNCTION integration_health_private.lease_period(
@@ -3348,7 +3507,8 @@ BEGIN
   RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.lease_period(public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
+COMMENT ON FUNCTION integration_health_private.lease_period(
+  public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
   'What claim_sync_run does with valid arguments, and the schedule that they name.';
 
 CREATE FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)
@@ -3356,7 +3516,8 @@ RETURNS TABLE (run public.integration_sync_runs, claimed boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_arguments(
-    '{org_id,integration_type,scheduled_for,cold_start,lease}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
+    '{org_id,integration_type,scheduled_for,cold_start,lease}',
+    ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5 < interval '1 second' OR $5 > interval '1 day' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
       HINT = 'Leave the argument out for 10 minutes.';
@@ -3368,8 +3529,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval) IS
   'What claim_sync_run does.';
 
--- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has moved
--- on, or whose time zone is gone, stays as it is.
+-- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has
+-- moved on, or whose time zone is gone, stays as it is.
 CREATE FUNCTION integration_health_private.move_schedule(
   schedule public.integration_sync_schedules, run public.integration_sync_runs)
 RETURNS void
@@ -3395,8 +3556,10 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.move_schedule(public.integration_sync_schedules, public.integration_sync_runs) IS
-  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as store_schedule.';
+COMMENT ON FUNCTION integration_health_private.move_schedule(
+  public.integration_sync_schedules, public.integration_sync_runs) IS
+  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as '
+  'store_schedule.';
 
 -- In passive mode the end of a sync is a check like any other; in active mode it is none.
 CREATE FUNCTION integration_health_private.record_end(
@@ -3421,7 +3584,8 @@ BEGIN
   PERFORM integration_health_private.require_arguments(
     '{org_id,integration_type,scheduled_for,attempt,outcome}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5::text NOT IN ('running', 'succeeded', 'failed') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows', HINT = 'Use succeeded or failed.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows',
+      HINT = 'Use succeeded or failed.';
   ELSIF $5 = 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run does not end as running', HINT = 'Use succeeded or failed.';
   END IF;
@@ -3453,7 +3617,8 @@ BEGIN
   PERFORM integration_health_private.record_end(run.org_id, run.integration_type, run.outcome, run.error);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
+COMMENT ON FUNCTION integration_health_private.finish_run(
+  uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
   'What finish_sync_run does.';
 
 CREATE FUNCTION public.claim_sync_run(
@@ -3471,7 +3636,11 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_run($1, $2, $3, $4, $5) AS l;
 END;
 COMMENT ON FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
-  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until '
+  'lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran '
+  'out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than '
+  'integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no '
+  'period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
 
 CREATE FUNCTION public.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -3481,12 +3650,16 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.finish_run($1, $2, $3, $4, $5, $6);
 END;
-COMMENT ON FUNCTION public.finish_sync_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
-  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another attempt has taken its place, or it has ended with the other outcome.';
+COMMENT ON FUNCTION public.finish_sync_run(
+  uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
+  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type '
+  'is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, '
+  'nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another '
+  'attempt has taken its place, or it has ended with the other outcome.';
 
 -- ---------------------------------------------------------------------------------------------
--- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use of
--- the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use
+-- of the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -3503,7 +3676,8 @@ BEGIN ATOMIC
            WHEN 'integration_sync_runs' THEN 'public.integration_sync_runs'::regclass
          END;
 END;
-COMMENT ON FUNCTION integration_health_private.relation(text) IS 'The table of the extension that was made with a name.';
+COMMENT ON FUNCTION integration_health_private.relation(text) IS
+  'The table of the extension that was made with a name.';
 
 CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
 RETURNS void
@@ -3514,7 +3688,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
 
-CREATE FUNCTION integration_health_private.last_period(every interval, anchor timestamptz, time_zone text, at timestamptz)
+CREATE FUNCTION integration_health_private.last_period(
+  every interval, anchor timestamptz, time_zone text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -3523,7 +3698,8 @@ END;
 COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
   'integration_sync_last_period.';
 
-CREATE FUNCTION integration_health_private.next_period(every interval, anchor timestamptz, time_zone text, after timestamptz)
+CREATE FUNCTION integration_health_private.next_period(
+  every interval, anchor timestamptz, time_zone text, after timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -3587,7 +3763,8 @@ BEGIN ATOMIC
   SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
 END;
 COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
-  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now on it was. Errors: 55000 as require_own_triggers.';
+  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now '
+  'on it was. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
@@ -3646,7 +3823,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.dispatch_sync_warm_ups(interval) IS
-  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
+  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with '
+  'net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns '
+  'how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Reports on syncs: which are due, late, missed or cold
@@ -3703,7 +3882,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
+  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run '
+  'it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those '
+  'that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below '
+  '1.';
 
 CREATE FUNCTION public.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -3726,7 +3908,9 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_sync_drift(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, '
+  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
+  '1 to 720, or for malformed claims.';
 
 -- What "missed" means, for every report. A range of organisations, so that one plan serves one of them as well as all.
 CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
@@ -3768,7 +3952,9 @@ BEGIN ATOMIC
                         ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
-  'The periods since a time, of an organisation or, where that is null, of all, that are later than integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that failed max_attempts times. Not those of which the cleanup has deleted the runs.';
+  'The periods since a time, of an organisation or, where that is null, of all, that are later than '
+  'integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that '
+  'failed max_attempts times. Not those of which the cleanup has deleted the runs.';
 
 CREATE FUNCTION public.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -3788,7 +3974,11 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_missed_syncs(uuid, integer) IS
-  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was '
+  'reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt '
+  'is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and '
+  'as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 '
+  'when hours is null or outside 1 to 720, or for malformed claims.';
 
 CREATE FUNCTION public.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -3810,7 +4000,9 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_cold_starts(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No '
+  'rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for '
+  'malformed claims.';
 
 CREATE FUNCTION integration_health_private.global_sync_summary(since timestamptz)
 RETURNS TABLE (
@@ -3862,13 +4054,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_sync_summary(integer) IS
-  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the '
+  'periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
+  'many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no '
+  'attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for '
+  'malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Reports on health: of one organisation, and of all for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises first.
+-- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises
+-- first.
 
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -3913,7 +4110,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_org_health_status(uuid) IS
-  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims.';
+  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where '
+  'never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: '
+  'the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false '
+  'where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed '
+  'claims.';
 
 -- The function in FROM is evaluated before the history is looked at: wrong hours are an error
 -- also where there is no row to find.
@@ -3952,7 +4153,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_health_trend(uuid, text, integer) IS
-  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in '
+  'milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
+  '1 to 720, or for malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Queries over all organisations, for global admins
@@ -4010,7 +4213,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 row-level security binds the owner of the function.';
+  'For every integration type, by display name, the number of organisations in each status, and the percentage that '
+  'is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the '
+  'paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 '
+  'row-level security binds the owner of the function.';
 
 -- The longest-lasting problems of each state, by the index; not all of them are sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)
@@ -4052,15 +4258,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_health_problems(integer) IS
-  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, 55000 as get_global_health_summary.';
+  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. '
+  'Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, '
+  '55000 as get_global_health_summary.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
 
--- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet: where
--- that is young enough, all of them are, but for late ones, which have an index of their own, and no other row is read.
--- Rows that a writer is overwriting just now are younger in a moment: they are skipped.
+-- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet:
+-- where that is young enough, all of them are, but for late ones, which have an index of their own, and no other row
+-- is read. Rows that a writer is overwriting just now are younger in a moment: they are skipped.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -4093,10 +4301,11 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigint) IS
-  'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as require_own_triggers and require_all_rows.';
+  'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as '
+  'require_own_triggers and require_all_rows.';
 
--- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more that
--- such a period has been run.
+-- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more
+-- that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -4121,11 +4330,12 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) IS
-  'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
+  'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
+  'require_own_triggers.';
 
--- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing would
--- ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any wait of a
--- run, and than dispatch_sync_warm_ups may look ahead.
+-- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing
+-- would ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any
+-- wait of a run, and than dispatch_sync_warm_ups may look ahead.
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -4154,7 +4364,8 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
+  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and '
+  'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
 -- Never less than 24 hours: an interval that counts as a day or more may be shorter by the calendar, like
 -- '-1 month 31 days', or '1 day' over a change of the clocks.
@@ -4181,11 +4392,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, '
+  'longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. '
+  'Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or '
+  'max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
 -- Nothing is expected of a pair that was checked within two of the shortest intervals: that spares the rest of the
--- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check that
--- ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the monitors.
+-- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check
+-- that ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the
+-- monitors.
 CREATE FUNCTION public.mark_stale_health(max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -4236,7 +4451,10 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM marked;
 END;
 COMMENT ON FUNCTION public.mark_stale_health(integer) IS
-  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time '
+  'in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair '
+  'waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is '
+  'null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
 -- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
 -- extension, which may have defaults for further arguments, makes no call ambiguous.
@@ -4316,7 +4534,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.cleanup_job() IS
-  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes after 7 days.';
+  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes '
+  'after 7 days.';
 
 CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
@@ -4373,7 +4592,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_health_jobs() IS
-  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as get_global_health_summary for readers without the admin role, 22023 malformed claims.';
+  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last '
+  'run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row '
+  'also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as '
+  'get_global_health_summary for readers without the admin role, 22023 malformed claims.';
 
 CREATE FUNCTION public.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
@@ -4388,7 +4610,8 @@ DECLARE
 BEGIN
   IF NOT integration_health_private.has_cron() THEN
     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'pg_cron is not installed in this database',
-      HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, and run CREATE EXTENSION pg_cron.';
+      HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, '
+             'and run CREATE EXTENSION pg_cron.';
   END IF;
   -- Seconds are known to 1.5 and later.
   IF warm_up_schedule IS NULL THEN
@@ -4409,7 +4632,8 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = pg_catalog.format('role %s has scheduled the jobs', owner),
         HINT = 'Let that role, or a superuser, call unschedule_integration_health_jobs() first.';
     END IF;
-    EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job AS j JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
+    EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job AS j
+               JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
               WHERE j.database = pg_catalog.current_database() AND j.username = $1' USING owner;
   END LOOP;
 
@@ -4426,12 +4650,17 @@ BEGIN
   IF FOUND THEN
     RAISE WARNING USING ERRCODE = '55000', MESSAGE = pg_catalog.format('the last run of job %s failed', failed.job_name),
       DETAIL = COALESCE(failed.last_message, ''),
-      HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a password file. get_health_jobs() shows the runs to come.';
+      HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a '
+             'password file. get_health_jobs() shows the runs to come.';
   END IF;
 END
 $$;
 COMMENT ON FUNCTION public.schedule_integration_health_jobs(text, text, text, text) IS
-  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
+  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who '
+  'must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another '
+  'role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when '
+  'the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is '
+  'null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
 
 CREATE FUNCTION public.unschedule_integration_health_jobs()
 RETURNS integer
@@ -4450,7 +4679,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.unschedule_integration_health_jobs() IS
-  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, and returns how many there were: 0 where pg_cron is not in this database.';
+  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, '
+  'and returns how many there were: 0 where pg_cron is not in this database.';
 
 -- Organisations that go
 CREATE FUNCTION integration_health_private.forget_rows(org_id uuid)
@@ -4490,7 +4720,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.forget_organisation(uuid) IS
-  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its '
+  'syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later '
+  'begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Rights
@@ -4498,7 +4730,8 @@ COMMENT ON FUNCTION public.forget_organisation(uuid) IS
 
 -- The one list of what the extension hands out. A reader's SELECT is on the columns that a table has when it is
 -- granted, not on the table: ctid and xmin tell of other organisations' rows. An upsert that sets its keys needs
--- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as others.
+-- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as
+-- others.
 CREATE FUNCTION integration_health_private.rights()
 RETURNS TABLE (reader boolean, writer boolean, privileges text, object text)
 LANGUAGE sql IMMUTABLE
@@ -4608,7 +4841,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.resume_active_monitoring(text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_every_is_valid(interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_time_zone_is_valid(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, '
+                           'integer, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.get_due_syncs(integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_sync_run(uuid, text, timestamptz, boolean, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_sync_run(uuid, text, timestamptz, integer, '
@@ -4616,7 +4850,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.dispatch_sync_warm_ups(interval)');
 END;
 COMMENT ON FUNCTION integration_health_private.rights() IS
-  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
+  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the '
+  'object as GRANT names it, with %1$s for the schema of the extension.';
 
 CREATE FUNCTION integration_health_private.schema_name()
 RETURNS text
@@ -4896,13 +5131,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
-  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, 42501 the caller does not own the extension''s tables.';
+  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
+  'reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that '
+  'the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns '
+  'when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, '
+  '42501 the caller does not own the extension''s tables.';
 
 SELECT public.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
 
--- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run with
--- the owner's rights, and what the extension keeps by itself is not for others to write.
+-- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run
+-- with the owner's rights, and what the extension keeps by itself is not for others to write.
 DO $$
 DECLARE
   command text;

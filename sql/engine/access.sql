@@ -59,7 +59,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claim_at(jsonb, text) IS
-  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor an array of strings is a problem.';
+  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor '
+  'an array of strings is a problem.';
 
 CREATE FUNCTION integration_health_private.claimed_orgs(OUT orgs uuid[], OUT problem text, OUT detail text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -159,7 +160,8 @@ BEGIN
   SELECT * INTO document FROM integration_health_private.read_claims();
   SELECT * INTO setting FROM integration_health_private.setting();
   IF document.claims IS NOT NULL THEN
-    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked at.
+    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked
+    -- at.
     FOR path IN SELECT integration_health_private.claim_paths(setting.role_claims) LOOP
       SELECT * INTO claim FROM integration_health_private.claim_at(document.claims, path);
       document.problem := COALESCE(claim.problem, document.problem);
@@ -177,7 +179,8 @@ BEGIN
     END LOOP;
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = format('permission denied: role %s is required', setting.admin_role),
-      HINT = format('A claim in request.jwt.claims must name it: %s. In psql: SELECT set_config(''request.jwt.claims'', %L, false).',
+      HINT = format('A claim in request.jwt.claims must name it: %s. '
+                    'In psql: SELECT set_config(''request.jwt.claims'', %L, false).',
                     setting.role_claims, example);
   END IF;
 END

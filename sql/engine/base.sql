@@ -19,9 +19,11 @@ COMMENT ON TABLE integration_health_private.settings IS
   'The settings, in one row at most; a null, or no row, stands for the default. For the owner.';
 COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: true, there is one row.';
 COMMENT ON COLUMN integration_health_private.settings.org_claims IS
-  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there counts. Default: app_metadata.org_id, org_id.';
+  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there '
+  'counts. Default: app_metadata.org_id, org_id.';
 COMMENT ON COLUMN integration_health_private.settings.role_claims IS
-  'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them count. Default: app_metadata.role, user_role, role.';
+  'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them '
+  'count. Default: app_metadata.role, user_role, role.';
 COMMENT ON COLUMN integration_health_private.settings.admin_role IS
   'Application role that may see all organisations together. Default: global_admin.';
 COMMENT ON COLUMN integration_health_private.settings.max_drift IS
@@ -54,7 +56,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.max_drift() IS
-  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
+  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session '
+  'has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
 
 CREATE FUNCTION integration_health_private.sends_events()
 RETURNS boolean
@@ -65,7 +68,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
-  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: 22P02 the session has set it to no boolean.';
+  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: '
+  '22P02 the session has set it to no boolean.';
 
 
 -- @require_own_triggers

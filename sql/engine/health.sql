@@ -21,7 +21,8 @@ CREATE TABLE integration_health_private.restored_rows (
   recorded_at      timestamptz NOT NULL
 );
 COMMENT ON TABLE integration_health_private.restored_rows IS
-  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
+  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the '
+  'transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
 COMMENT ON COLUMN integration_health_private.restored_rows.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.restored_rows.integration_type IS 'External system.';
 COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the row.';
@@ -47,9 +48,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.restore_row() IS
-  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
+  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it '
+  'where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
 
-CREATE FUNCTION integration_health_private.require_check(status @extschema@.integration_health_state, checked_at timestamptz)
+CREATE FUNCTION integration_health_private.require_check(
+  status @extschema@.integration_health_state, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -88,7 +91,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
-  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns that the extension keeps. Errors: as require_check.';
+  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns '
+  'that the extension keeps. Errors: as require_check.';
 
 CREATE FUNCTION integration_health_private.keep_columns()
 RETURNS trigger
@@ -103,7 +107,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_columns() IS
-  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that back.';
+  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that '
+  'back.';
 
 -- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
 -- the next check_no.
@@ -116,7 +121,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_column() IS
-  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its argument to check_no, which integration_health_status_trigger reads.';
+  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its '
+  'argument to check_no, which integration_health_status_trigger reads.';
 
 -- @integration_health_status_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -242,7 +248,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
-  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the '
+  'history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in '
+  'the way.';
 
 CREATE FUNCTION integration_health_private.has_check(org_id uuid, integration_type text, check_no bigint)
 RETURNS boolean
@@ -309,7 +317,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
-  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
+  'Errors: 55000 a trigger or rule of the site is in the way.';
 
 
 
@@ -347,7 +356,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then '
+  'follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -360,7 +370,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: follow_change. Errors: 55000 as that.';
+  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: '
+  'follow_change. Errors: 55000 as that.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status

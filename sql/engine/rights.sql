@@ -10,8 +10,8 @@
 
 -- @header
 -- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for
--- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create schemas
--- in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
+-- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create
+-- schemas in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
 
 -- @objects
 CREATE FUNCTION integration_health_private.objects()

@@ -20,7 +20,8 @@ BEGIN ATOMIC
   SELECT n.name FROM pg_catalog.pg_timezone_names n ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.refresh_time_zones() IS
-  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed one.';
+  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed '
+  'one.';
 SELECT integration_health_private.refresh_time_zones();
 
 CREATE FUNCTION integration_health_private.instant(at timestamptz)
@@ -138,8 +139,8 @@ BEGIN
     RETURN integration_health_private.time_of(integration_health_private.instant(anchor) + distance::bigint);
   END IF;
 
-  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none, because
-  -- they are put forward over it, the time is as much later as they are put forward.
+  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none,
+  -- because they are put forward over it, the time is as much later as they are put forward.
   local := timezone(zone, anchor) + make_interval(months => (n * months)::integer, days => (n * days)::integer);
   before := integration_health_private.zone_offset(zone, local - interval '1 day');
   after := integration_health_private.zone_offset(zone, local + interval '1 day');
@@ -151,9 +152,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.period_at(interval, timestamptz, text, bigint) IS
-  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later period is never before an earlier one.';
+  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later '
+  'period is never before an earlier one.';
 
-CREATE FUNCTION integration_health_private.last_period_no(every interval, anchor timestamptz, zone text, at timestamptz)
+CREATE FUNCTION integration_health_private.last_period_no(
+  every interval, anchor timestamptz, zone text, at timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

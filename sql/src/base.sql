@@ -4,7 +4,8 @@
 
 CREATE TYPE @extschema@.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
 COMMENT ON TYPE @extschema@.integration_health_state IS
-  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could tell).';
+  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could '
+  'tell).';
 
 CREATE TYPE @extschema@.integration_monitoring_mode AS ENUM ('active', 'passive');
 COMMENT ON TYPE @extschema@.integration_monitoring_mode IS
@@ -36,13 +37,17 @@ CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables 
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. '
+  'Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user '
+  'nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that '
+  'binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'require_all_rows';
 COMMENT ON FUNCTION integration_health_private.require_all_rows(regclass[]) IS
-  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 row-level security of one of the tables binds the present user.';
+  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 '
+  'row-level security of one of the tables binds the present user.';
 
 CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
 RETURNS void
@@ -66,7 +71,8 @@ BEGIN ATOMIC
           + extract(microseconds FROM length))::bigint;
 END;
 COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 days. Errors: 22003 it is longer than 292,000 years.';
+  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 '
+  'days. Errors: 22003 it is longer than 292,000 years.';
 
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
@@ -136,4 +142,5 @@ CREATE FUNCTION integration_health_private.send_event(event text)
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'send_event';
 COMMENT ON FUNCTION integration_health_private.send_event(text) IS
-  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
+  'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is '
+  'off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';

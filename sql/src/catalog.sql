@@ -32,21 +32,26 @@ COMMENT ON COLUMN @extschema@.integration_types.display_name IS 'Name to show to
 COMMENT ON COLUMN @extschema@.integration_types.check_interval IS
   'Time between two active checks of a pair; 15 minutes to 366 days.';
 COMMENT ON COLUMN @extschema@.integration_types.max_backoff IS
-  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval to 366 days.';
+  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval '
+  'to 366 days.';
 COMMENT ON COLUMN @extschema@.integration_types.monitoring_mode IS
-  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where that is null.';
+  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where '
+  'that is null.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_since IS
   'When the type went passive; null in active mode.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_reason IS
   'Why the type went passive; null in active mode.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_until IS
-  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
+  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where '
+  'it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
 COMMENT ON COLUMN @extschema@.integration_types.probes IS
   'Probes handed out since the type went passive. Kept by claims.';
 COMMENT ON COLUMN @extschema@.integration_types.planned_since IS
-  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. Kept by a trigger.';
+  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. '
+  'Kept by a trigger.';
 COMMENT ON COLUMN @extschema@.integration_types.created_at IS
-  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of the same key.';
+  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of '
+  'the same key.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -89,7 +94,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
-  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
+  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several '
+  'jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
 
 CREATE FUNCTION @extschema@.integration_types_trigger()
 RETURNS trigger
@@ -146,7 +152,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_types_trigger() IS
-  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of its key. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of '
+  'its key. Errors: 39P01 not called by its trigger, 42809 another table.';
 
 CREATE TRIGGER zz_integration_types_stamp
   BEFORE INSERT ON @extschema@.integration_types
@@ -188,7 +195,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_type() IS
-  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step with the mode and the intervals.';
+  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step '
+  'with the mode and the intervals.';
 
 CREATE TRIGGER zz_integration_types_plan
   BEFORE UPDATE ON @extschema@.integration_types
@@ -217,7 +225,9 @@ CREATE FUNCTION integration_health_private.store_type(type @extschema@.integrati
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_type';
 COMMENT ON FUNCTION integration_health_private.store_type(@extschema@.integration_types) IS
-  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
+  'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
+  'written.';
 
 CREATE FUNCTION integration_health_private.type_row(of_type text)
 RETURNS @extschema@.integration_types
@@ -225,4 +235,5 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT t FROM @extschema@.integration_types t WHERE t.integration_type = type_row.of_type;
 END;
-COMMENT ON FUNCTION integration_health_private.type_row(text) IS 'A row of integration_types; null where there is none.';
+COMMENT ON FUNCTION integration_health_private.type_row(text) IS
+  'A row of integration_types; null where there is none.';

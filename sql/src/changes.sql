@@ -16,7 +16,8 @@ BEGIN ATOMIC
   )
   SELECT pg_catalog.count(*) FROM appended;
 END;
-COMMENT ON FUNCTION integration_health_private.append_counts(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+COMMENT ON FUNCTION integration_health_private.append_counts(
+  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
   'Appends -1 for the status that was, +1 for that which is now, and returns how many rows.';
 
 CREATE FUNCTION integration_health_private.fold_counts()
@@ -52,7 +53,8 @@ BEGIN ATOMIC
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. Blocks no writer, changes no count.';
+  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. '
+  'Blocks no writer, changes no count.';
 
 CREATE FUNCTION integration_health_private.count_change(
   integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
@@ -71,8 +73,10 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.count_change(text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.count_change(
+  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the '
+  'counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_transition(
   org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
@@ -97,7 +101,8 @@ BEGIN
   PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.send_transition(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
+COMMENT ON FUNCTION integration_health_private.send_transition(
+  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
   'Sends the event of a pair that went from one status to another; from null, with its first check.';
 
 -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
@@ -134,8 +139,11 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_change(uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer, timestamptz, bigint) IS
-  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_change(
+  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer,
+  timestamptz, bigint) IS
+  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: '
+  'counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status @extschema@.integration_health_state, http_status integer, checked_at timestamptz)
@@ -149,5 +157,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_first_check(uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
-  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_first_check(
+  uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
+  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
+  'of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask '
+  'for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';

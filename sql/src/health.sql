@@ -49,9 +49,11 @@ COMMENT ON COLUMN @extschema@.integration_health_status.http_status IS
 COMMENT ON COLUMN @extschema@.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN @extschema@.integration_health_status.retry_after IS
-  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it did not.';
+  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it '
+  'did not.';
 COMMENT ON COLUMN @extschema@.integration_health_status.is_probe IS
-  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims and the trigger.';
+  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims '
+  'and the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN @extschema@.integration_health_status.status_since IS
@@ -84,7 +86,8 @@ CREATE INDEX integration_health_history_late ON @extschema@.integration_health_h
 COMMENT ON INDEX @extschema@.integration_health_history_late IS
   'Late results are older than the place in the ring tells: the cleanup looks for them by themselves.';
 COMMENT ON TABLE @extschema@.integration_health_history IS
-  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of integration_health_status and by the cleanup alone.';
+  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of '
+  'integration_health_status and by the cleanup alone.';
 COMMENT ON COLUMN @extschema@.integration_health_history.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_health_history.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_health_history.slot IS
@@ -109,7 +112,8 @@ CREATE TABLE @extschema@.integration_health_counts (
 -- It has no key; where all tables are published, its folding must be, too.
 ALTER TABLE @extschema@.integration_health_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE @extschema@.integration_health_counts IS
-  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of integration_health_status.';
+  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of '
+  'integration_health_status.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.status IS 'Status that is counted.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.delta IS
@@ -119,7 +123,9 @@ CREATE FUNCTION @extschema@.integration_health_status_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'integration_health_status_trigger';
 COMMENT ON FUNCTION @extschema@.integration_health_status_trigger() IS
-  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
+  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps '
+  'the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status '
+  'or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
 
 -- @engine status_triggers
 CREATE TRIGGER zz_integration_health_stamp
@@ -163,7 +169,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 '
+  'a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -182,7 +189,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON @extschema@.integration_health_status
@@ -216,18 +224,23 @@ BEGIN
   END IF;
   IF NEW.http_status = 429 THEN
     PERFORM integration_health_private.apply_rate_limit(
-      integration_health_private.type_row(NEW.integration_type), NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
+      integration_health_private.type_row(NEW.integration_type),
+      NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
-    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
+    PERFORM integration_health_private.end_passive_mode(
+      integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
   END IF;
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_mode_trigger() IS
-  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site on integration_types keeps the mode as it is.';
+  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to '
+  'a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site '
+  'on integration_types keeps the mode as it is.';
 
--- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns as
--- they were, and one that is told again says nothing new; a row that was recorded before this transaction is a restored one.
+-- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns
+-- as they were, and one that is told again says nothing new; a row that was recorded before this transaction is a
+-- restored one.
 CREATE CONSTRAINT TRIGGER zz_integration_health_first_mode
   AFTER INSERT ON @extschema@.integration_health_status
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW

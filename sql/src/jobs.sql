@@ -2,9 +2,9 @@
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
 
--- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet: where
--- that is young enough, all of them are, but for late ones, which have an index of their own, and no other row is read.
--- Rows that a writer is overwriting just now are younger in a moment: they are skipped.
+-- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet:
+-- where that is young enough, all of them are, but for late ones, which have an index of their own, and no other row
+-- is read. Rows that a writer is overwriting just now are younger in a moment: they are skipped.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -37,10 +37,11 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigint) IS
-  'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as require_own_triggers and require_all_rows.';
+  'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as '
+  'require_own_triggers and require_all_rows.';
 
--- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more that
--- such a period has been run.
+-- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more
+-- that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -65,11 +66,12 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) IS
-  'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
+  'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
+  'require_own_triggers.';
 
--- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing would
--- ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any wait of a
--- run, and than dispatch_sync_warm_ups may look ahead.
+-- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing
+-- would ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any
+-- wait of a run, and than dispatch_sync_warm_ups may look ahead.
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -98,7 +100,8 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
+  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and '
+  'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
 -- Never less than 24 hours: an interval that counts as a day or more may be shorter by the calendar, like
 -- '-1 month 31 days', or '1 day' over a change of the clocks.
@@ -125,11 +128,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, '
+  'longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. '
+  'Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or '
+  'max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
 -- Nothing is expected of a pair that was checked within two of the shortest intervals: that spares the rest of the
--- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check that
--- ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the monitors.
+-- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check
+-- that ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the
+-- monitors.
 CREATE FUNCTION @extschema@.mark_stale_health(max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -180,7 +187,10 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM marked;
 END;
 COMMENT ON FUNCTION @extschema@.mark_stale_health(integer) IS
-  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time '
+  'in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair '
+  'waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is '
+  'null or below 1, 55000 a trigger or rule of somebody else on the tables.';
 
 -- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
 -- extension, which may have defaults for further arguments, makes no call ambiguous.
@@ -260,7 +270,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.cleanup_job() IS
-  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes after 7 days.';
+  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes '
+  'after 7 days.';
 
 CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
@@ -317,7 +328,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_health_jobs() IS
-  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as get_global_health_summary for readers without the admin role, 22023 malformed claims.';
+  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last '
+  'run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row '
+  'also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as '
+  'get_global_health_summary for readers without the admin role, 22023 malformed claims.';
 
 CREATE FUNCTION @extschema@.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
@@ -332,7 +346,8 @@ DECLARE
 BEGIN
   IF NOT integration_health_private.has_cron() THEN
     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'pg_cron is not installed in this database',
-      HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, and run CREATE EXTENSION pg_cron.';
+      HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, '
+             'and run CREATE EXTENSION pg_cron.';
   END IF;
   -- Seconds are known to 1.5 and later.
   IF warm_up_schedule IS NULL THEN
@@ -353,7 +368,8 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = pg_catalog.format('role %s has scheduled the jobs', owner),
         HINT = 'Let that role, or a superuser, call unschedule_integration_health_jobs() first.';
     END IF;
-    EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job AS j JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
+    EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job AS j
+               JOIN integration_health_private.jobs() AS k ON k.job_name = j.jobname
               WHERE j.database = pg_catalog.current_database() AND j.username = $1' USING owner;
   END LOOP;
 
@@ -370,12 +386,17 @@ BEGIN
   IF FOUND THEN
     RAISE WARNING USING ERRCODE = '55000', MESSAGE = pg_catalog.format('the last run of job %s failed', failed.job_name),
       DETAIL = COALESCE(failed.last_message, ''),
-      HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a password file. get_health_jobs() shows the runs to come.';
+      HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a '
+             'password file. get_health_jobs() shows the runs to come.';
   END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text) IS
-  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
+  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who '
+  'must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another '
+  'role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when '
+  'the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is '
+  'null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
 
 CREATE FUNCTION @extschema@.unschedule_integration_health_jobs()
 RETURNS integer
@@ -394,7 +415,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.unschedule_integration_health_jobs() IS
-  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, and returns how many there were: 0 where pg_cron is not in this database.';
+  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, '
+  'and returns how many there were: 0 where pg_cron is not in this database.';
 
 -- Organisations that go
 CREATE FUNCTION integration_health_private.forget_rows(org_id uuid)
@@ -434,4 +456,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.forget_organisation(uuid) IS
-  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its '
+  'syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later '
+  'begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';

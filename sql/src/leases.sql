@@ -2,7 +2,8 @@
 -- Leases of checks: which pairs a monitor process is handed, so that no other gets them until they are due again
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION integration_health_private.has_waited(passive_until timestamptz, max_backoff interval, moment timestamptz)
+CREATE FUNCTION integration_health_private.has_waited(
+  passive_until timestamptz, max_backoff interval, moment timestamptz)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -11,7 +12,8 @@ BEGIN ATOMIC
          AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
 END;
 COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
-  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set was set while the clock was wrong.';
+  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set '
+  'was set while the clock was wrong.';
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
@@ -31,10 +33,11 @@ BEGIN ATOMIC
           LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
-  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none can be by the rules. Errors: 55000 as require_own_triggers.';
+  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none '
+  'can be by the rules. Errors: 55000 as require_own_triggers.';
 
--- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since, for
--- nobody asked, is spread over the interval after the next: from now on all of them would be due together.
+-- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since,
+-- for nobody asked, is spread over the interval after the next: from now on all of them would be due together.
 CREATE FUNCTION integration_health_private.next_lease(
   org_id uuid, integration_type text, claimed_at timestamptz, due_at timestamptz, failures integer, check_interval interval,
   max_backoff interval, moment timestamptz)
@@ -52,8 +55,10 @@ BEGIN ATOMIC
                  @extschema@.integration_monitor_ready_at(
                    org_id, integration_type, moment, check_interval, max_backoff, 0) AS next_due_at) AS r;
 END;
-COMMENT ON FUNCTION integration_health_private.next_lease(uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
-  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed out, or, where its backoff has not ended, claimed_at as it was.';
+COMMENT ON FUNCTION integration_health_private.next_lease(
+  uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
+  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed '
+  'out, or, where its backoff has not ended, claimed_at as it was.';
 
 CREATE FUNCTION integration_health_private.move_due_monitors(
   of_type text, check_interval interval, max_backoff interval, moment timestamptz, max_rows bigint)
@@ -73,9 +78,11 @@ BEGIN ATOMIC
            move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint) IS
-  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. Errors: 55000 as store_monitors.';
+  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. '
+  'Errors: 55000 as store_monitors.';
 
-CREATE FUNCTION integration_health_private.lease_pairs(type @extschema@.integration_types, moment timestamptz, wanted bigint)
+CREATE FUNCTION integration_health_private.lease_pairs(
+  type @extschema@.integration_types, moment timestamptz, wanted bigint)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
@@ -114,7 +121,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_pairs(@extschema@.integration_types, timestamptz, bigint) IS
-  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
+  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing '
+  'out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
 
 CREATE FUNCTION integration_health_private.lease_probe(type @extschema@.integration_types, moment timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
@@ -142,7 +150,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_probe(@extschema@.integration_types, timestamptz) IS
-  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and store_type.';
+  'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and '
+  'store_type.';
 
 -- The one whose pair is overdue most comes first: none starves another.
 CREATE FUNCTION integration_health_private.due_types(moment timestamptz)
@@ -177,10 +186,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_of_type(@extschema@.integration_types, timestamptz, bigint) IS
-  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the type.';
+  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the '
+  'type.';
 
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have the
--- plan compiled.
+-- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have
+-- the plan compiled.
 CREATE FUNCTION integration_health_private.lease_checks(max_rows integer)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -214,4 +224,8 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_checks(claim_due_health_checks.max_rows) AS l;
 END;
 COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null or below 1.';
+  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its '
+  'check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * '
+  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out '
+  'as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null '
+  'or below 1.';

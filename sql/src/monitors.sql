@@ -22,11 +22,13 @@ COMMENT ON COLUMN @extschema@.integration_monitors.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_monitors.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_monitors.enabled IS 'Whether the pair is handed out.';
 COMMENT ON COLUMN @extschema@.integration_monitors.due_at IS
-  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row of failures.';
+  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row '
+  'of failures.';
 COMMENT ON COLUMN @extschema@.integration_monitors.claimed_at IS
   'When the pair was handed out last; null when it never was. Kept by claims.';
 COMMENT ON COLUMN @extschema@.integration_monitors.planned_since IS
-  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a trigger.';
+  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a '
+  'trigger.';
 COMMENT ON INDEX @extschema@.integration_monitors_due IS
   'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
 
@@ -35,7 +37,8 @@ CREATE FUNCTION @extschema@.integration_monitor_first_due(
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_first_due';
 COMMENT ON FUNCTION @extschema@.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different pairs.';
+  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different '
+  'pairs.';
 
 CREATE FUNCTION @extschema@.integration_monitor_ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
@@ -43,14 +46,17 @@ CREATE FUNCTION @extschema@.integration_monitor_ready_at(
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_ready_at';
 COMMENT ON FUNCTION @extschema@.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than check_interval. -infinity when claimed_at is null.';
+  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: '
+  'check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than '
+  'check_interval. -infinity when claimed_at is null.';
 
 CREATE FUNCTION integration_health_private.backoff(
   check_interval interval, max_backoff interval, failures integer)
 RETURNS interval
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'backoff';
 COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most max_backoff.';
+  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most '
+  'max_backoff.';
 
 CREATE FUNCTION integration_health_private.refuse_null_interval()
 RETURNS boolean
@@ -72,7 +78,8 @@ BEGIN ATOMIC
            @extschema@.integration_monitor_first_due(
              first_due_of.org_id, first_due_of.integration_type, COALESCE(t.check_interval, interval '15 minutes'), w.now),
            CASE WHEN s.checked_at IS NOT NULL
-                THEN LEAST(s.checked_at, w.now) + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
+                THEN LEAST(s.checked_at, w.now)
+                     + interval '1 microsecond' * integration_health_private.micros(t.check_interval) END)
     FROM (SELECT pg_catalog.clock_timestamp() OFFSET 0) AS w (now)
     LEFT JOIN @extschema@.integration_types t ON t.integration_type = first_due_of.integration_type
     LEFT JOIN @extschema@.integration_health_status s
@@ -81,7 +88,8 @@ BEGIN ATOMIC
               THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
-  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since '
+  'the last check that was recorded. Errors: 55000 as refuse_null_interval.';
 
 CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
@@ -114,7 +122,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the '
+  'interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 '
+  'a key was changed.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
   BEFORE INSERT ON @extschema@.integration_monitors
@@ -164,8 +174,15 @@ BEGIN ATOMIC
            ELSE check_interval END
   END;
 END;
-COMMENT ON FUNCTION integration_health_private.stale_at(timestamptz, integer, @extschema@.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, timestamptz, timestamptz) IS
-  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has no monitor.';
+COMMENT ON FUNCTION integration_health_private.stale_at(
+  timestamptz, integer, @extschema@.integration_monitoring_mode, interval, interval, timestamptz, boolean,
+  timestamptz, timestamptz, timestamptz) IS
+  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. '
+  'A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when '
+  'the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected '
+  'before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). '
+  'Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has '
+  'no monitor.';
 
 -- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
 -- is left: a claim in flight may want the row of the type next.
@@ -206,7 +223,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
-  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have '
+  'changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
 
 CREATE TRIGGER zz_integration_types_plan_monitors
   AFTER UPDATE ON @extschema@.integration_types
@@ -226,9 +244,12 @@ BEGIN ATOMIC
   RETURNING m;
 END;
 COMMENT ON FUNCTION @extschema@.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, '
+  'true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or '
+  'integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
 
--- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and written.
+-- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and
+-- written.
 CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_monitor';
@@ -245,17 +266,20 @@ CREATE FUNCTION integration_health_private.lock_due_monitors(of_type text, momen
 RETURNS SETOF @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_due_monitors';
 COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
-  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, and not those that somebody else has locked.';
+  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
+  'and not those that somebody else has locked.';
 
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
 RETURNS SETOF @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_monitors';
 COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
-  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as require_own_triggers.';
+  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_health_status
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mark_probe';
 COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
-  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, or somebody else has locked it. Errors: 55000 as require_own_triggers.';
+  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, '
+  'or somebody else has locked it. Errors: 55000 as require_own_triggers.';

@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
--- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use of
--- the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use
+-- of the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -17,7 +17,8 @@ BEGIN ATOMIC
            WHEN 'integration_sync_runs' THEN '@extschema@.integration_sync_runs'::regclass
          END;
 END;
-COMMENT ON FUNCTION integration_health_private.relation(text) IS 'The table of the extension that was made with a name.';
+COMMENT ON FUNCTION integration_health_private.relation(text) IS
+  'The table of the extension that was made with a name.';
 
 CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
 RETURNS void
@@ -28,7 +29,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
 
-CREATE FUNCTION integration_health_private.last_period(every interval, anchor timestamptz, time_zone text, at timestamptz)
+CREATE FUNCTION integration_health_private.last_period(
+  every interval, anchor timestamptz, time_zone text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -37,7 +39,8 @@ END;
 COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
   'integration_sync_last_period.';
 
-CREATE FUNCTION integration_health_private.next_period(every interval, anchor timestamptz, time_zone text, after timestamptz)
+CREATE FUNCTION integration_health_private.next_period(
+  every interval, anchor timestamptz, time_zone text, after timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC

@@ -17,7 +17,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
-  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not may_wait, or the transaction has locked one before.';
+  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not '
+  'may_wait, or the transaction has locked one before.';
 
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type @extschema@.integration_types, asked_until timestamptz, by_probe boolean)
@@ -59,11 +60,14 @@ BEGIN
     COALESCE(to_json(integration_health_private.utc_text(type.passive_until))::text, 'null')));
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.apply_rate_limit(@extschema@.integration_types, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
+COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
+  @extschema@.integration_types, timestamptz, boolean) IS
+  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present '
+  'one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
 
 -- All of them are overdue, and would be checked at once. So many at most: it is done on behalf of a check.
-CREATE FUNCTION integration_health_private.spread_due_monitors(of_type text, check_interval interval, moment timestamptz)
+CREATE FUNCTION integration_health_private.spread_due_monitors(
+  of_type text, check_interval interval, moment timestamptz)
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -77,7 +81,8 @@ BEGIN ATOMIC
            spread_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz) IS
-  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and returns how many. Errors: 55000 as store_monitors.';
+  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and '
+  'returns how many. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.resume_type(type @extschema@.integration_types)
 RETURNS @extschema@.integration_types
@@ -99,7 +104,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resume_type(@extschema@.integration_types) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns its row. Errors: 55000 as store_type and store_monitors.';
+  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns '
+  'its row. Errors: 55000 as store_type and store_monitors.';
 
 CREATE FUNCTION integration_health_private.is_probe(type @extschema@.integration_types, org_id uuid)
 RETURNS boolean
@@ -128,7 +134,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the '
+  'next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type @extschema@.integration_types)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -152,4 +159,5 @@ BEGIN ATOMIC
   SELECT integration_health_private.resume_monitoring(resume_active_monitoring.integration_type);
 END;
 COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread '
+  'over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';

@@ -23,11 +23,16 @@ BEGIN ATOMIC
          retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at
   RETURNING s;
 END;
-COMMENT ON FUNCTION @extschema@.record_health_check(uuid, text, @extschema@.integration_health_state, integer, integer, text, timestamptz, integer) IS
-  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the caller is no writer.';
+COMMENT ON FUNCTION @extschema@.record_health_check(
+  uuid, text, @extschema@.integration_health_state, integer, integer, text, timestamptz, integer) IS
+  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, '
+  'error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the '
+  'seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 '
+  'org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the '
+  'caller is no writer.';
 
--- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a writer
--- who sorts, cannot deadlock.
+-- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a
+-- writer who sorts, cannot deadlock.
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses @extschema@.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -50,7 +55,8 @@ BEGIN ATOMIC
    GROUP BY o.round ORDER BY o.round;
 END;
 COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
-  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, 22007, 22008 a value is none of its type.';
+  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, '
+  '22007, 22008 a value is none of its type.';
 
 CREATE FUNCTION integration_health_private.record_round(
   org_ids uuid[], types text[], statuses @extschema@.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -71,7 +77,8 @@ BEGIN ATOMIC
   )
   SELECT pg_catalog.count(*) FROM recorded;
 END;
-COMMENT ON FUNCTION integration_health_private.record_round(uuid[], text[], @extschema@.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
+COMMENT ON FUNCTION integration_health_private.record_round(
+  uuid[], text[], @extschema@.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
   'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of the table.';
 
 CREATE FUNCTION integration_health_private.record_entries(checks jsonb)
@@ -89,7 +96,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.record_entries(jsonb) IS
-  'Records the entries of an array with the caller''s rights, and returns how many. Errors: those of the tables and their types.';
+  'Records the entries of an array with the caller''s rights, and returns how many. Errors: those of the tables and '
+  'their types.';
 
 CREATE FUNCTION integration_health_private.clip_values(message text)
 RETURNS text
@@ -115,7 +123,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_entry(bigint, text, text, text) IS
-  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a sentence that says what would be right.';
+  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a '
+  'sentence that says what would be right.';
 
 CREATE FUNCTION integration_health_private.require_known_keys(checks jsonb)
 RETURNS void
@@ -129,7 +138,8 @@ BEGIN
   END IF;
   -- A misspelt key would be lost in silence; a cast would round a retry_after, or read it from a string.
   SELECT e.place - 1 AS place, e.entry,
-         CASE WHEN jsonb_typeof(e.entry) = 'object' THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
+         CASE WHEN jsonb_typeof(e.entry) = 'object'
+              THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
          END AS key
     INTO bad
     FROM jsonb_array_elements(checks) WITH ORDINALITY AS e (entry, place)
@@ -150,7 +160,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_known_keys(jsonb) IS
-  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that is no whole number of seconds.';
+  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that '
+  'is no whole number of seconds.';
 
 CREATE FUNCTION integration_health_private.blame_entry(checks jsonb)
 RETURNS void
@@ -184,7 +195,8 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.blame_entry(jsonb) IS
-  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and what is wrong with it.';
+  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and '
+  'what is wrong with it.';
 
 CREATE FUNCTION @extschema@.record_health_checks(checks jsonb)
 RETURNS integer
@@ -201,4 +213,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.record_health_checks(jsonb) IS
-  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing being recorded; 42501 the caller is no writer.';
+  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, '
+  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, '
+  'what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order '
+  'of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing '
+  'being recorded; 42501 the caller is no writer.';

@@ -2,7 +2,8 @@
 -- Reports on health: of one organisation, and of all for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises first.
+-- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises
+-- first.
 
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -47,7 +48,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_org_health_status(uuid) IS
-  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed claims.';
+  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where '
+  'never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: '
+  'the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false '
+  'where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed '
+  'claims.';
 
 -- The function in FROM is evaluated before the history is looked at: wrong hours are an error
 -- also where there is no row to find.
@@ -86,7 +91,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_health_trend(uuid, text, integer) IS
-  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in '
+  'milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
+  '1 to 720, or for malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Queries over all organisations, for global admins
@@ -144,7 +151,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 row-level security binds the owner of the function.';
+  'For every integration type, by display name, the number of organisations in each status, and the percentage that '
+  'is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the '
+  'paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 '
+  'row-level security binds the owner of the function.';
 
 -- The longest-lasting problems of each state, by the index; not all of them are sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)
@@ -186,4 +196,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_health_problems(integer) IS
-  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, 55000 as get_global_health_summary.';
+  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. '
+  'Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, '
+  '55000 as get_global_health_summary.';

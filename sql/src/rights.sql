@@ -4,7 +4,8 @@
 
 -- The one list of what the extension hands out. A reader's SELECT is on the columns that a table has when it is
 -- granted, not on the table: ctid and xmin tell of other organisations' rows. An upsert that sets its keys needs
--- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as others.
+-- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as
+-- others.
 CREATE FUNCTION integration_health_private.rights()
 RETURNS TABLE (reader boolean, writer boolean, privileges text, object text)
 LANGUAGE sql IMMUTABLE
@@ -110,7 +111,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.resume_active_monitoring(text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_every_is_valid(interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_time_zone_is_valid(text)'),
-  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, '
+                           'integer, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.get_due_syncs(integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_sync_run(uuid, text, timestamptz, boolean, interval)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_sync_run(uuid, text, timestamptz, integer, '
@@ -118,7 +120,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.dispatch_sync_warm_ups(interval)');
 END;
 COMMENT ON FUNCTION integration_health_private.rights() IS
-  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
+  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the '
+  'object as GRANT names it, with %1$s for the schema of the extension.';
 
 CREATE FUNCTION integration_health_private.schema_name()
 RETURNS text
@@ -206,13 +209,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
-  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, 42501 the caller does not own the extension''s tables.';
+  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
+  'reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that '
+  'the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns '
+  'when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, '
+  '42501 the caller does not own the extension''s tables.';
 
 SELECT @extschema@.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
 
--- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run with
--- the owner's rights, and what the extension keeps by itself is not for others to write.
+-- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run
+-- with the owner's rights, and what the extension keeps by itself is not for others to write.
 DO $$
 DECLARE
   command text;

@@ -27,7 +27,8 @@ CREATE TABLE @extschema@.integration_sync_runs (
 ) WITH (fillfactor = 70);
 CREATE INDEX integration_sync_runs_time ON @extschema@.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE @extschema@.integration_sync_runs IS
-  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, finish_sync_run and the cleanup alone.';
+  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, '
+  'finish_sync_run and the cleanup alone.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.scheduled_for IS
@@ -68,7 +69,8 @@ BEGIN ATOMIC
   SELECT finished_at + integration_health_private.backoff(retry_backoff, GREATEST(retry_backoff, interval '1 hour'), attempts);
 END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
-  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with each further attempt, at most an hour or retry_backoff.';
+  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with '
+  'each further attempt, at most an hour or retry_backoff.';
 
 -- A time that no clock can have set but one that was ahead counts as past.
 CREATE FUNCTION integration_health_private.may_lease(
@@ -84,8 +86,10 @@ BEGIN ATOMIC
            WHEN 'running' THEN lease_until < moment OR lease_until > moment + interval '24 hours'
            ELSE false END;
 END;
-COMMENT ON FUNCTION integration_health_private.may_lease(@extschema@.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
-  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease ran out before it ended.';
+COMMENT ON FUNCTION integration_health_private.may_lease(
+  @extschema@.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
+  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease '
+  'ran out before it ended.';
 
 CREATE FUNCTION integration_health_private.require_period(
   schedule @extschema@.integration_sync_schedules, scheduled_for timestamptz)
@@ -121,9 +125,11 @@ DECLARE
 BEGIN
   IF integration_health_private.is_late(run.drift) THEN
     RAISE WARNING USING MESSAGE = format('a sync of type "%s" starts late', run.integration_type),
-      DETAIL = format('It was scheduled for %s, %s seconds ago.', integration_health_private.utc_text(run.scheduled_for), seconds);
+      DETAIL = format('It was scheduled for %s, %s seconds ago.',
+                      integration_health_private.utc_text(run.scheduled_for), seconds);
     PERFORM integration_health_private.send_event(format(
-      '{"event": "drift", "org_id": "%s", "integration_type": %s, "scheduled_for": "%s", "attempt": %s, "drift_seconds": %s, "cold_start": %s}',
+      '{"event": "drift", "org_id": "%s", "integration_type": %s, "scheduled_for": "%s", "attempt": %s, '
+      '"drift_seconds": %s, "cold_start": %s}',
       run.org_id, to_json(run.integration_type), integration_health_private.utc_text(run.scheduled_for), run.attempt, seconds,
       to_json(run.cold_start)));
   END IF;
@@ -156,8 +162,10 @@ CREATE FUNCTION integration_health_private.insert_run(
   cold_start boolean)
 RETURNS @extschema@.integration_sync_runs
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'insert_run';
-COMMENT ON FUNCTION integration_health_private.insert_run(uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
-  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting it. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.insert_run(
+  uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
+  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting '
+  'it. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS @extschema@.integration_sync_runs
@@ -169,7 +177,8 @@ CREATE FUNCTION integration_health_private.store_run(run @extschema@.integration
 RETURNS @extschema@.integration_sync_runs
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_run';
 COMMENT ON FUNCTION integration_health_private.store_run(@extschema@.integration_sync_runs) IS
-  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
+  'something of the site has kept the row from being written.';
 
 -- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
 CREATE FUNCTION integration_health_private.lease_period(
@@ -236,7 +245,8 @@ BEGIN
   RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.lease_period(@extschema@.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
+COMMENT ON FUNCTION integration_health_private.lease_period(
+  @extschema@.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
   'What claim_sync_run does with valid arguments, and the schedule that they name.';
 
 CREATE FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)
@@ -244,7 +254,8 @@ RETURNS TABLE (run @extschema@.integration_sync_runs, claimed boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_arguments(
-    '{org_id,integration_type,scheduled_for,cold_start,lease}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
+    '{org_id,integration_type,scheduled_for,cold_start,lease}',
+    ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5 < interval '1 second' OR $5 > interval '1 day' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
       HINT = 'Leave the argument out for 10 minutes.';
@@ -256,8 +267,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval) IS
   'What claim_sync_run does.';
 
--- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has moved
--- on, or whose time zone is gone, stays as it is.
+-- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has
+-- moved on, or whose time zone is gone, stays as it is.
 CREATE FUNCTION integration_health_private.move_schedule(
   schedule @extschema@.integration_sync_schedules, run @extschema@.integration_sync_runs)
 RETURNS void
@@ -283,8 +294,10 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.move_schedule(@extschema@.integration_sync_schedules, @extschema@.integration_sync_runs) IS
-  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as store_schedule.';
+COMMENT ON FUNCTION integration_health_private.move_schedule(
+  @extschema@.integration_sync_schedules, @extschema@.integration_sync_runs) IS
+  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as '
+  'store_schedule.';
 
 -- In passive mode the end of a sync is a check like any other; in active mode it is none.
 CREATE FUNCTION integration_health_private.record_end(
@@ -309,7 +322,8 @@ BEGIN
   PERFORM integration_health_private.require_arguments(
     '{org_id,integration_type,scheduled_for,attempt,outcome}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5::text NOT IN ('running', 'succeeded', 'failed') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows', HINT = 'Use succeeded or failed.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows',
+      HINT = 'Use succeeded or failed.';
   ELSIF $5 = 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run does not end as running', HINT = 'Use succeeded or failed.';
   END IF;
@@ -341,7 +355,8 @@ BEGIN
   PERFORM integration_health_private.record_end(run.org_id, run.integration_type, run.outcome, run.error);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
+COMMENT ON FUNCTION integration_health_private.finish_run(
+  uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
   'What finish_sync_run does.';
 
 CREATE FUNCTION @extschema@.claim_sync_run(
@@ -359,7 +374,11 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_run($1, $2, $3, $4, $5) AS l;
 END;
 COMMENT ON FUNCTION @extschema@.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
-  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+  'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until '
+  'lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran '
+  'out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than '
+  'integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no '
+  'period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
 
 CREATE FUNCTION @extschema@.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -369,5 +388,9 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.finish_run($1, $2, $3, $4, $5, $6);
 END;
-COMMENT ON FUNCTION @extschema@.finish_sync_run(uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
-  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another attempt has taken its place, or it has ended with the other outcome.';
+COMMENT ON FUNCTION @extschema@.finish_sync_run(
+  uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
+  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type '
+  'is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, '
+  'nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another '
+  'attempt has taken its place, or it has ended with the other outcome.';

@@ -53,7 +53,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below 1.';
+  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run '
+  'it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those '
+  'that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below '
+  '1.';
 
 CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -76,7 +79,9 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_sync_drift(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, '
+  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
+  '1 to 720, or for malformed claims.';
 
 -- What "missed" means, for every report. A range of organisations, so that one plan serves one of them as well as all.
 CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
@@ -118,7 +123,9 @@ BEGIN ATOMIC
                         ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
-  'The periods since a time, of an organisation or, where that is null, of all, that are later than integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that failed max_attempts times. Not those of which the cleanup has deleted the runs.';
+  'The periods since a time, of an organisation or, where that is null, of all, that are later than '
+  'integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that '
+  'failed max_attempts times. Not those of which the cleanup has deleted the runs.';
 
 CREATE FUNCTION @extschema@.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -138,7 +145,11 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_missed_syncs(uuid, integer) IS
-  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was '
+  'reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt '
+  'is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and '
+  'as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 '
+  'when hours is null or outside 1 to 720, or for malformed claims.';
 
 CREATE FUNCTION @extschema@.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -160,7 +171,9 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_cold_starts(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No '
+  'rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for '
+  'malformed claims.';
 
 CREATE FUNCTION integration_health_private.global_sync_summary(since timestamptz)
 RETURNS TABLE (
@@ -212,4 +225,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_sync_summary(integer) IS
-  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims.';
+  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the '
+  'periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
+  'many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no '
+  'attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for '
+  'malformed claims.';

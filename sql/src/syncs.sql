@@ -6,7 +6,8 @@ CREATE FUNCTION @extschema@.integration_sync_every_is_valid(every interval)
 RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_every_is_valid';
 COMMENT ON FUNCTION @extschema@.integration_sync_every_is_valid(interval) IS
-  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute to 3660 days, not both.';
+  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute '
+  'to 3660 days, not both.';
 
 CREATE FUNCTION @extschema@.integration_sync_time_zone_is_valid(time_zone text)
 RETURNS boolean
@@ -61,22 +62,28 @@ COMMENT ON TABLE @extschema@.integration_sync_schedules IS
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.every IS
-  'Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or more.';
+  'Time between two periods: days and months, counted on the clocks of time_zone, or an elapsed time of 1 minute or '
+  'more.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.anchor IS 'The first period.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.time_zone IS
-  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
+  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: '
+  'what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.enabled IS
   'Whether the sync may be claimed, and is missed when nobody runs it.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_url IS
-  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no secrets. Null: no warm-up.';
+  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
+  'secrets. Null: no warm-up.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.max_attempts IS
   'How often a period may be claimed, 1 to 100; then it is given up.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.retry_backoff IS
-  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or retry_backoff; 0 to 1 day.';
+  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or '
+  'retry_backoff; 0 to 1 day.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.planned_since IS
-  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in sync_plans.';
+  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in '
+  'sync_plans.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.due_at IS
-  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
+  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present '
+  'plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_for IS
   'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.pruned_until IS
@@ -120,7 +127,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps '
+  'the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT ON @extschema@.integration_sync_schedules
@@ -172,8 +180,10 @@ BEGIN ATOMIC
           keep_plan.since, keep_plan.until)
   ON CONFLICT DO NOTHING;
 END;
-COMMENT ON FUNCTION integration_health_private.keep_plan(uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
-  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.keep_plan(
+  uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
+  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. '
+  'Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_plans(org_id uuid, integration_type text)
 RETURNS void
@@ -185,7 +195,8 @@ BEGIN ATOMIC
       OR p.org_id = forget_plans.org_id AND p.integration_type = forget_plans.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.forget_plans(uuid, text) IS
-  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as require_own_triggers.';
+  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.keep_plans()
 RETURNS trigger
@@ -203,7 +214,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_plans() IS
-  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. Errors: 55000 as require_own_triggers.';
+  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. '
+  'Errors: 55000 as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_sync_schedules_plans
   AFTER UPDATE OR DELETE ON @extschema@.integration_sync_schedules
@@ -244,14 +256,16 @@ CREATE FUNCTION integration_health_private.usable_time_zone(
 RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'usable_time_zone';
 COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text) IS
-  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any more: so it does not keep a job or report from the others.';
+  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any '
+  'more: so it does not keep a job or report from the others.';
 
 CREATE FUNCTION @extschema@.integration_sync_periods(
   every interval, anchor timestamptz, time_zone text, since timestamptz, until timestamptz)
 RETURNS SETOF timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'integration_sync_periods';
 COMMENT ON FUNCTION @extschema@.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz) IS
-  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more than 100000 periods.';
+  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more '
+  'than 100000 periods.';
 
 CREATE FUNCTION @extschema@.integration_sync_last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -293,8 +307,12 @@ BEGIN ATOMIC
          retry_backoff = COALESCE(set_sync_schedule.retry_backoff, s.retry_backoff)
   RETURNING s;
 END;
-COMMENT ON FUNCTION @extschema@.set_sync_schedule(uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
-  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
+COMMENT ON FUNCTION @extschema@.set_sync_schedule(
+  uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
+  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days '
+  'and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or '
+  'left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is '
+  'null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
 
 -- Rows of schedules, as they are now under any isolation level.
 CREATE FUNCTION integration_health_private.latest_schedule(org_id uuid, integration_type text)
@@ -313,4 +331,5 @@ CREATE FUNCTION integration_health_private.store_schedule(schedule @extschema@.i
 RETURNS @extschema@.integration_sync_schedules
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_schedule';
 COMMENT ON FUNCTION integration_health_private.store_schedule(@extschema@.integration_sync_schedules) IS
-  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being written.';
+  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
+  'something of the site has kept the row from being written.';

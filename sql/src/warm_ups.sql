@@ -29,7 +29,8 @@ BEGIN ATOMIC
   SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
 END;
 COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
-  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now on it was. Errors: 55000 as require_own_triggers.';
+  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now '
+  'on it was. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
@@ -88,4 +89,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.dispatch_sync_warm_ups(interval) IS
-  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
+  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with '
+  'net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns '
+  'how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
