@@ -87,27 +87,32 @@ RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
 	/*
 	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
 	 * and the flags are the same for both.  An error restores them with the (sub)transaction.  An
-	 * invalid plan is made anew, not only analysed anew: the table may have a new name or new columns.
+	 * invalid plan is made anew, not only analysed anew: the table may have a new name or new
+	 * columns.  Not while it runs and a trigger has brought us here again: that would free it.
 	 */
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(rel->rd_rel->relowner, save_sec_context |
 													  SECURITY_LOCAL_USERID_CHANGE |
 													  SECURITY_NOFORCE_RLS);
-	if (statement->plan == NULL || statement->relid != relid ||
-		!SPI_plan_is_valid(statement->plan))
+	if (statement->depth == 0 && (statement->plan == NULL || statement->relid != relid ||
+								  !SPI_plan_is_valid(statement->plan)))
 		Prepare(statement, rel);
-	if (IsolationUsesXactSnapshot())
-		result = SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
-									  InvalidSnapshot, false, true, 0);
-	else
-		result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	statement->depth++;
+	PG_TRY();
+	{
+		result = IsolationUsesXactSnapshot()
+					 ? SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
+											InvalidSnapshot, false, true, 0)
+					 : SPI_execute_plan(statement->plan, values, NULL, false, 0);
+	}
+	PG_FINALLY();
+	{
+		statement->depth--;
+	}
+	PG_END_TRY();
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 	table_close(rel, NoLock);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
-
-	/* A plan that a rule has emptied names no table, and nothing would ever invalidate it. */
-	if (SPI_processed == 0)
-		statement->relid = InvalidOid;
 	return SPI_processed;
 }

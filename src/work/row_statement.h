@@ -14,7 +14,7 @@
 /*
  * A statement on a table, and the plan that the session keeps for it.  In the text %1$s stands for the
  * table, %2$s for "column = n.column" of each of its columns.  ANYELEMENTOID in argtypes stands for a
- * row of the table.
+ * row of the table.  depth is how often it is running just now.
  */
 typedef struct RowStatement
 {
@@ -23,6 +23,7 @@ typedef struct RowStatement
 	Oid			argtypes[MAX_STATEMENT_ARGUMENTS];
 	Oid			relid;
 	SPIPlanPtr	plan;
+	int			depth;
 } RowStatement;
 
 extern uint64 RunAsOwner(RowStatement *statement, Oid relid, Datum *values);
