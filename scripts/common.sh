@@ -83,12 +83,30 @@ differ() {
   sed "s/SCHEMA_OF_THE_API/$2/g" "$root/$list" | patch -s -F0 -p1 -d "$1" >&2 || die "$list does not apply"
 }
 
+# make_levels DIR: makes in DIR, a copy of the tree, the specs and expected outputs of the other isolation levels from those
+# of READ COMMITTED.
+make_levels() {
+  at_level "$1" 'READ COMMITTED' 'REPEATABLE READ' '' -rr repeatable_read
+  at_level "$1" 'REPEATABLE READ' SERIALIZABLE -rr -serializable serializable
+}
+# at_level DIR FROM TO OLD NEW LIST: the specs NAME-OLD, and their outputs, as NAME-NEW.
+at_level() {
+  local name file
+  for name in first-insert update-delete update-update; do
+    for file in "$1/test/isolation/specs/$name$4.spec" "$1/test/isolation/expected/$name$4.out"; do
+      sed "s/BEGIN ISOLATION LEVEL $2;/BEGIN ISOLATION LEVEL $3;/" "$file" >"${file%"$4".*}$5.${file##*.}"
+    done
+  done
+  differ "$1" public "test/isolation/$6"
+}
+
 # regress_tree DIR SCHEMA: makes DIR a copy of what make installcheck needs, with the tests and expected outputs of the edition.
 regress_tree() {
   rm -rf "$1"
   mkdir "$1"
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test,expected} "$1"
   if [ "${EDITION:-}" = trusted ]; then
+    make_levels "$1"      # the list is for all suites
     differ "$1" "$2"
     cp "$root"/test/trusted/sql/*.sql "$1/test/sql"
     cp "$root"/test/trusted/expected/*.out "$1/expected"

@@ -210,19 +210,22 @@ END;
 COMMENT ON FUNCTION integration_health_private.echo(text) IS
   'What an error may repeat of a value that a caller has sent: its first 100 characters.';
 
+-- In PL/pgSQL, for it is asked at every event: a function in SQL that cannot be inlined is planned at every call.
 CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT CASE WHEN year > 0 THEN pg_catalog.lpad(year::text, GREATEST(4, pg_catalog.length(year::text)), '0')
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  utc timestamp := timezone('UTC', LEAST(at, '75068-04-15 18:40:13.693951 UTC'));
+  year integer := extract(year FROM utc);
+BEGIN
+  RETURN CASE WHEN year > 0 THEN lpad(year::text, GREATEST(4, length(year::text)), '0')
               -- The year before 1 is 0.
               WHEN year >= -1 THEN '0000'
-              ELSE '-' || pg_catalog.lpad((-1 - year)::text, GREATEST(3, pg_catalog.length((-1 - year)::text)), '0') END
-         || pg_catalog.to_char(u.at, '-MM-DD"T"HH24:MI:SS')
-         || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
-    FROM (SELECT pg_catalog.timezone('UTC', LEAST(utc_text.at, '75068-04-15 18:40:13.693951 UTC')) AS at) AS u,
-         LATERAL (SELECT extract(year FROM u.at)::integer AS year) AS y;
-END;
+              ELSE '-' || lpad((-1 - year)::text, GREATEST(3, length((-1 - year)::text)), '0') END
+         || to_char(utc, '-MM-DD"T"HH24:MI:SS')
+         || CASE WHEN extract(microseconds FROM utc) % 1000000 <> 0 THEN to_char(utc, '.US') ELSE '' END || 'Z';
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
   'A time as ISO 8601 in UTC, with a fraction only where there is one.';
 
@@ -704,6 +707,19 @@ COMMENT ON POLICY integration_types_read ON public.integration_types IS
   'Types are no secret between organisations.';
 
 -- Rows of types, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.latest_type(integration_type text)
+RETURNS public.integration_types
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  type public.integration_types;
+BEGIN
+  SELECT t.* INTO type FROM public.integration_types AS t WHERE t.integration_type = latest_type.integration_type;
+  RETURN type;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.latest_type(text) IS
+  'A row of integration_types as committed now; null where there is none.';
+
 CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
 RETURNS public.integration_types
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -745,15 +761,6 @@ COMMENT ON FUNCTION integration_health_private.store_type(public.integration_typ
   'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
   'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
   'written.';
-
-CREATE FUNCTION integration_health_private.type_row(of_type text)
-RETURNS public.integration_types
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT t FROM public.integration_types t WHERE t.integration_type = type_row.of_type;
-END;
-COMMENT ON FUNCTION integration_health_private.type_row(text) IS
-  'A row of integration_types; null where there is none.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
@@ -1185,9 +1192,6 @@ COMMENT ON FUNCTION integration_health_private.copy_checks() IS
   'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
   'Errors: 55000 a trigger or rule of the site is in the way.';
 
-
-
-
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1334,24 +1338,30 @@ COMMENT ON TRIGGER zz_integration_health_history ON public.integration_health_st
   'Copies the checks of a statement to the history.';
 
 CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
-RETURNS boolean
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  DELETE FROM public.integration_health_history h
+RETURNS public.integration_health_history
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  left_over public.integration_health_history;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['public.integration_health_history'::regclass]);
+  DELETE FROM public.integration_health_history AS h
    WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type;
-  SELECT NOT EXISTS (SELECT FROM public.integration_health_history h
-                      WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type);
-END;
+  SELECT h.* INTO left_over FROM public.integration_health_history AS h
+   WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type LIMIT 1;
+  RETURN left_over;
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
-  'Deletes the history of a pair, and tells whether all of it is gone.';
+  'Deletes the history of a pair, and returns a row that is left; null where all are gone. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_pair()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
-  PERFORM integration_health_private.guard('integration_health_history');
-  IF NOT integration_health_private.delete_ring(OLD.org_id, OLD.integration_type) THEN
+  IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
     -- A pair of the same key would find it later.
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
@@ -1415,11 +1425,11 @@ BEGIN
   END IF;
   IF NEW.http_status = 429 THEN
     PERFORM integration_health_private.apply_rate_limit(
-      integration_health_private.type_row(NEW.integration_type),
+      integration_health_private.latest_type(NEW.integration_type),
       NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
     PERFORM integration_health_private.end_passive_mode(
-      integration_health_private.type_row(NEW.integration_type), NEW.org_id, true);
+      integration_health_private.latest_type(NEW.integration_type), NEW.org_id, true);
   END IF;
   RETURN NULL;
 END
@@ -1804,10 +1814,12 @@ COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamp
   'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
   'and not those that somebody else has locked.';
 
+-- A plan is made once, for one row and for thousands: by the primary key in any case.
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
 RETURNS SETOF public.integration_monitors
-LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE STRICT
+SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
@@ -1848,22 +1860,26 @@ COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
 -- a row, when a pair appears, and when it goes
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION integration_health_private.append_counts(
-  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
-RETURNS bigint
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  WITH appended AS (
-    INSERT INTO public.integration_health_counts (integration_type, status, delta)
-    SELECT append_counts.integration_type, c.status, c.delta
-      FROM (VALUES (append_counts.was, -1), (append_counts.is_now, 1)) AS c (status, delta) WHERE c.status IS NOT NULL
-    RETURNING 1
-  )
-  SELECT pg_catalog.count(*) FROM appended;
-END;
-COMMENT ON FUNCTION integration_health_private.append_counts(
-  text, public.integration_health_state, public.integration_health_state) IS
-  'Appends -1 for the status that was, +1 for that which is now, and returns how many rows.';
+CREATE FUNCTION integration_health_private.append_count(
+  integration_type text, status public.integration_health_state, delta bigint)
+RETURNS public.integration_health_counts
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  appended public.integration_health_counts;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['public.integration_health_counts'::regclass]);
+  INSERT INTO public.integration_health_counts AS c (integration_type, status, delta)
+  VALUES (append_count.integration_type, append_count.status, append_count.delta) RETURNING c.* INTO appended;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  END IF;
+  RETURN appended;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.append_count(text, public.integration_health_state, bigint) IS
+  'Adds delta to the number of pairs of a type that have a status, and returns the row. Errors: 55000 as '
+  'require_own_triggers, or something of the site has kept it from being written.';
 
 CREATE FUNCTION integration_health_private.fold_counts()
 RETURNS bigint
@@ -1906,10 +1922,11 @@ CREATE FUNCTION integration_health_private.count_change(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.guard('integration_health_counts');
-  IF integration_health_private.append_counts(integration_type, was, is_now)
-     <> (was IS NOT NULL)::int + (is_now IS NOT NULL)::int THEN
-    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  IF was IS NOT NULL THEN
+    PERFORM integration_health_private.append_count(integration_type, was, -1);
+  END IF;
+  IF is_now IS NOT NULL THEN
+    PERFORM integration_health_private.append_count(integration_type, is_now, 1);
   END IF;
   -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
   -- serialization failure.
@@ -1950,23 +1967,27 @@ COMMENT ON FUNCTION integration_health_private.send_transition(
   uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
   'Sends the event of a pair that went from one status to another; from null, with its first check.';
 
--- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
-CREATE FUNCTION integration_health_private.move_monitor(org_id uuid, integration_type text, failures integer)
+CREATE FUNCTION integration_health_private.move_monitor(
+  monitor public.integration_monitors, type public.integration_types, failures integer)
 RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT integration_health_private.store_monitors(
-           m.integration_type, ARRAY[m.org_id], ARRAY[m.claimed_at],
-           ARRAY[CASE WHEN move_monitor.failures > 0 THEN GREATEST(m.due_at, r.ready_at) ELSE LEAST(m.due_at, r.ready_at) END])
-    FROM integration_health_private.lock_monitor(move_monitor.org_id, move_monitor.integration_type) m
-    JOIN public.integration_types t ON t.integration_type = m.integration_type
-   CROSS JOIN LATERAL public.integration_monitor_ready_at(
-           m.org_id, m.integration_type, LEAST(m.claimed_at, pg_catalog.clock_timestamp()), t.check_interval, t.max_backoff,
-           move_monitor.failures) AS r (ready_at)
-   WHERE m.claimed_at IS NOT NULL;
-END;
-COMMENT ON FUNCTION integration_health_private.move_monitor(uuid, text, integer) IS
-  'Says when a pair is due that a check has left with so many failures in a row. Errors: 55000 as store_monitors.';
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  ready_at timestamptz;
+BEGIN
+  IF monitor.claimed_at IS NOT NULL THEN
+    ready_at := integration_health_private.ready_at(
+      monitor.org_id, monitor.integration_type, LEAST(monitor.claimed_at, clock_timestamp()), type.check_interval,
+      type.max_backoff, failures);
+    PERFORM integration_health_private.store_monitors(
+      monitor.integration_type, ARRAY[monitor.org_id], ARRAY[monitor.claimed_at],
+      ARRAY[CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, ready_at) ELSE LEAST(monitor.due_at, ready_at) END]);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.move_monitor(
+  public.integration_monitors, public.integration_types, integer) IS
+  'Says when the pair of a monitor, whose row is locked, is due that a check has left with so many failures in a row. '
+  'Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.follow_change(
   org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
@@ -1980,7 +2001,10 @@ BEGIN
   END IF;
   -- One failure is checked again as soon as none; a second one waits longer.
   IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    PERFORM integration_health_private.move_monitor(org_id, integration_type, failures);
+    -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+    PERFORM integration_health_private.move_monitor(
+      integration_health_private.lock_monitor(org_id, integration_type),
+      integration_health_private.latest_type(integration_type), failures);
   END IF;
 END
 $$;
@@ -1998,7 +2022,7 @@ BEGIN
   PERFORM integration_health_private.count_change(integration_type, NULL, status);
   PERFORM integration_health_private.send_transition(org_id, integration_type, NULL, status, checked_at, 1);
   IF http_status IS DISTINCT FROM 429 THEN
-    PERFORM integration_health_private.end_passive_mode(integration_health_private.type_row(integration_type), org_id, false);
+    PERFORM integration_health_private.end_passive_mode(integration_health_private.latest_type(integration_type), org_id, false);
   END IF;
 END
 $$;
@@ -2381,7 +2405,7 @@ BEGIN
   FOR of_type IN SELECT t FROM integration_health_private.due_types(moment) AS t LOOP
     EXIT WHEN wanted <= 0;
     RETURN QUERY SELECT * FROM integration_health_private.lease_of_type(
-      integration_health_private.type_row(of_type), moment, wanted);
+      integration_health_private.latest_type(of_type), moment, wanted);
     GET DIAGNOSTICS leased = ROW_COUNT;
     wanted := wanted - leased;
   END LOOP;
@@ -2703,10 +2727,11 @@ COMMENT ON FUNCTION public.integration_sync_time_zone_is_valid(text) IS
 CREATE FUNCTION public.integration_sync_key(
   org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT org_id::text || ':' || integration_type || ':' || integration_health_private.utc_text(scheduled_for);
-END;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN org_id::text || ':' || integration_type || ':' || integration_health_private.utc_text(scheduled_for);
+END
+$$;
 COMMENT ON FUNCTION public.integration_sync_key(uuid, text, timestamptz) IS
   'The idempotency key of a period: org_id:integration_type:period, the period in UTC as ISO 8601.';
 
@@ -3687,6 +3712,17 @@ BEGIN ATOMIC
     SELECT integration_health_private.relation(n) FROM pg_catalog.unnest(guard.names) AS n));
 END;
 COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
+
+CREATE FUNCTION integration_health_private.ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval,
+  failures integer)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
+END;
+COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'integration_monitor_ready_at.';
 
 CREATE FUNCTION integration_health_private.last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -4900,9 +4936,9 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.hold_type(text)'),
          ('FUNCTION public.integration_types_trigger()'),
          ('FUNCTION integration_health_private.plan_type()'),
+         ('FUNCTION integration_health_private.latest_type(text)'),
          ('FUNCTION integration_health_private.lock_type(text, boolean)'),
          ('FUNCTION integration_health_private.store_type(public.integration_types)'),
-         ('FUNCTION integration_health_private.type_row(text)'),
          ('TABLE public.integration_health_status'),
          ('TABLE public.integration_health_history'),
          ('TABLE public.integration_health_counts'),
@@ -4939,12 +4975,12 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[])'),
          ('FUNCTION integration_health_private.mark_probe(uuid, text)'),
-         ('FUNCTION integration_health_private.append_counts(text, public.integration_health_state, public.integration_health_state)'),
+         ('FUNCTION integration_health_private.append_count(text, public.integration_health_state, bigint)'),
          ('FUNCTION integration_health_private.fold_counts()'),
          ('FUNCTION public.integration_health_compact()'),
          ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
          ('FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint)'),
-         ('FUNCTION integration_health_private.move_monitor(uuid, text, integer)'),
+         ('FUNCTION integration_health_private.move_monitor(public.integration_monitors, public.integration_types, integer)'),
          ('FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz)'),
          ('FUNCTION integration_health_private.lock_mode(text, boolean)'),
@@ -5019,6 +5055,7 @@ BEGIN ATOMIC
          ('FUNCTION public.finish_sync_run(uuid, text, timestamptz, integer, public.integration_sync_outcome, text)'),
          ('FUNCTION integration_health_private.relation(text)'),
          ('FUNCTION integration_health_private.guard(text[])'),
+         ('FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer)'),
          ('FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz)'),
          ('FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz)'),
          ('FUNCTION integration_health_private.is_late(interval)'),

@@ -33,3 +33,13 @@ BEGIN
   RETURN stored;
 END
 $$;
+
+-- @latest_type
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  type @extschema@.integration_types;
+BEGIN
+  SELECT t.* INTO type FROM @extschema@.integration_types AS t WHERE t.integration_type = latest_type.integration_type;
+  RETURN type;
+END
+$$;

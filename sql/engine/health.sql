@@ -320,9 +320,6 @@ COMMENT ON FUNCTION integration_health_private.copy_checks() IS
   'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
   'Errors: 55000 a trigger or rule of the site is in the way.';
 
-
-
-
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -467,3 +464,34 @@ CREATE TRIGGER zz_integration_health_history
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON @extschema@.integration_health_status IS
   'Copies the checks of a statement to the history.';
+
+-- @append_count
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  appended @extschema@.integration_health_counts;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
+  INSERT INTO @extschema@.integration_health_counts AS c (integration_type, status, delta)
+  VALUES (append_count.integration_type, append_count.status, append_count.delta) RETURNING c.* INTO appended;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_counts');
+  END IF;
+  RETURN appended;
+END
+$$;
+
+-- @delete_ring
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  left_over @extschema@.integration_health_history;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
+  DELETE FROM @extschema@.integration_health_history AS h
+   WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type;
+  SELECT h.* INTO left_over FROM @extschema@.integration_health_history AS h
+   WHERE h.org_id = delete_ring.org_id AND h.integration_type = delete_ring.integration_type LIMIT 1;
+  RETURN left_over;
+END
+$$;

@@ -83,19 +83,22 @@ END;
 COMMENT ON FUNCTION integration_health_private.echo(text) IS
   'What an error may repeat of a value that a caller has sent: its first 100 characters.';
 
+-- In PL/pgSQL, for it is asked at every event: a function in SQL that cannot be inlined is planned at every call.
 CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT CASE WHEN year > 0 THEN pg_catalog.lpad(year::text, GREATEST(4, pg_catalog.length(year::text)), '0')
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  utc timestamp := timezone('UTC', LEAST(at, '75068-04-15 18:40:13.693951 UTC'));
+  year integer := extract(year FROM utc);
+BEGIN
+  RETURN CASE WHEN year > 0 THEN lpad(year::text, GREATEST(4, length(year::text)), '0')
               -- The year before 1 is 0.
               WHEN year >= -1 THEN '0000'
-              ELSE '-' || pg_catalog.lpad((-1 - year)::text, GREATEST(3, pg_catalog.length((-1 - year)::text)), '0') END
-         || pg_catalog.to_char(u.at, '-MM-DD"T"HH24:MI:SS')
-         || CASE WHEN extract(microseconds FROM u.at) % 1000000 <> 0 THEN pg_catalog.to_char(u.at, '.US') ELSE '' END || 'Z'
-    FROM (SELECT pg_catalog.timezone('UTC', LEAST(utc_text.at, '75068-04-15 18:40:13.693951 UTC')) AS at) AS u,
-         LATERAL (SELECT extract(year FROM u.at)::integer AS year) AS y;
-END;
+              ELSE '-' || lpad((-1 - year)::text, GREATEST(3, length((-1 - year)::text)), '0') END
+         || to_char(utc, '-MM-DD"T"HH24:MI:SS')
+         || CASE WHEN extract(microseconds FROM utc) % 1000000 <> 0 THEN to_char(utc, '.US') ELSE '' END || 'Z';
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
   'A time as ISO 8601 in UTC, with a fraction only where there is one.';
 

@@ -215,6 +215,12 @@ COMMENT ON POLICY integration_types_read ON @extschema@.integration_types IS
   'Types are no secret between organisations.';
 
 -- Rows of types, as they are now under any isolation level.
+CREATE FUNCTION integration_health_private.latest_type(integration_type text)
+RETURNS @extschema@.integration_types
+LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_type';
+COMMENT ON FUNCTION integration_health_private.latest_type(text) IS
+  'A row of integration_types as committed now; null where there is none.';
+
 CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_type';
@@ -228,12 +234,3 @@ COMMENT ON FUNCTION integration_health_private.store_type(@extschema@.integratio
   'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
   'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
   'written.';
-
-CREATE FUNCTION integration_health_private.type_row(of_type text)
-RETURNS @extschema@.integration_types
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT t FROM @extschema@.integration_types t WHERE t.integration_type = type_row.of_type;
-END;
-COMMENT ON FUNCTION integration_health_private.type_row(text) IS
-  'A row of integration_types; null where there is none.';

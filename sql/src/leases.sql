@@ -207,7 +207,7 @@ BEGIN
   FOR of_type IN SELECT t FROM integration_health_private.due_types(moment) AS t LOOP
     EXIT WHEN wanted <= 0;
     RETURN QUERY SELECT * FROM integration_health_private.lease_of_type(
-      integration_health_private.type_row(of_type), moment, wanted);
+      integration_health_private.latest_type(of_type), moment, wanted);
     GET DIAGNOSTICS leased = ROW_COUNT;
     wanted := wanted - leased;
   END LOOP;

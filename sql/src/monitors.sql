@@ -269,10 +269,13 @@ COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamp
   'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
   'and not those that somebody else has locked.';
 
+-- A plan is made once, for one row and for thousands: by the primary key in any case.
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
 RETURNS SETOF @extschema@.integration_monitors
-LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_monitors';
+LANGUAGE c VOLATILE STRICT
+SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'store_monitors';
 COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
   'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as '
   'require_own_triggers.';

@@ -29,6 +29,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
 
+CREATE FUNCTION integration_health_private.ready_at(
+  org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval,
+  failures integer)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
+END;
+COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
+  'integration_monitor_ready_at.';
+
 CREATE FUNCTION integration_health_private.last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
 RETURNS timestamptz

@@ -18,10 +18,11 @@ COMMENT ON FUNCTION @extschema@.integration_sync_time_zone_is_valid(text) IS
 CREATE FUNCTION @extschema@.integration_sync_key(
   org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT org_id::text || ':' || integration_type || ':' || integration_health_private.utc_text(scheduled_for);
-END;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN org_id::text || ':' || integration_type || ':' || integration_health_private.utc_text(scheduled_for);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.integration_sync_key(uuid, text, timestamptz) IS
   'The idempotency key of a period: org_id:integration_type:period, the period in UTC as ISO 8601.';
 

@@ -7,7 +7,7 @@
  * The functions are called by the extension's SECURITY DEFINER functions alone, with a search_path of
  * pg_catalog.  They write as the owner of the table.
  */
-#include "work/row_statement.h"
+#include "base/row_statement.h"
 
 #include "catalog/pg_type.h"
 #include "tcop/utility.h"
@@ -20,6 +20,7 @@
 PG_FUNCTION_INFO_V1(insert_run);
 PG_FUNCTION_INFO_V1(latest_monitor);
 PG_FUNCTION_INFO_V1(latest_schedule);
+PG_FUNCTION_INFO_V1(latest_type);
 PG_FUNCTION_INFO_V1(lock_due_monitors);
 PG_FUNCTION_INFO_V1(lock_monitor);
 PG_FUNCTION_INFO_V1(lock_run);
@@ -88,15 +89,6 @@ static RowStatement whole_type = {
 };
 
 /*
- * TableOfResult returns the table whose rows the running function returns.
- */
-static Oid
-TableOfResult(FunctionCallInfo fcinfo)
-{
-	return get_typ_typrelid(get_func_rettype(fcinfo->flinfo->fn_oid));
-}
-
-/*
  * LatestRow returns the row whose primary key is in the first arguments of the running function; null
  * as FindLatestRow.
  */
@@ -114,49 +106,6 @@ LatestRow(FunctionCallInfo fcinfo, int nkeys, LatestRowLock lock)
 	if (!FindLatestRow(TableOfResult(fcinfo), nkeys, key, lock, &row))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(row);
-}
-
-/*
- * OneRow runs a statement on the table whose rows the running function returns, with the arguments of
- * that, and sets *row, in the caller's context, to the row that it returns; false where it returns none.
- */
-static bool
-OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row)
-{
-	Datum values[MAX_STATEMENT_ARGUMENTS];
-	bool  found;
-
-	for (int i = 0; i < statement->nargs; i++)
-		values[i] = PG_GETARG_DATUM(i);
-	SPI_connect();
-	found = RunAsOwner(statement, TableOfResult(fcinfo), values) == 1;
-	if (found)
-	{
-		bool isnull;
-
-		*row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-		*row = SPI_datumTransfer(*row, false, -1);
-	}
-	SPI_finish();
-	return found;
-}
-
-/*
- * StoredRow is OneRow for a row that is there; 55000 when something that a site has attached to the
- * table keeps it from being written.
- */
-static Datum
-StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)
-{
-	Datum row;
-
-	if (!OneRow(fcinfo, statement, &row))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" did not take what a check brings",
-						get_rel_name(TableOfResult(fcinfo))),
-				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
-	return row;
 }
 
 /*
@@ -186,6 +135,15 @@ ManyRows(FunctionCallInfo fcinfo, RowStatement *statement)
 	}
 	SPI_finish();
 	return (Datum) 0;
+}
+
+/*
+ * latest_type(integration_type text)
+ */
+Datum
+latest_type(PG_FUNCTION_ARGS)
+{
+	return LatestRow(fcinfo, 1, LATEST_ROW_READ);
 }
 
 /*

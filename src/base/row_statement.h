@@ -8,13 +8,14 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "fmgr.h"
 
 #define MAX_STATEMENT_ARGUMENTS 6
 
 /*
  * A statement on a table, and the plan that the session keeps for it.  In the text %1$s stands for the
  * table, %2$s for "column = n.column" of each of its columns.  ANYELEMENTOID in argtypes stands for a
- * row of the table.  depth is how often it is running just now.
+ * row of the table, ANYENUMOID for integration_health_state.  depth is how often it is running just now.
  */
 typedef struct RowStatement
 {
@@ -27,5 +28,9 @@ typedef struct RowStatement
 } RowStatement;
 
 extern uint64 RunAsOwner(RowStatement *statement, Oid relid, Datum *values);
+
+extern Oid	 TableOfResult(FunctionCallInfo fcinfo);
+extern bool	 OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row);
+extern Datum StoredRow(FunctionCallInfo fcinfo, RowStatement *statement);
 
 #endif /* IH_ROW_STATEMENT_H */

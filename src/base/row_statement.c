@@ -3,7 +3,7 @@
  *	  Runs statements on the extension's own tables as the owner of the table, whatever the snapshot of
  *	  the transaction.
  */
-#include "work/row_statement.h"
+#include "base/row_statement.h"
 
 #include "access/sysattr.h"
 #include "access/table.h"
@@ -16,7 +16,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/compat.h"
 #include "base/own_triggers.h"
+#include "base/relations.h"
 
 /*
  * Assignments returns what %2$s stands for.  Columns whose values the server makes take none, nor do
@@ -58,8 +60,13 @@ Prepare(RowStatement *statement, Relation rel)
 		SPI_freeplan(statement->plan);
 	statement->plan = NULL;
 	for (int i = 0; i < statement->nargs; i++)
-		argtypes[i] = statement->argtypes[i] == ANYELEMENTOID ? rel->rd_rel->reltype
-															  : statement->argtypes[i];
+	{
+		argtypes[i] = statement->argtypes[i];
+		if (argtypes[i] == ANYELEMENTOID)
+			argtypes[i] = rel->rd_rel->reltype;
+		else if (argtypes[i] == ANYENUMOID)
+			argtypes[i] = StateType(RelationGetNamespace(rel));
+	}
 	plan = SPI_prepare(psprintf(statement->text, table, Assignments(rel)), statement->nargs,
 					   argtypes);
 	if (plan == NULL)
@@ -115,4 +122,56 @@ RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/*
+ * TableOfResult returns the table whose rows the running function returns.
+ */
+Oid
+TableOfResult(FunctionCallInfo fcinfo)
+{
+	return get_typ_typrelid(get_func_rettype(fcinfo->flinfo->fn_oid));
+}
+
+/*
+ * OneRow runs a statement on the table whose rows the running function returns, with the arguments of
+ * that, and sets *row, in the caller's context, to the row that it returns; false where it returns none.
+ */
+bool
+OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row)
+{
+	Datum values[MAX_STATEMENT_ARGUMENTS];
+	bool  found;
+
+	for (int i = 0; i < statement->nargs; i++)
+		values[i] = PG_GETARG_DATUM(i);
+	SPI_connect();
+	found = RunAsOwner(statement, TableOfResult(fcinfo), values) == 1;
+	if (found)
+	{
+		bool isnull;
+
+		*row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		*row = SPI_datumTransfer(*row, false, -1);
+	}
+	SPI_finish();
+	return found;
+}
+
+/*
+ * StoredRow is OneRow for a row that is there; 55000 when something that a site has attached to the
+ * table keeps it from being written.
+ */
+Datum
+StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)
+{
+	Datum row;
+
+	if (!OneRow(fcinfo, statement, &row))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" did not take what a check brings",
+						get_rel_name(TableOfResult(fcinfo))),
+				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
+	return row;
 }
