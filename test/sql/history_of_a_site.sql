@@ -12,9 +12,9 @@ BEGIN
   END LOOP;
 END $$;
 SELECT t.check_often(1000);
-CREATE TEMP TABLE before AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;
+CREATE TEMP TABLE before AS SELECT sum(used_bytes) AS bytes FROM pg_backend_memory_contexts;
 SELECT t.check_often(10000);
-SELECT sum(m.total_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before AS b;
+SELECT sum(m.used_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before AS b;
 SET enable_seqscan = off;
 SELECT count(*) FROM integration_health_history WHERE t.harmless(error) = 'E10999' AND latency_ms > 0;
 RESET enable_seqscan;
@@ -59,9 +59,9 @@ SELECT t.check_often(100);
 SELECT count(*), count(DISTINCT site_key) AS keys, bool_and(site_seconds = latency_ms / 1000.0) AS generated, count(site_noted) AS noted, min(site_number) AS number
   FROM integration_health_history WHERE org_id = :'org_a';
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''degraded'', 60000)', :'org_a'));
-SELECT sum(total_bytes) AS bytes INTO TEMP before_columns FROM pg_backend_memory_contexts;
+SELECT sum(used_bytes) AS bytes INTO TEMP before_columns FROM pg_backend_memory_contexts;
 SELECT t.check_often(5000);
-SELECT sum(m.total_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before_columns AS b;
+SELECT sum(m.used_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before_columns AS b;
 ALTER TABLE integration_health_history ALTER site_key DROP DEFAULT;
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''degraded'')', :'org_a'));
 CREATE FUNCTION t.nest() RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM record_health_check('00000000-0000-0000-0000-00000000000b', 'xledger', 'healthy') $$;
