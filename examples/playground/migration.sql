@@ -2282,8 +2282,7 @@ COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval,
 CREATE FUNCTION integration_health_private.lease_pairs(
   type public.integration_types, moment timestamptz, wanted bigint)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   -- Pairs that are due and may not be handed out, for they have failed, are passed by: so many at most.

@@ -60,7 +60,7 @@ StateType(Oid schema)
  * FindColumn returns the number of a column of a table; 42703 when it is not there, 42804 when it is
  * not of the type that it was created with.
  */
-AttrNumber
+static AttrNumber
 FindColumn(Relation table, const char *name, Oid type)
 {
 	TupleDesc desc = RelationGetDescr(table);
@@ -93,4 +93,16 @@ FindColumn(Relation table, const char *name, Oid type)
 			 errhint("Recording of checks needs the column as the extension created it."),
 			 errtable(table)));
 	return InvalidAttrNumber; /* not reached */
+}
+
+/*
+ * FindColumns sets attnum to the numbers of columns of a table.  Errors as FindColumn.
+ */
+void
+FindColumns(Relation table, Oid state_type, const OwnColumn *columns, int ncolumns,
+			AttrNumber *attnum)
+{
+	for (int i = 0; i < ncolumns; i++)
+		attnum[i] = FindColumn(table, columns[i].name,
+							   OidIsValid(columns[i].type) ? columns[i].type : state_type);
 }

@@ -14,9 +14,17 @@
 #define HISTORY_TABLE "integration_health_history"
 #define STATE_TYPE "integration_health_state"
 
-extern Oid		  SchemaOfFunction(Oid function);
-extern Oid		  ExtensionTable(Oid schema, const char *name);
-extern Oid		  StateType(Oid schema);
-extern AttrNumber FindColumn(Relation table, const char *name, Oid type);
+/* A column as the extension created it; InvalidOid stands for the type integration_health_state. */
+typedef struct OwnColumn
+{
+	const char *name;
+	Oid			type;
+} OwnColumn;
+
+extern Oid	SchemaOfFunction(Oid function);
+extern Oid	ExtensionTable(Oid schema, const char *name);
+extern Oid	StateType(Oid schema);
+extern void FindColumns(Relation table, Oid state_type, const OwnColumn *columns, int ncolumns,
+						AttrNumber *attnum);
 
 #endif /* IH_RELATIONS_H */

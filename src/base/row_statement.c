@@ -135,27 +135,26 @@ TableOfResult(FunctionCallInfo fcinfo)
 
 /*
  * OneRow runs a statement on the table whose rows the running function returns, with the arguments of
- * that, and sets *row, in the caller's context, to the row that it returns; false where it returns none.
+ * that, and returns, in the caller's context, the row that it returns; null where it returns none.
  */
-bool
-OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row)
+Datum
+OneRow(FunctionCallInfo fcinfo, RowStatement *statement)
 {
 	Datum values[MAX_STATEMENT_ARGUMENTS];
-	bool  found;
+	Datum row = (Datum) 0;
 
 	for (int i = 0; i < statement->nargs; i++)
 		values[i] = PG_GETARG_DATUM(i);
 	SPI_connect();
-	found = RunAsOwner(statement, TableOfResult(fcinfo), values) == 1;
-	if (found)
+	if (RunAsOwner(statement, TableOfResult(fcinfo), values) == 1)
 	{
-		bool isnull;
-
-		*row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-		*row = SPI_datumTransfer(*row, false, -1);
+		row = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &fcinfo->isnull);
+		row = SPI_datumTransfer(row, false, -1);
 	}
+	else
+		fcinfo->isnull = true;
 	SPI_finish();
-	return found;
+	return row;
 }
 
 /*
@@ -165,9 +164,9 @@ OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row)
 Datum
 StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)
 {
-	Datum row;
+	Datum row = OneRow(fcinfo, statement);
 
-	if (!OneRow(fcinfo, statement, &row))
+	if (fcinfo->isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" did not take what a check brings",

@@ -30,7 +30,7 @@ typedef struct RowStatement
 extern uint64 RunAsOwner(RowStatement *statement, Oid relid, Datum *values);
 
 extern Oid	 TableOfResult(FunctionCallInfo fcinfo);
-extern bool	 OneRow(FunctionCallInfo fcinfo, RowStatement *statement, Datum *row);
+extern Datum OneRow(FunctionCallInfo fcinfo, RowStatement *statement);
 extern Datum StoredRow(FunctionCallInfo fcinfo, RowStatement *statement);
 
 #endif /* IH_ROW_STATEMENT_H */

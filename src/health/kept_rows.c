@@ -47,12 +47,9 @@ Datum
 delete_ring(PG_FUNCTION_ARGS)
 {
 	Datum pair[] = { PG_GETARG_DATUM(0), PG_GETARG_DATUM(1) };
-	Datum row;
 
 	SPI_connect();
 	RunAsOwner(&ring_of_pair, TableOfResult(fcinfo), pair);
 	SPI_finish();
-	if (!OneRow(fcinfo, &left_of_pair, &row))
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(row);
+	return OneRow(fcinfo, &left_of_pair);
 }

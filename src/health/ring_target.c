@@ -26,12 +26,7 @@
 #include "base/compat.h"
 #include "base/relations.h"
 
-/* InvalidOid: the type integration_health_state. */
-static const struct
-{
-	const char *name;
-	Oid			type;
-} ring_columns[RING_COLUMNS] = {
+static const OwnColumn ring_columns[RING_COLUMNS] = {
 	[RING_ORG_ID] = { "org_id", UUIDOID },
 	[RING_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
 	[RING_SLOT] = { "slot", INT2OID },
@@ -173,14 +168,13 @@ PrepareDefaults(Relation rel, RingTarget *made)
 
 /*
  * PrepareTarget fills in target for a table that is open.  Errors as RequirePlainTable, PrepareKey and
- * FindColumn.
+ * FindColumns.
  */
 static void
 PrepareTarget(Relation rel)
 {
 	static bool	  registered = false;
 	RingTarget	  made = { 0 };
-	Oid			  state_type = StateType(RelationGetNamespace(rel));
 	MemoryContext caller;
 	TupleDesc	  desc;
 
@@ -198,10 +192,8 @@ PrepareTarget(Relation rel)
 										 ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(made.context);
 	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	for (int i = 0; i < RING_COLUMNS; i++)
-		made.attnum[i] =
-			FindColumn(rel, ring_columns[i].name,
-					   OidIsValid(ring_columns[i].type) ? ring_columns[i].type : state_type);
+	FindColumns(rel, StateType(RelationGetNamespace(rel)), ring_columns, RING_COLUMNS,
+				made.attnum);
 	PrepareKey(rel, &made);
 	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	made.estate = CreateExecutorState();

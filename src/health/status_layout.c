@@ -13,12 +13,7 @@
 
 #include "base/relations.h"
 
-/* InvalidOid: the type integration_health_state. */
-static const struct
-{
-	const char *name;
-	Oid			type;
-} status_columns[STATUS_COLUMNS] = {
+static const OwnColumn status_columns[STATUS_COLUMNS] = {
 	[COL_ORG_ID] = { "org_id", UUIDOID },
 	[COL_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
 	[COL_STATUS] = { "status", InvalidOid },
@@ -74,7 +69,7 @@ ForgetLayout(Datum arg, Oid relid)
 
 /*
  * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache when
- * nothing has changed.  It is good until the next call.  Errors as HistoryOf and FindColumn.
+ * nothing has changed.  It is good until the next call.  Errors as HistoryOf and FindColumns.
  */
 const StatusLayout *
 StatusLayoutOf(Relation fired, Oid function)
@@ -96,10 +91,7 @@ StatusLayoutOf(Relation fired, Oid function)
 	layout.function = function;
 	layout.history = HistoryOf(fired, schema);
 	layout.state_type = StateType(schema);
-	for (int i = 0; i < STATUS_COLUMNS; i++)
-		layout.attnum[i] = FindColumn(
-			fired, status_columns[i].name,
-			OidIsValid(status_columns[i].type) ? status_columns[i].type : layout.state_type);
+	FindColumns(fired, layout.state_type, status_columns, STATUS_COLUMNS, layout.attnum);
 	for (int i = 0; i < HEALTH_STATES; i++)
 	{
 		layout.label[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,

@@ -207,12 +207,10 @@ Datum
 mark_probe(PG_FUNCTION_ARGS)
 {
 	Datum key[] = { PG_GETARG_DATUM(0), PG_GETARG_DATUM(1) };
-	Datum row;
 
-	if (!FindLatestRow(TableOfResult(fcinfo), lengthof(key), key, LATEST_ROW_SKIP, NULL) ||
-		!OneRow(fcinfo, &probe, &row))
+	if (!FindLatestRow(TableOfResult(fcinfo), lengthof(key), key, LATEST_ROW_SKIP, NULL))
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(row);
+	return OneRow(fcinfo, &probe);
 }
 
 /*
@@ -249,11 +247,7 @@ store_schedule(PG_FUNCTION_ARGS)
 Datum
 insert_run(PG_FUNCTION_ARGS)
 {
-	Datum row;
-
-	if (!OneRow(fcinfo, &first_attempt, &row))
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(row);
+	return OneRow(fcinfo, &first_attempt);
 }
 
 /*
