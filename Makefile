@@ -9,6 +9,7 @@
 #   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
 #                               public unless it is given; tle.sql for pg_tle; and as an extension
 #   make install-trusted        install that in place of the C edition
+#   make release                keeps the scripts of this version in sql/, where they never change from then on
 #   make dist                   the zip for PGXN, in build
 
 # Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
@@ -19,13 +20,17 @@ endif
 
 EXTENSION = integration_health
 MODULE_big = integration_health
-# The script of the extension, put together from its parts in the order in which they need each other.
-SCRIPT = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control).sql
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control)
+# The scripts of the versions that are released, as they were, and those that update from one to the next.
+DATA := $(filter-out %--$(EXTVERSION).sql,$(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*.sql)))
+LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' | sort -V | tail -n 1)
+# The script of the extension, and the one that updates the last release to it, put together from the parts of the contract
+# in the order in which they need each other.
+SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
+UPDATE = $(LAST:%=sql/$(EXTENSION)--%--$(EXTVERSION).sql)
 PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health monitors changes passive leases recording syncs runs names \
 	warm_ups sync_reports reports jobs dump rights)
-DATA_built = $(SCRIPT)
-# Scripts that update from a released version.
-DATA = $(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*--*.sql))
+DATA_built = $(SCRIPT) $(UPDATE)
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -fvisibility=hidden
@@ -50,7 +55,7 @@ endif
 $(CHECKS):
 	$(top)/scripts/test $(filter-out check,$@)
 # The edition without C is put together without PostgreSQL at hand.
-else ifneq ($(MAKECMDGOALS),trusted)
+else ifeq ($(filter trusted release,$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -59,43 +64,61 @@ PERL ?= perl
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*/*.h)
 
-$(SCRIPT): $(PARTS)
-	for part in $^; do cat $$part || exit; echo; done >$@.part
+ASSEMBLE = $(PERL) $(top)/sql/assemble --version=$(EXTVERSION)
+PARTS_OF = $(filter sql/src/% $(top)/sql/src/%,$^)
+$(SCRIPT): $(PARTS) $(top)/sql/assemble
+	$(ASSEMBLE) $(PARTS_OF) >$@.part
 	mv $@.part $@
 
-# The trusted edition: the same contract, with the PL/pgSQL engine.
+$(UPDATE): $(PARTS) $(top)/sql/assemble
+	$(ASSEMBLE) --from=$(LAST) $(PARTS_OF) >$@.part
+	mv $@.part $@
+
+# The trusted edition: the same contract, with the PL/pgSQL engine. What updates the last release is named as above.
 SCHEMA ?= public
 TRUSTED = build/trusted
 ENGINE = $(wildcard $(top)/sql/engine/*.sql)
-ASSEMBLE = $(PERL) $(top)/sql/assemble --engine=$(top)/sql/engine
+ASSEMBLE_TRUSTED = $(ASSEMBLE) --engine=$(top)/sql/engine
 TRUSTED_SCRIPT = $(TRUSTED)/$(notdir $(SCRIPT))
+TRUSTED_UPDATE = $(addprefix $(TRUSTED)/,$(notdir $(UPDATE)))
+MIGRATIONS = $(TRUSTED)/migration.sql $(LAST:%=$(TRUSTED)/migration--%--$(EXTVERSION).sql)
+TLES = $(TRUSTED)/tle.sql $(LAST:%=$(TRUSTED)/tle--%--$(EXTVERSION).sql)
 
-.PHONY: trusted install-trusted
-trusted: $(TRUSTED)/migration.sql $(TRUSTED)/tle.sql $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
+.PHONY: trusted install-trusted release
+trusted: $(MIGRATIONS) $(TLES) $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
 
-$(TRUSTED)/migration.sql: $(PARTS) $(ENGINE) $(top)/sql/assemble FORCE
+$(MIGRATIONS): $(PARTS) $(ENGINE) $(top)/sql/assemble FORCE
 	@mkdir -p $(TRUSTED)
-	$(ASSEMBLE) --as=migration --schema=$(SCHEMA) $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
+	$(ASSEMBLE_TRUSTED) $(if $(findstring --,$(@F)),--from=$(LAST)) --as=migration --schema=$(SCHEMA) $(PARTS_OF) >$@.part
 	mv $@.part $@
 
-$(TRUSTED_SCRIPT): $(PARTS) $(ENGINE) $(top)/sql/assemble
+$(TRUSTED_SCRIPT) $(TRUSTED_UPDATE): $(PARTS) $(ENGINE) $(top)/sql/assemble
 	@mkdir -p $(TRUSTED)
-	$(ASSEMBLE) --as=extension $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
+	$(ASSEMBLE_TRUSTED) $(if $(filter $(TRUSTED_UPDATE),$@),--from=$(LAST)) $(PARTS_OF) >$@.part
 	mv $@.part $@
 
-# A trusted language extension is installed by a function call, and has a version of three numbers.
+# A trusted language extension is installed and updated by a function call, and has versions of three numbers.
 $(TRUSTED)/tle.sql: $(TRUSTED_SCRIPT) $(EXTENSION).control
-	{ echo "SELECT pgtle.install_extension('$(EXTENSION)', '$(patsubst sql/$(EXTENSION)--%.sql,%,$(SCRIPT)).0',"; \
+	{ echo "SELECT pgtle.install_extension('$(EXTENSION)', '$(EXTVERSION).0',"; \
 	  sed -n "s/^comment = \('.*'\)/  \1,/p" $(lastword $^); echo '$$tle$$'; sed '/^\\echo/d' $<; echo '$$tle$$);'; } >$@
+
+$(TRUSTED)/tle--$(LAST)--$(EXTVERSION).sql: $(TRUSTED_UPDATE)
+	{ echo "SELECT pgtle.install_update_path('$(EXTENSION)', '$(LAST).0', '$(EXTVERSION).0',"; \
+	  echo '$$tle$$'; sed '/^\\echo/d' $<; echo '$$tle$$);'; echo "SELECT pgtle.set_default_version('$(EXTENSION)', '$(EXTVERSION).0');"; } >$@
 
 $(TRUSTED)/$(EXTENSION).control: $(EXTENSION).control
 	@mkdir -p $(TRUSTED)
 	sed -e '/^module_pathname/d' $< >$@
 	echo "superuser = false" >>$@
 
-install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
+install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(TRUSTED)/$(EXTENSION).control
 	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'
-	$(INSTALL_DATA) $^ '$(DESTDIR)$(datadir)/extension/'
+	$(INSTALL_DATA) $^ $(wildcard $(top)/sql/trusted/$(EXTENSION)--*.sql) '$(DESTDIR)$(datadir)/extension/'
+
+release: $(SCRIPT) $(UPDATE) $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(MIGRATIONS)
+	mkdir -p sql/trusted
+	cp $(filter $(TRUSTED)/%,$(filter-out %/migration.sql,$^)) sql/trusted
+	cp $(TRUSTED)/migration.sql sql/trusted/migration--$(EXTVERSION).sql
 
 # The schema may be another one than the last time.
 FORCE:

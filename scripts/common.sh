@@ -55,7 +55,8 @@ build() {
   local dir
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
-  rm -f "$dir"/src/*/*.{o,bc} "$dir"/sql/integration_health--[0-9].[0-9].sql
+  rm -f "$dir"/src/*/*.{o,bc}
+  touch "$dir"/sql/src/*
   say "building and installing into PostgreSQL $pg_major"
   make -s -C "$dir" "$@" "install${EDITION:+-$EDITION}" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"

@@ -9,7 +9,7 @@
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
 
 -- @header
--- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for
+-- integration_health @version@, the trusted edition, put together by make from sql/src and sql/engine: one migration for
 -- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create
 -- schemas in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
 

@@ -19,6 +19,14 @@ CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
   'What extension integration_health keeps to itself. Nothing in it is for applications.';
 
+CREATE FUNCTION integration_health_private.version()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT '@version@'::text;
+END;
+COMMENT ON FUNCTION integration_health_private.version() IS 'The version of integration_health that is installed.';
+
 CREATE FUNCTION integration_health_private.window_start(hours integer)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
