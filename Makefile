@@ -6,12 +6,12 @@
 #   make installcheck-tap       TAP tests of what is installed, with servers of their own
 #   make check                  everything that CI runs, with servers of its own: scripts/test
 #   make lint, make tap, ...    one suite of that: scripts/test lint, ...; CONTRIBUTING.md lists them
-#   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
-#                               public unless it is given; tle.sql for pg_tle; and as an extension
-#   make install-trusted        install that in place of the C edition
+#   make trusted                the trusted edition, in build/trusted: migration.sql for the API in schema SCHEMA
+#                               (default public), tle.sql for pg_tle, and an extension
+#   make install-trusted        install that extension in place of the C edition
 #   make dist                   the zip for PGXN, in build
 
-# Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
+# The directory of the sources: make -f .../Makefile VPATH=... builds in another one.
 top := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 ifneq ($(top),.)
 made := $(shell mkdir -p $(patsubst $(top)/%,%,$(wildcard $(top)/src/*)) sql)
@@ -19,12 +19,12 @@ endif
 
 EXTENSION = integration_health
 MODULE_big = integration_health
-# The script of the extension, put together from its parts in the order in which they need each other.
+# The script of the extension, concatenated from its parts in the order of their dependencies.
 SCRIPT = sql/integration_health--$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control).sql
 PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health monitors changes passive leases recording syncs runs names \
 	warm_ups sync_reports reports jobs dump rights)
 DATA_built = $(SCRIPT)
-# Scripts that update from a released version.
+# The scripts that update from a released version.
 DATA = $(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*--*.sql))
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
@@ -38,8 +38,9 @@ REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORV
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 
-# What scripts/test does; it builds by itself. PGXS, whose own check only says that there is none, is not read for these
-# goals. make unit is below, and make trusted makes that edition: scripts/test trusted tests it.
+# The goals of scripts/test, which does its own builds. PGXS is not included for these, since its own goal check only
+# says that there is none. make unit is defined below; make trusted makes the trusted edition, and scripts/test trusted
+# tests it.
 CHECKS = check lint compile fuzz harness regress clock isolation tap rest playground package matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
@@ -49,7 +50,7 @@ endif
 .NOTPARALLEL:
 $(CHECKS):
 	$(top)/scripts/test $(filter-out check,$@)
-# The edition without C is put together without PostgreSQL at hand.
+# make trusted works without PostgreSQL.
 else ifneq ($(MAKECMDGOALS),trusted)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -63,7 +64,7 @@ $(SCRIPT): $(PARTS)
 	for part in $^; do cat $$part || exit; echo; done >$@.part
 	mv $@.part $@
 
-# The trusted edition: the same contract, with the PL/pgSQL engine.
+# The trusted edition: the same contract, with the engine in PL/pgSQL.
 SCHEMA ?= public
 TRUSTED = build/trusted
 ENGINE = $(wildcard $(top)/sql/engine/*.sql)
@@ -83,7 +84,7 @@ $(TRUSTED_SCRIPT): $(PARTS) $(ENGINE) $(top)/sql/assemble
 	$(ASSEMBLE) --as=extension $(filter sql/src/% $(top)/sql/src/%,$^) >$@.part
 	mv $@.part $@
 
-# A trusted language extension is installed by a function call, and has a version of three numbers.
+# A trusted language extension is installed by a function call, with a version of three numbers.
 $(TRUSTED)/tle.sql: $(TRUSTED_SCRIPT) $(EXTENSION).control
 	{ echo "SELECT pgtle.install_extension('$(EXTENSION)', '$(patsubst sql/$(EXTENSION)--%.sql,%,$(SCRIPT)).0',"; \
 	  sed -n "s/^comment = \('.*'\)/  \1,/p" $(lastword $^); echo '$$tle$$'; sed '/^\\echo/d' $<; echo '$$tle$$);'; } >$@
@@ -97,10 +98,10 @@ install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED)/$(EXTENSION).control
 	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'
 	$(INSTALL_DATA) $^ '$(DESTDIR)$(datadir)/extension/'
 
-# The schema may be another one than the last time.
+# For goals that depend on SCHEMA, which may differ from the last time.
 FORCE:
 
-# The pure rules are linked into the tests as they stand: they need no server, nor its headers.
+# The tests link the pure rules as they are, so they need neither a server nor its headers.
 RULES = $(wildcard $(top)/src/*/*_rules.c)
 $(UNIT_TESTS): %: %.c $(RULES) $(wildcard $(top)/src/*/*_rules.h)
 	$(CC) -std=gnu99 -g -Wall -Wextra -Werror -I$(top)/src $(UNIT_CFLAGS) -o $@ $< $(RULES) -lcmocka
