@@ -6,13 +6,13 @@
 #   make installcheck-tap       TAP tests of what is installed, with servers of their own
 #   make check                  everything that CI runs, with servers of its own: scripts/test
 #   make lint, make tap, ...    one suite of that: scripts/test lint, ...; CONTRIBUTING.md lists them
-#   make trusted                the edition without C: build/trusted/migration.sql; SCHEMA= names the schema of its API,
-#                               public unless it is given; tle.sql for pg_tle; and as an extension
-#   make install-trusted        install that in place of the C edition
-#   make release                keeps the scripts of this version in sql/, where they never change from then on
+#   make trusted                the trusted edition, in build/trusted: migration.sql for the API in schema SCHEMA
+#                               (default public), tle.sql for pg_tle, and an extension; and what updates the last release
+#   make install-trusted        install that extension in place of the C edition
+#   make release                keep the scripts of this version in sql/, as released
 #   make dist                   the zip for PGXN, in build
 
-# Where the sources are: make -f .../Makefile VPATH=... builds in another directory.
+# The directory of the sources: make -f .../Makefile VPATH=... builds in another directory.
 top := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 ifneq ($(top),.)
 made := $(shell mkdir -p $(patsubst $(top)/%,%,$(wildcard $(top)/src/*)) sql)
@@ -21,11 +21,11 @@ endif
 EXTENSION = integration_health
 MODULE_big = integration_health
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control)
-# The scripts of the versions that are released, as they were, and those that update from one to the next.
+# The scripts of released versions, and those that update one to the next.
 DATA := $(filter-out %--$(EXTVERSION).sql,$(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*.sql)))
 LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' | sort -V | tail -n 1)
-# The script of the extension, and the one that updates the last release to it, put together from the parts of the contract
-# in the order in which they need each other.
+# The script of this version, and the one that updates the last release to it, assembled from the parts of the contract in
+# the order of their dependencies.
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 UPDATE = $(LAST:%=sql/$(EXTENSION)--%--$(EXTVERSION).sql)
 PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health monitors changes passive leases recording syncs runs names \
@@ -43,8 +43,9 @@ REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORV
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 
-# What scripts/test does; it builds by itself. PGXS, whose own check only says that there is none, is not read for these
-# goals. make unit is below, and make trusted makes that edition: scripts/test trusted tests it.
+# The goals of scripts/test, which does its own builds. PGXS is not included for these, since its own goal check only
+# says that there is none. make unit is defined below; make trusted makes the trusted edition, and scripts/test trusted
+# tests it.
 CHECKS = check lint compile fuzz harness regress clock isolation tap rest playground package matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
@@ -54,7 +55,7 @@ endif
 .NOTPARALLEL:
 $(CHECKS):
 	$(top)/scripts/test $(filter-out check,$@)
-# The edition without C is put together without PostgreSQL at hand.
+# These work without PostgreSQL.
 else ifeq ($(filter trusted release,$(MAKECMDGOALS)),)
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -74,7 +75,7 @@ $(UPDATE): $(PARTS) $(top)/sql/assemble
 	$(ASSEMBLE) --from=$(LAST) $(PARTS_OF) >$@.part
 	mv $@.part $@
 
-# The trusted edition: the same contract, with the PL/pgSQL engine. What updates the last release is named as above.
+# The trusted edition: the same contract, with the engine in PL/pgSQL.
 SCHEMA ?= public
 TRUSTED = build/trusted
 ENGINE = $(wildcard $(top)/sql/engine/*.sql)
@@ -120,10 +121,10 @@ release: $(SCRIPT) $(UPDATE) $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(MIGRATIONS)
 	cp $(filter $(TRUSTED)/%,$(filter-out %/migration.sql,$^)) sql/trusted
 	cp $(TRUSTED)/migration.sql sql/trusted/migration--$(EXTVERSION).sql
 
-# The schema may be another one than the last time.
+# For goals that depend on SCHEMA, which may differ from the last time.
 FORCE:
 
-# The pure rules are linked into the tests as they stand: they need no server, nor its headers.
+# The tests link the pure rules as they are, so they need neither a server nor its headers.
 RULES = $(wildcard $(top)/src/*/*_rules.c)
 $(UNIT_TESTS): %: %.c $(RULES) $(wildcard $(top)/src/*/*_rules.h)
 	$(CC) -std=gnu99 -g -Wall -Wextra -Werror -I$(top)/src $(UNIT_CFLAGS) -o $@ $< $(RULES) -lcmocka

@@ -6,23 +6,23 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pg_major=${PG_MAJOR:-15}
 bindir=/usr/lib/postgresql/$pg_major/bin
 export PG_CONFIG=$bindir/pg_config
-# psql of that server, not of another one in PATH
+# puts psql of that server before any other in PATH
 export PATH=$bindir:$PATH
 
-# make's options and variables, when it called a script, are not for the builds of that script.
+# If make has called a script, its options and variables must not affect the script's own builds.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 
-# What a script starts it ends, also when it is interrupted: EXIT traps see to that.
+# Exit on a signal, so that the EXIT trap of a script ends what the script has started.
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# EDITION=trusted: the edition without C, which no superuser installs. test/fixtures/owner.sql makes the role.
+# EDITION=trusted: the trusted edition, installed by a role that is no superuser, which test/fixtures/owner.sql makes.
 if [ "${EDITION:-}" = trusted ]; then export IH_OWNER=ih_owner; fi
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$0: $*"; exit 1; }
 
-# need PACKAGE...: installs with apt those that are missing. The one place that knows how.
+# need PACKAGE...: installs missing packages with apt.
 need() {
   local p missing=()
   for p; do
@@ -38,19 +38,19 @@ need() {
   rm -f "$log"
 }
 
-# need_server: the server, its headers and a compiler.
+# need_server: installs the server, its headers, pg_cron, make and a compiler.
 need_server() {
   need "postgresql-$pg_major" "postgresql-server-dev-$pg_major" "postgresql-$pg_major-cron" \
     make gcc libc6-dev
 }
 
-# need_node: Node.js and npm; another installation than Debian's will do.
+# need_node: installs Node.js and npm, unless they are there, from Debian or elsewhere.
 need_node() {
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then need nodejs npm; fi
 }
 
-# build: builds the extension in a copy of the sources and installs it into the server; with EDITION=trusted, the
-# edition without C in its place.
+# build [ARG...]: builds the extension in a copy of the sources and installs it into the server; with EDITION=trusted,
+# installs the trusted edition in its place. ARGs are passed to make.
 build() {
   local dir
   dir=$(mktemp -d)
@@ -62,7 +62,8 @@ build() {
   rm -rf "$dir"
 }
 
-# make_migrations DIR SCHEMA...: the migrations of the trusted edition, named after their schema, and tle.sql.
+# make_migrations DIR SCHEMA...: makes the trusted edition's migration for each schema, DIR/SCHEMA.sql, and DIR/tle.sql.
+# Exports MIGRATIONS.
 make_migrations() {
   local dir=$1 schema
   export MIGRATIONS=$dir
@@ -76,21 +77,22 @@ make_migrations() {
   rm -r "$dir/build"
 }
 
-# differ DIR SCHEMA [LIST]: makes the expected outputs in DIR, a copy of the tree, those that LIST tells: of the trusted
-# edition, unless another list is given.
+# differ DIR SCHEMA [LIST]: patches the expected outputs in DIR, a copy of the tree, with the differences in LIST, by
+# default those of the trusted edition.
 differ() {
   local list=${3:-test/trusted/differences}
   need patch
   sed "s/SCHEMA_OF_THE_API/$2/g" "$root/$list" | patch -s -F0 -p1 -d "$1" >&2 || die "$list does not apply"
 }
 
-# make_levels DIR: makes in DIR, a copy of the tree, the specs and expected outputs of the other isolation levels from those
-# of READ COMMITTED.
+# make_levels DIR: makes the specs and expected outputs of the other isolation levels from those of READ COMMITTED, in
+# DIR, a copy of the tree.
 make_levels() {
   at_level "$1" 'READ COMMITTED' 'REPEATABLE READ' '' -rr repeatable_read
   at_level "$1" 'REPEATABLE READ' SERIALIZABLE -rr -serializable serializable
 }
-# at_level DIR FROM TO OLD NEW LIST: the specs NAME-OLD, and their outputs, as NAME-NEW.
+# at_level DIR FROM TO OLD NEW LIST: makes the specs with suffix NEW, and their outputs, from those with suffix OLD:
+# with the level TO for FROM, and the differences in LIST.
 at_level() {
   local name file
   for name in first-insert update-delete update-update; do
@@ -101,21 +103,22 @@ at_level() {
   differ "$1" public "test/isolation/$6"
 }
 
-# regress_tree DIR SCHEMA: makes DIR a copy of what make installcheck needs, with the tests and expected outputs of the edition.
+# regress_tree DIR SCHEMA: makes DIR a copy of what make installcheck needs, with the edition's tests and expected
+# outputs.
 regress_tree() {
   rm -rf "$1"
   mkdir "$1"
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test,expected} "$1"
   if [ "${EDITION:-}" = trusted ]; then
-    make_levels "$1"      # the list is for all suites
+    make_levels "$1"      # the differences cover their outputs, too
     differ "$1" "$2"
     cp "$root"/test/trusted/sql/*.sql "$1/test/sql"
     cp "$root"/test/trusted/expected/*.out "$1/expected"
   fi
 }
 
-# as_postgres COMMAND...: servers do not run as root. Not in a directory that their user cannot enter, as one under
-# /root: each program would complain.
+# as_postgres COMMAND...: runs a command as postgres if the caller is root, since servers do not run as root; and in /
+# if postgres cannot enter the current directory, since every program would complain.
 as_postgres() {
   if [ "$(id -u)" != 0 ]; then "$@"; return; fi
   (
@@ -124,8 +127,8 @@ as_postgres() {
   )
 }
 
-# start_cluster DIR [SETTING=VALUE...]: a throw-away server with its socket in DIR, superuser
-# postgres (or $PG_SUPERUSER), no password; its clock shows the time $CLOCK, if set. stop_cluster DIR
+# start_cluster DIR [SETTING=VALUE...]: starts a throw-away server with its socket in DIR, superuser
+# postgres (or $PG_SUPERUSER) and no password. Its clock starts at $CLOCK, if that is set. stop_cluster DIR
 # stops and removes it.
 start_cluster() {
   local dir=$1 options="-k $1 -c listen_addresses= -c fsync=off" setting

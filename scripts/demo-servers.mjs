@@ -1,6 +1,6 @@
-// demo-servers.mjs: what scripts/demo starts and --keep leaves running: the database behind PostgREST
-// and the gateway, and the endpoints that play the external systems. Writes their addresses, the
-// tokens and the monitor's config to the file that is its argument, and runs until it is stopped.
+// demo-servers.mjs: the servers that scripts/demo starts and --keep leaves running: PostgREST and the gateway
+// in front of the database, and the endpoints that play the external systems. Writes their addresses, the
+// tokens and the monitor's config to the file named by its argument, and runs until it is stopped.
 import { rename, writeFile } from 'node:fs/promises';
 import { startEndpoints } from '../examples/playground/endpoints.mjs';
 import { people } from '../examples/playground/people.mjs';

@@ -1,6 +1,6 @@
-// demo-show.mjs: the demo itself, a client and nothing more. Runs the health monitor for some dozen
-// rounds as service_role, then shows what each kind of caller is told. Its argument is the file that
-// demo-servers.mjs wrote; with --keep it ends by telling how to go on.
+// demo-show.mjs: the client of the demo. Runs the health monitor for a few dozen rounds as service_role, then
+// shows what each kind of caller gets to see. Its argument is the file that demo-servers.mjs wrote; with
+// --keep, it ends by saying how to go on.
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { orgs } from '../examples/playground/people.mjs';

@@ -1,6 +1,6 @@
 /*
  * compat.h
- *	  Every difference between PostgreSQL 14 and 18 that the code meets.
+ *	  The differences between PostgreSQL 14 and 18 that matter to the code.
  */
 #ifndef IH_COMPAT_H
 #define IH_COMPAT_H
@@ -24,8 +24,9 @@
 #endif
 
 /*
- * 16 hides the symbols of a library but for those marked; -fvisibility=hidden does before, where
- * another library's symbols of the same name would else take the place of ours.
+ * From 16 on, the symbols of a library are hidden unless marked PGDLLEXPORT.  Before,
+ * -fvisibility=hidden hides them, so that no other library's symbol of the same name replaces
+ * ours.
  */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
@@ -42,7 +43,7 @@
 	extern int no_such_variable
 #endif
 
-/* 15 gave set-returning functions one way to set up their tuplestore, and settings a prefix. */
+/* 15 added InitMaterializedSRF and MarkGUCPrefixReserved. */
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 
@@ -70,14 +71,14 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 }
 #endif
 
-/* 16 made one function of the ownership checks of all kinds of object. */
+/* 16 replaced the ownership checks, one for each kind of object, by object_ownercheck. */
 #if PG_VERSION_NUM < 160000
 #define IsRelationOwner(relid, roleid) pg_class_ownercheck(relid, roleid)
 #else
 #define IsRelationOwner(relid, roleid) object_ownercheck(RelationRelationId, relid, roleid)
 #endif
 
-/* 16 made one function of the checks of rights on all kinds of object. */
+/* 16 replaced the privilege checks, one for each kind of object, by object_aclcheck. */
 #if PG_VERSION_NUM < 160000
 #define MaySee(schema) (pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
 #define MayCall(function) (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
@@ -88,7 +89,7 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
 	(object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
-/* 16 tells which indexes an update touches: all, none, or the summarizing ones. */
+/* From 16 on, an update tells which indexes need entries: all, none, or summarizing ones. */
 #if PG_VERSION_NUM < 160000
 typedef bool UpdatedIndexes;
 #define ALL_INDEXES true
@@ -101,21 +102,21 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 	ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, (which) == TU_Summarizing)
 #endif
 
-/* 16 renamed what tells in which subtransaction a relation got a new file. */
+/* 16 renamed the field that tells in which subtransaction a relation first got a new file. */
 #if PG_VERSION_NUM < 160000
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilenodeSubid)
 #else
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilelocatorSubid)
 #endif
 
-/* 17 moved what tells the transactions of a session apart. */
+/* 17 moved the local transaction ID, which tells the transactions of a session apart. */
 #if PG_VERSION_NUM < 170000
 #define MyLocalTransaction() (MyProc->lxid)
 #else
 #define MyLocalTransaction() (MyProc->vxid.lxid)
 #endif
 
-/* 18 counts index searches, and knows deferrable primary keys. */
+/* 18 added arguments for counting index searches and for deferrable primary keys. */
 #if PG_VERSION_NUM < 180000
 #define BeginIndexScan(rel, index, snapshot, nkeys) \
 	index_beginscan(rel, index, snapshot, nkeys, 0)

@@ -1,7 +1,7 @@
 /*
  * events.c
- *	  Events on the channel integration_health, sent at commit, and not at all for what is rolled
- *	  back.  They are kept until then, for PREPARE TRANSACTION refuses a transaction with a NOTIFY.
+ *	  Events on the channel integration_health.  They are collected until commit, not passed to
+ *	  NOTIFY at once, because PREPARE TRANSACTION fails after NOTIFY.  A rollback drops them.
  */
 #include "postgres.h"
 
@@ -17,19 +17,19 @@ PG_FUNCTION_INFO_V1(send_event);
 
 #define CHANNEL "integration_health"
 
-/* An event that is to be sent, and the subtransaction that made it. */
+/* An event to be sent at commit, and the subtransaction that it belongs to. */
 typedef struct Event
 {
 	SubTransactionId subid;
 	char			 json[FLEXIBLE_ARRAY_MEMBER];
 } Event;
 
-/* In the order of their making.  They live in the context of the top transaction; NIL in most. */
+/* The events of the transaction, oldest first, in TopTransactionContext; mostly NIL. */
 static List *events = NIL;
 
 /*
- * SendEvents is the transaction callback.  PostgreSQL delivers the events when the transaction has
- * committed, and of several that are the same, one.  A transaction that is prepared sends none.
+ * SendEvents is the transaction callback.  PostgreSQL delivers the events after the transaction
+ * has committed, and equal ones only once.  A prepared transaction drops its events.
  */
 static void
 SendEvents(XactEvent event, void *arg)
@@ -46,8 +46,9 @@ SendEvents(XactEvent event, void *arg)
 }
 
 /*
- * FollowSubtransaction is the subtransaction callback: what one noted goes to its parent, or away.
- * It stands at the end of the list, for the parent noted nothing while the subtransaction ran.
+ * FollowSubtransaction is the subtransaction callback: it hands the events of a subtransaction
+ * to its parent at commit and drops them at abort.  They are the last in the list, since a
+ * parent adds none while its subtransaction runs.
  */
 static void
 FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
@@ -70,8 +71,8 @@ FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionI
 }
 
 /*
- * send_event(event text) leaves an event to be sent at commit, unless integration_health.notify is
- * off.  What is too long for NOTIFY fails then, with 22023.
+ * send_event(event text) queues an event to be sent at commit, unless integration_health.notify
+ * is off.  An event too long for NOTIFY makes the commit fail with 22023.
  */
 Datum
 send_event(PG_FUNCTION_ARGS)

@@ -1,8 +1,8 @@
 /*
  * latest_row.c
- *	  Reads, or locks, the latest version of a row.  SELECT would show the one that the transaction
- *	  began with, under REPEATABLE READ, and SELECT FOR UPDATE fail with 40001 when somebody else has
- *	  changed it since.
+ *	  Reads or locks the latest version of a row.  Under REPEATABLE READ and SERIALIZABLE,
+ *	  SELECT would return the version in the transaction's snapshot, and SELECT FOR UPDATE would
+ *	  fail with 40001 if another transaction has changed the row since.
  */
 #include "base/latest_row.h"
 
@@ -17,7 +17,8 @@
 #include "base/compat.h"
 
 /*
- * ScanKeys makes the scan keys for a primary key, a btree, of these values.
+ * ScanKeys fills keys with the scan keys that find these values in a primary key, which is a
+ * btree.
  */
 static void
 ScanKeys(Relation index, int nkeys, const Datum *key, ScanKeyData *keys)
@@ -34,11 +35,12 @@ ScanKeys(Relation index, int nkeys, const Datum *key, ScanKeyData *keys)
 }
 
 /*
- * FindLatestRow finds the row of a table whose primary key, a btree, has these values, and returns it
- * as a composite value in the current context; row may be NULL.  A lock keeps other writers away until
- * the end of the transaction; the table is locked in ROW SHARE mode then.  False when there is no such
- * row, or, with LATEST_ROW_SKIP, when somebody else has locked it.  55000 when the table has no such
- * primary key.
+ * FindLatestRow finds the row of a table that has these primary key values, and returns it in
+ * *row as a composite value in the current memory context, unless row is NULL.  LATEST_ROW_WAIT
+ * and LATEST_ROW_SKIP lock the row FOR NO KEY UPDATE, and the table in ROW SHARE mode, until
+ * the end of the transaction.  Returns false if there is no such row or, with LATEST_ROW_SKIP,
+ * if another transaction has locked it.  55000 if the table has no primary key of nkeys
+ * columns.
  */
 bool
 FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum *row)

@@ -1,6 +1,6 @@
 /*
  * latest_row.h
- *	  Single rows as they are now, whatever snapshot the transaction keeps.
+ *	  The latest version of single rows, independent of the transaction's snapshot.
  */
 #ifndef IH_LATEST_ROW_H
 #define IH_LATEST_ROW_H
@@ -9,7 +9,7 @@
 
 #define MAX_KEY_COLUMNS 3
 
-/* Whether the row is locked against other writers, and whether those are waited for. */
+/* Whether to lock the row, and whether to wait for another transaction that has locked it. */
 typedef enum LatestRowLock
 {
 	LATEST_ROW_READ,

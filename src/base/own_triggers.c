@@ -1,7 +1,7 @@
 /*
  * own_triggers.c
- *	  Refuses a write that the extension makes as the owner of a table when a trigger or a rule of
- *	  somebody else would run with the owner's rights.
+ *	  Refuses a write that the extension makes as the owner of a table if the table has a rule,
+ *	  or a trigger through which another role's code would run with the owner's rights.
  */
 #include "base/own_triggers.h"
 
@@ -22,9 +22,10 @@ PG_FUNCTION_INFO_V1(require_all_rows);
 PG_FUNCTION_INFO_V1(require_own_triggers);
 
 /*
- * MayRunIn tells whether a trigger function may run in what role writer writes into a table: it belongs
- * to the writer, or a superuser, who alone makes functions in C, or it is the table owner's and runs with
- * his own rights.  42883 when it is gone.
+ * MayRunIn tells whether a trigger function may run when role writer writes to rel: it belongs
+ * to the writer or to a superuser, or it is in C, which only a superuser can create, or it is
+ * SECURITY DEFINER and belongs to the table's owner.  Sets *owner to the function's owner.
+ * 42883 if there is none.
  */
 static bool
 MayRunIn(Oid function, Relation rel, Oid writer, Oid *owner)
@@ -45,9 +46,10 @@ MayRunIn(Oid function, Relation rel, Oid writer, Oid *owner)
 }
 
 /*
- * RequireOwnTriggers raises 55000 when a table has a rule, or an enabled trigger whose function may not
- * run in what role writer is going to write, by MayRunIn.  The caller holds ROW EXCLUSIVE or
- * more on the table until the end of the transaction, which keeps others from adding one.
+ * RequireOwnTriggers raises 55000 if a table has a rule, or an enabled trigger whose function
+ * may not run, by MayRunIn, when role writer writes to it.  The caller holds a ROW EXCLUSIVE or
+ * stronger lock on the table until the end of the transaction, so that nobody else can add a
+ * trigger or rule.
  */
 void
 RequireOwnTriggers(Relation rel, Oid writer)
@@ -84,8 +86,7 @@ RequireOwnTriggers(Relation rel, Oid writer)
 }
 
 /*
- * RequireAllRows raises 55000 where row-level security would hide rows of a table from the present
- * user.
+ * RequireAllRows raises 55000 if row-level security of a table applies to the current user.
  */
 static void
 RequireAllRows(Relation rel)
@@ -102,7 +103,8 @@ RequireAllRows(Relation rel)
 }
 
 /*
- * TablesArgument returns the OIDs of an array of tables; 22004 for a null among them.
+ * TablesArgument returns the OIDs in the first argument, an array of tables, in the current
+ * memory context, and sets *ntables.  22004 if one of them is null.
  */
 static Oid *
 TablesArgument(FunctionCallInfo fcinfo, int *ntables)
@@ -125,9 +127,9 @@ TablesArgument(FunctionCallInfo fcinfo, int *ntables)
 }
 
 /*
- * require_own_triggers(VARIADIC tables regclass[]) is RequireOwnTriggers and RequireAllRows for SQL
- * that writes as the present user.  It locks the tables in ROW EXCLUSIVE mode until the end of the
- * transaction.
+ * require_own_triggers(VARIADIC tables regclass[]) calls RequireOwnTriggers and RequireAllRows,
+ * for SQL that is about to write to the tables as the current user.  It locks them in ROW
+ * EXCLUSIVE mode until the end of the transaction.
  */
 Datum
 require_own_triggers(PG_FUNCTION_ARGS)
@@ -147,8 +149,8 @@ require_own_triggers(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_all_rows(VARIADIC tables regclass[]) is RequireAllRows for SQL that reads as the present
- * user.
+ * require_all_rows(VARIADIC tables regclass[]) calls RequireAllRows, for SQL that reads the
+ * tables as the current user.
  */
 Datum
 require_all_rows(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
  * own_triggers.h
- *	  Nobody's code runs with the owner's rights but the extension's own.
+ *	  Keeps other roles' triggers and rules from running with the rights of a table's owner.
  */
 #ifndef IH_OWN_TRIGGERS_H
 #define IH_OWN_TRIGGERS_H

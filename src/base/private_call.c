@@ -1,7 +1,6 @@
 /*
  * private_call.c
- *	  Calls from C of what the extension does in SQL: functions of the schema
- *	  integration_health_private.
+ *	  Calls the extension's SQL functions in the schema integration_health_private from C.
  */
 #include "base/private_call.h"
 
@@ -14,8 +13,9 @@
 #define PRIVATE_SCHEMA "integration_health_private"
 
 /*
- * CallPrivate calls a function that returns nothing.  The caller of the extension needs no right on it:
- * one that is SECURITY DEFINER acts as its owner.  42883 when there is no such function.
+ * CallPrivate calls a function that returns void.  It does not check the right to EXECUTE; a
+ * SECURITY DEFINER function runs as its owner.  42883 if there is no function with this name
+ * and these types.
  */
 void
 CallPrivate(const char *function, int narguments, const PrivateArgument *arguments)

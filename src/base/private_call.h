@@ -1,6 +1,6 @@
 /*
  * private_call.h
- *	  Calls from C of what the extension does in SQL.
+ *	  Calls the extension's SQL functions from C.
  */
 #ifndef IH_PRIVATE_CALL_H
 #define IH_PRIVATE_CALL_H

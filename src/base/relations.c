@@ -1,7 +1,7 @@
 /*
  * relations.c
  *	  Finds the extension's own tables by the schema of its functions, never by search_path, and
- *	  their columns by name, never by number: a site may have added or dropped some.
+ *	  their columns by name, never by number, as a site may have added or dropped columns.
  */
 #include "base/relations.h"
 
@@ -13,7 +13,8 @@
 #include "utils/syscache.h"
 
 /*
- * SchemaOfFunction returns the schema of a function of the extension, which is the extension's.
+ * SchemaOfFunction returns the schema of one of the extension's functions, in which its tables
+ * are.
  */
 Oid
 SchemaOfFunction(Oid function)
@@ -26,7 +27,7 @@ SchemaOfFunction(Oid function)
 }
 
 /*
- * ExtensionTable returns the extension's table of that name; 42P01 when it is gone.
+ * ExtensionTable returns the extension's table with this name; 42P01 if it does not exist.
  */
 Oid
 ExtensionTable(Oid schema, const char *name)
@@ -41,7 +42,7 @@ ExtensionTable(Oid schema, const char *name)
 }
 
 /*
- * StateType returns the type integration_health_state; 42704 when it is gone.
+ * StateType returns the type integration_health_state; 42704 if it does not exist.
  */
 Oid
 StateType(Oid schema)
@@ -57,8 +58,9 @@ StateType(Oid schema)
 }
 
 /*
- * FindColumn returns the number of a column of a table; 42703 when it is not there, 42804 when it is
- * not of the type that it was created with.
+ * FindColumn returns the number of a column of a table; 42703 if there is no such column, 42804
+ * if it does not have the type that the extension created it with, 55000 if it is a generated
+ * column.
  */
 static AttrNumber
 FindColumn(Relation table, const char *name, Oid type)
@@ -96,7 +98,8 @@ FindColumn(Relation table, const char *name, Oid type)
 }
 
 /*
- * FindColumns sets attnum to the numbers of columns of a table.  Errors as FindColumn.
+ * FindColumns sets attnum to the numbers of ncolumns columns of a table.  Errors as for
+ * FindColumn.
  */
 void
 FindColumns(Relation table, Oid state_type, const OwnColumn *columns, int ncolumns,

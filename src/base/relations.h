@@ -1,6 +1,6 @@
 /*
  * relations.h
- *	  The extension's own tables and types, by their schema, and their columns, by name.
+ *	  The extension's own tables and types, found by schema, and their columns, found by name.
  */
 #ifndef IH_RELATIONS_H
 #define IH_RELATIONS_H

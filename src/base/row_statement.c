@@ -1,7 +1,7 @@
 /*
  * row_statement.c
- *	  Runs statements on the extension's own tables as the owner of the table, whatever the snapshot of
- *	  the transaction.
+ *	  Runs statements on the extension's own tables as the owner of the table, and with the
+ *	  latest snapshot under any isolation level.
  */
 #include "base/row_statement.h"
 
@@ -21,8 +21,9 @@
 #include "base/relations.h"
 
 /*
- * Assignments returns what %2$s stands for.  Columns whose values the server makes take none, nor do
- * those of a key: that would lock the row against foreign keys to it.
+ * Assignments returns the text that replaces %2$s.  It leaves out generated and GENERATED
+ * ALWAYS AS IDENTITY columns, which cannot be assigned, and key columns: to assign these would
+ * lock the row against foreign keys that refer to it.
  */
 static char *
 Assignments(Relation rel)
@@ -46,7 +47,8 @@ Assignments(Relation rel)
 }
 
 /*
- * Prepare makes the plan of a statement for a table and keeps it for the session.
+ * Prepare plans a statement for a table and keeps the plan for the session, in place of the
+ * last one.
  */
 static void
 Prepare(RowStatement *statement, Relation rel)
@@ -78,8 +80,9 @@ Prepare(RowStatement *statement, Relation rel)
 }
 
 /*
- * RunAsOwner runs a statement as the owner of its table and returns the number of rows.  The caller is
- * connected to SPI and finds them in SPI_tuptable.  55000 as RequireOwnTriggers.
+ * RunAsOwner runs a statement as the owner of its table and returns the number of rows, which
+ * the caller, connected to SPI, finds in SPI_tuptable.  It locks the table in ROW EXCLUSIVE
+ * mode until the end of the transaction.  55000 as for RequireOwnTriggers.
  */
 uint64
 RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
@@ -92,10 +95,11 @@ RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
 	RequireOwnTriggers(rel, rel->rd_rel->relowner);
 
 	/*
-	 * A saved plan keeps the row-level security decision that it was prepared under, so the owner
-	 * and the flags are the same for both.  An error restores them with the (sub)transaction.  An
-	 * invalid plan is made anew, not only analysed anew: the table may have a new name or new
-	 * columns.  Not while it runs and a trigger has brought us here again: that would free it.
+	 * A saved plan keeps the row-level security decision that it was prepared under, so the
+	 * user and the flags must be the same when it is prepared and when it runs.  After an
+	 * error, the abort of the (sub)transaction restores them.  An invalid plan is prepared
+	 * anew, with a new text, since the table may have a new name or new columns; but not while
+	 * it is running, when a trigger has called this function again, because that would free it.
 	 */
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(rel->rd_rel->relowner, save_sec_context |
@@ -125,7 +129,7 @@ RunAsOwner(RowStatement *statement, Oid relid, Datum *values)
 }
 
 /*
- * TableOfResult returns the table whose rows the running function returns.
+ * TableOfResult returns the table whose row type the running function returns.
  */
 Oid
 TableOfResult(FunctionCallInfo fcinfo)
@@ -134,8 +138,9 @@ TableOfResult(FunctionCallInfo fcinfo)
 }
 
 /*
- * OneRow runs a statement on the table whose rows the running function returns, with the arguments of
- * that, and returns, in the caller's context, the row that it returns; null where it returns none.
+ * OneRow runs a statement on the table whose row type the running function returns, with that
+ * function's arguments.  Returns the resulting row in the caller's memory context; sets
+ * fcinfo->isnull if there is none.
  */
 Datum
 OneRow(FunctionCallInfo fcinfo, RowStatement *statement)
@@ -158,8 +163,8 @@ OneRow(FunctionCallInfo fcinfo, RowStatement *statement)
 }
 
 /*
- * StoredRow is OneRow for a row that is there; 55000 when something that a site has attached to the
- * table keeps it from being written.
+ * StoredRow is OneRow for a write that must return a row; 55000 if it does not, because
+ * something that a site has attached to the table kept the row from being written.
  */
 Datum
 StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)

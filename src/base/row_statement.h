@@ -1,6 +1,6 @@
 /*
  * row_statement.h
- *	  Statements on the extension's own tables that see what is committed now.
+ *	  Statements on the extension's own tables that run with the latest snapshot.
  */
 #ifndef IH_ROW_STATEMENT_H
 #define IH_ROW_STATEMENT_H
@@ -13,9 +13,10 @@
 #define MAX_STATEMENT_ARGUMENTS 6
 
 /*
- * A statement on a table, and the plan that the session keeps for it.  In the text %1$s stands for the
- * table, %2$s for "column = n.column" of each of its columns.  ANYELEMENTOID in argtypes stands for a
- * row of the table, ANYENUMOID for integration_health_state.  depth is how often it is running just now.
+ * A statement on a table, and the plan that the session keeps for it.  In the text, %1$s stands
+ * for the table and %2$s for a list of "column = n.column".  In argtypes, ANYELEMENTOID stands
+ * for the row type of the table and ANYENUMOID for integration_health_state.  depth counts the
+ * calls that are running it.
  */
 typedef struct RowStatement
 {

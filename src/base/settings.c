@@ -1,6 +1,6 @@
 /*
  * settings.c
- *	  The settings of the extension, and what errors may repeat of a value.
+ *	  The settings of the extension, and Echo for values in error messages.
  */
 #include "base/settings.h"
 
@@ -13,7 +13,8 @@ bool  ih_notify;
 int	  ih_max_drift;
 
 /*
- * Echo returns what an error may repeat of a value that a caller has sent: its first characters.
+ * Echo returns the part of a caller's value that an error may repeat: its first 100 characters,
+ * and "..." if there are more.
  */
 const char *
 Echo(const char *value)

@@ -1,13 +1,13 @@
 /*
  * settings.h
- *	  The settings of the extension, and what errors may repeat of a value.
+ *	  The settings of the extension, and Echo for values in error messages.
  */
 #ifndef IH_SETTINGS_H
 #define IH_SETTINGS_H
 
 #include "base/compat.h"
 
-/* Paths as claim_rules.h describes them. */
+/* The first two are lists of claim paths, as described in claim_rules.h. */
 extern char *ih_org_claims;
 extern char *ih_role_claims;
 extern char *ih_admin_role;

@@ -1,7 +1,7 @@
 /*
  * access.c
- *	  Who may see what, for the policies and for functions, by the claims of the caller.  Whoever can run
- *	  SQL can set the claims too: they bind those behind PostgREST.
+ *	  Decides by the caller's claims who may see what, for policies and functions.  Claims bind
+ *	  only callers that come through PostgREST: whoever can run SQL can also set the claims.
  */
 #include "claims/claims.h"
 
@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(require_claims);
 PG_FUNCTION_INFO_V1(require_admin_role);
 
 /*
- * Require raises a problem as 22023; nothing happens where there is none.
+ * Require raises 22023 if there is a problem.
  */
 static void
 Require(const Problem *problem)
@@ -33,7 +33,8 @@ Require(const Problem *problem)
 }
 
 /*
- * ClaimsOfAdmin returns claims that name the admin's role at the first place that is looked at.
+ * ClaimsOfAdmin returns an example for a hint: claims that name the admin role at the first of
+ * the paths in integration_health.role_claims.
  */
 static const char *
 ClaimsOfAdmin(const Claims *claims)
@@ -58,9 +59,9 @@ ClaimsOfAdmin(const Claims *claims)
 }
 
 /*
- * integration_health_org_ids(), the array that the policies compare org_id with.  It
- * does not raise: the planner may ask a row something that the caller learns from before it asks
- * this, so that an error here would tell of rows that are there.
+ * integration_health_org_ids() returns the array that the policies compare org_id with.  It
+ * never raises: the planner may evaluate a caller's own filter on a row before the policy, so
+ * that an error in the policy would reveal whether any row matches the filter.
  */
 Datum
 integration_health_org_ids(PG_FUNCTION_ARGS)
@@ -76,8 +77,9 @@ integration_health_org_ids(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_health_can_read(org_id): the claims name the organisation, or the
- * policies do not apply to the caller.  22023, before anything else, when they cannot be read.
+ * integration_health_can_read(org_id uuid) returns whether the claims name the organisation or
+ * the policies do not apply to the caller.  22023, before anything else, if the claims cannot
+ * be read.
  */
 Datum
 integration_health_can_read(PG_FUNCTION_ARGS)
@@ -101,7 +103,7 @@ integration_health_can_read(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_claims() raises 22023 for claims that cannot be read.
+ * require_claims() raises 22023 if the claims cannot be read.
  */
 Datum
 require_claims(PG_FUNCTION_ARGS)
@@ -112,8 +114,8 @@ require_claims(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_admin_role() raises 42501 unless the claims name the role that may see all organisations,
- * 22023 when they cannot be read.
+ * require_admin_role() raises 42501 unless the claims name the role that may see all
+ * organisations, and 22023 if they cannot be read.
  */
 Datum
 require_admin_role(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*
  * claim_rules.c
- *	  Splitting of claim paths, and matching of the values found there.
- *	  Pure functions: where a claim is looked up is the caller's business.
+ *	  Splits lists of claim paths, and matches the values found at them.
+ *	  Pure functions: the caller supplies the function that looks a path up.
  */
 #include "claims/claim_rules.h"
 
@@ -16,8 +16,8 @@ SkipBlanks(const char *at)
 }
 
 /*
- * SplitPath reads one path from *at, leaves *at behind it and the comma that follows, and returns
- * what is wrong with it, or NULL.
+ * SplitPath reads one path from *at and moves *at behind the path and the comma after it.  It
+ * returns NULL, or what is wrong with the path as a sentence.
  */
 static const char *
 SplitPath(const char **at, ClaimPath *path)
@@ -42,7 +42,7 @@ SplitPath(const char **at, ClaimPath *path)
 		key[len] = '\0';
 		c += len;
 
-		/* Users edit user_metadata themselves: nothing may be decided by it. */
+		/* Users can edit their own user_metadata, so no permission may depend on it. */
 		if (strcmp(key, "user_metadata") == 0 || strcmp(key, "raw_user_meta_data") == 0)
 			return "Users edit user_metadata themselves.";
 
@@ -61,7 +61,7 @@ SplitPath(const char **at, ClaimPath *path)
 }
 
 /*
- * ClaimPathsProblem returns what is wrong with a list of paths, as a sentence, or NULL.
+ * ClaimPathsProblem returns NULL, or what is wrong with a list of paths as a sentence.
  */
 const char *
 ClaimPathsProblem(const char *paths)
@@ -79,7 +79,8 @@ ClaimPathsProblem(const char *paths)
 }
 
 /*
- * NextClaimPath takes the next path off a list that has no problem; false at its end.
+ * NextClaimPath takes the next path off a list that ClaimPathsProblem accepts; false at its
+ * end.
  */
 bool
 NextClaimPath(const char **paths, ClaimPath *path)
@@ -88,7 +89,8 @@ NextClaimPath(const char **paths, ClaimPath *path)
 }
 
 /*
- * FirstClaim fetches the values at the first of the paths at which the document has a claim.
+ * FirstClaim fetches the values at the first path at which the document has a claim; false if
+ * there is none.
  */
 bool
 FirstClaim(const char *paths, ClaimLookup lookup, void *document, ClaimValues *found)
@@ -104,7 +106,7 @@ FirstClaim(const char *paths, ClaimLookup lookup, void *document, ClaimValues *f
 }
 
 /*
- * AnyClaimNames tells whether a claim at any of the paths is, or contains, exactly the string
+ * AnyClaimNames tells whether the claim at any of the paths is, or contains, exactly the string
  * wanted.
  */
 bool

@@ -1,7 +1,7 @@
 /*
  * claim_rules.h
- *	  Which claim is looked at, and what it has to say.  A claim's place is a path of keys
- *	  ("app_metadata.role"); a setting holds several, separated by commas.
+ *	  Rules for finding and matching claims.  A path of keys ("app_metadata.role") says where a
+ *	  claim is; a setting holds a list of paths, separated by commas.
  */
 #ifndef IH_CLAIM_RULES_H
 #define IH_CLAIM_RULES_H
@@ -25,7 +25,7 @@ typedef struct ClaimValues
 	const char **values;
 } ClaimValues;
 
-/* Looks a path up in some document; false when nothing is there. */
+/* Looks up the claim at a path of a document and sets *found; false if there is none. */
 typedef bool (*ClaimLookup)(void *document, const ClaimPath *path, ClaimValues *found);
 
 extern const char *ClaimPathsProblem(const char *paths);

@@ -1,6 +1,6 @@
 /*
  * claims.c
- *	  Reads request.jwt.claims: the caller's organisations, and whether it has the admin's role.
+ *	  Reads request.jwt.claims: the caller's organisations, and whether it has the admin role.
  */
 #include "claims/claims.h"
 
@@ -13,23 +13,23 @@
 #include "base/settings.h"
 #include "claims/claim_rules.h"
 
-/* Bytes of an error's message that are kept as the detail of another. */
+/* How much of an error's message is kept as the detail of a problem. */
 #define DETAIL_MAX_BYTES 100
 
-/* A document, and the first problem of the claims that were looked up in it. */
+/* A document, and the last problem with the claims that were looked up in it. */
 typedef struct Document
 {
 	JsonbContainer *root;
 	Problem			problem;
 } Document;
 
-/* The claims that were read last: one text, replaced as soon as the setting has another. */
+/* The claims that were read last; replaced when their text or a setting has changed. */
 static Claims *cached_claims = NULL;
 
 /*
- * ReadInput calls an input function that is pure; what is wrong with the text, be it its value
- * (class 22) or its size or depth (class 54), makes a problem that says message.  Other errors
- * stay as they are.  Returns whether *result is set.
+ * ReadInput calls an input function that has no side effects, since there is no subtransaction
+ * to undo them.  An error of class 22 (data exception) or 54 (size or depth) becomes a problem
+ * with this message; other errors are raised again.  Returns whether *result is set.
  */
 static bool
 ReadInput(PGFunction input, const char *text, const char *message, Datum *result,
@@ -64,7 +64,8 @@ ReadInput(PGFunction input, const char *text, const char *message, Datum *result
 }
 
 /*
- * ReadDocument returns the JSON object in text, NULL where there is none, or a problem.
+ * ReadDocument returns the JSON object in text.  It returns NULL if text is empty, and NULL
+ * with a problem if text is anything else.
  */
 static JsonbContainer *
 ReadDocument(const char *text, Problem *problem)
@@ -86,7 +87,7 @@ ReadDocument(const char *text, Problem *problem)
 }
 
 /*
- * ClaimString returns a JSON string as a C string; NULL and a problem for any other value.
+ * ClaimString returns a JSON string as a C string, or NULL with a problem for any other value.
  */
 static const char *
 ClaimString(const JsonbValue *value, const ClaimPath *path, Problem *problem)
@@ -101,8 +102,9 @@ ClaimString(const JsonbValue *value, const ClaimPath *path, Problem *problem)
 }
 
 /*
- * LookUpClaim is the ClaimLookup for a Document.  A claim that is null is not there; one that
- * cannot be read is there without values, and the document has a problem.
+ * LookUpClaim is the ClaimLookup for a Document.  A claim that is JSON null counts as absent.
+ * One that cannot be read counts as present without values, and sets the problem of the
+ * document.
  */
 static bool
 LookUpClaim(void *document, const ClaimPath *path, ClaimValues *found)
@@ -142,8 +144,8 @@ LookUpClaim(void *document, const ClaimPath *path, ClaimValues *found)
 }
 
 /*
- * ReadOrgs reads the organisations that a document names.  The first that is no UUID makes a
- * problem, and there are none then.
+ * ReadOrgs reads the organisations that a document names.  If one of them is no UUID, there is
+ * a problem and no organisation.
  */
 static void
 ReadOrgs(JsonbContainer *root, Claims *claims)
@@ -172,7 +174,8 @@ ReadOrgs(JsonbContainer *root, Claims *claims)
 }
 
 /*
- * ReadRole tells whether a document names the admin's role, or what cannot be read on the way.
+ * ReadRole reads whether a document names the admin role.  A claim that cannot be read on the
+ * way to it is a problem.
  */
 static void
 ReadRole(JsonbContainer *root, Claims *claims)
@@ -185,7 +188,7 @@ ReadRole(JsonbContainer *root, Claims *claims)
 }
 
 /*
- * KeepProblem copies the texts of a problem into the current memory context.
+ * KeepProblem copies the strings of a problem into the current memory context.
  */
 static void
 KeepProblem(Problem *problem)
@@ -197,8 +200,8 @@ KeepProblem(Problem *problem)
 }
 
 /*
- * ReadClaims reads a text under the present settings, in a context below the current one, where
- * only the result is left.
+ * ReadClaims reads the claims in text under the current settings.  The result is in a new child
+ * of the current memory context.
  */
 static Claims *
 ReadClaims(const char *text)
@@ -235,10 +238,10 @@ ReadClaims(const char *text)
 }
 
 /*
- * CallerClaims returns what request.jwt.claims says, and does not raise when it cannot be read.
- * The text is read once, as long as it and the settings stay the same, byte by byte: the time that
- * a query takes then does not depend on it.  The result belongs to the cache and is good until the
- * next call.
+ * CallerClaims returns what request.jwt.claims says; it does not raise if that cannot be read.
+ * The text is read again only when a byte of it or of the settings has changed, so that the
+ * time that a query takes reveals nothing about rows.  The result belongs to the cache and is
+ * valid until the next call.
  */
 const Claims *
 CallerClaims(void)

@@ -9,14 +9,14 @@
 
 #include "utils/uuid.h"
 
-/* Why something could not be read; message is NULL where it could. */
+/* Why something could not be read; message is NULL if it could. */
 typedef struct Problem
 {
 	const char *message;
 	const char *detail;
 } Problem;
 
-/* What a text says under certain settings, and these; all in one memory context. */
+/* Claims, and the text and settings that they were read from; all allocated in context. */
 typedef struct Claims
 {
 	MemoryContext context;
@@ -25,7 +25,7 @@ typedef struct Claims
 	const char	 *role_claims;
 	const char	 *admin_role;
 	Problem		  org_problem;
-	int			  norgs; /* 0 when there is a problem: one bad organisation, and none counts */
+	int			  norgs; /* 0 if org_problem is set: one bad organisation invalidates all */
 	pg_uuid_t	 *orgs;
 	Problem		  role_problem;
 	bool		  is_admin;

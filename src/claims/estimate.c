@@ -1,7 +1,8 @@
 /*
  * estimate.c
- *	  Keeps what the planner knows of other organisations' rows from a caller under row-level
- *	  security: PostgREST's count=planned shows its estimates, which the statistics of all rows make.
+ *	  Keeps the planner's estimates from revealing other organisations' rows to a caller under
+ *	  row-level security.  They derive from statistics on all rows, and PostgREST shows them
+ *	  with count=planned.
  */
 #include "base/settings.h"
 
@@ -11,7 +12,7 @@ PG_FUNCTION_INFO_V1(integration_health_uncounted);
 PG_FUNCTION_INFO_V1(integration_health_uncounted_support);
 
 /*
- * integration_health_uncounted(org_id): true, for every row.
+ * integration_health_uncounted(org_id uuid) returns true.
  */
 Datum
 integration_health_uncounted(PG_FUNCTION_ARGS)
@@ -21,8 +22,8 @@ integration_health_uncounted(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_health_uncounted_support tells the planner that integration_health_uncounted leaves nothing, so that it estimates
- * one row, whatever the table holds.
+ * integration_health_uncounted_support tells the planner that integration_health_uncounted lets
+ * no row pass, so that it estimates one row, whatever the table holds.
  */
 Datum
 integration_health_uncounted_support(PG_FUNCTION_ARGS)

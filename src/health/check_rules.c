@@ -1,12 +1,12 @@
 /*
  * check_rules.c
- *	  Slot arithmetic, streaks of equal statuses, late results.
- *	  Pure functions: cmocka tests them as they stand.
+ *	  Slot arithmetic, streaks of equal statuses, late checks.
+ *	  Pure functions: the cmocka tests link this file as it is.
  */
 #include "health/check_rules.h"
 
 /*
- * HistorySlot returns the slot, 0 to 95, that check number check_no (1 or more) has in the ring.
+ * HistorySlot returns the slot of the ring, 0 to 95, for check number check_no (1 or more).
  */
 int16_t
 HistorySlot(int64_t check_no)
@@ -15,8 +15,8 @@ HistorySlot(int64_t check_no)
 }
 
 /*
- * TimeOfCheck returns when a check was made: at checked_at, but not after it was recorded, so that
- * a clock that is ahead cannot make all later checks of the pair late.
+ * TimeOfCheck returns when a check was made: at checked_at, but not later than it was recorded,
+ * so that a clock that is ahead cannot make all later checks of the pair late.
  */
 int64_t
 TimeOfCheck(int64_t checked_at, int64_t recorded_at)
@@ -25,8 +25,8 @@ TimeOfCheck(int64_t checked_at, int64_t recorded_at)
 }
 
 /*
- * CheckIsLate tells whether a check made at checked_at is older than the current one.  A check of
- * the same time is not: it replaces the current one.
+ * CheckIsLate tells whether a check made at checked_at is older than the current one.  A check
+ * with the same time is not late: it replaces the current one.
  */
 bool
 CheckIsLate(const PairState *current, int64_t checked_at)
@@ -53,8 +53,8 @@ FirstCheck(HealthState status, int64_t checked_at)
 }
 
 /*
- * NextCheck returns the state of a pair after one more check.  A late check takes its number and
- * leaves all else as it was.
+ * NextCheck returns the state of a pair after one more check.  A late check only increments
+ * check_no.
  */
 PairState
 NextCheck(const PairState *current, HealthState status, int64_t checked_at)

@@ -1,7 +1,7 @@
 /*
  * check_rules.h
- *	  The rules by which a check changes the state of its pair (org_id, integration_type).
- *	  Plain values in, plain values out; nothing here touches the backend.
+ *	  The rules by which a check changes the state of its pair (org_id, integration_type).  They
+ *	  take and return plain values and use nothing of the backend.
  */
 #ifndef IH_CHECK_RULES_H
 #define IH_CHECK_RULES_H
@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Number of checks that the history keeps of each pair: one day of one every 15 minutes. */
+/* Number of checks that the history keeps of each pair: a day's, at one every 15 minutes. */
 #define HISTORY_SLOTS 96
 
-/* The labels of the SQL type integration_health_state, in its order. */
+/* The labels of the SQL type integration_health_state, in the same order. */
 typedef enum HealthState
 {
 	HEALTH_HEALTHY,
@@ -24,8 +24,8 @@ typedef enum HealthState
 #define HEALTH_STATES (HEALTH_UNKNOWN + 1)
 
 /*
- * What the extension keeps about a pair between two checks.  Times are microseconds of any one
- * epoch.  last_healthy_at counts only where ever_healthy.
+ * What the extension keeps about a pair between two checks.  Times are microseconds since any
+ * one epoch.  last_healthy_at is meaningful only if ever_healthy.
  */
 typedef struct PairState
 {

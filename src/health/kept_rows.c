@@ -1,7 +1,7 @@
 /*
  * kept_rows.c
- *	  What is kept of pairs beside their status.  The counts only grow by rows, so that writers never wait
- *	  for each other; the history of a pair goes with it.
+ *	  Rows kept about pairs besides their status.  Counts are appended, never updated, so that
+ *	  writers never wait for each other; the history of a pair is deleted along with the pair.
  */
 #include "base/row_statement.h"
 

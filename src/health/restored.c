@@ -1,8 +1,9 @@
 /*
  * restored.c
- *	  A row that brings check_no and recorded_at along is stored as it stands.  The AFTER trigger
- *	  knows most of them by a recorded_at before the transaction; the few others, put back by the
- *	  transaction that recorded them, are remembered here until its end.
+ *	  A row that brings check_no and recorded_at along is restored: it is stored as it is.  The
+ *	  AFTER trigger skips most of these rows because recorded_at is before the transaction.  The
+ *	  few others, put back by the transaction that recorded them, are remembered here until its
+ *	  end.
  */
 #include "health/restored.h"
 
@@ -18,7 +19,7 @@
 #include "base/compat.h"
 #include "base/private_call.h"
 
-/* recorded_at differs for each check that a session records; the rest only makes it surer. */
+/* recorded_at is unique among the checks of a transaction; the pair is an extra safeguard. */
 typedef struct RestoredRow
 {
 	TimestampTz recorded_at;
@@ -27,7 +28,7 @@ typedef struct RestoredRow
 	uint32		unused;
 } RestoredRow;
 
-/* Lives in the context of the top transaction; NULL in most. */
+/* Allocated in TopTransactionContext; NULL in most transactions. */
 static HTAB *restored_rows = NULL;
 
 static void
@@ -49,8 +50,8 @@ KeyOf(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 }
 
 /*
- * RememberRestored notes a restored row if its recorded_at does not tell it from one that this
- * transaction records.
+ * RememberRestored remembers a restored row, unless its recorded_at is before this transaction,
+ * which already tells it from the rows that the transaction records.
  */
 void
 RememberRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
@@ -78,7 +79,7 @@ RememberRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 }
 
 /*
- * WasRestored tells whether a row was noted by RememberRestored, and forgets it.
+ * WasRestored tells whether RememberRestored has remembered a row, and forgets it.
  */
 bool
 WasRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
@@ -94,7 +95,9 @@ WasRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 }
 
 /*
- * IsHeld tells whether this subtransaction has held a type before, and from now on it has.
+ * IsHeld tells whether HoldType was called before for a type in this subtransaction, and
+ * remembers that it is now.  After 16 types it starts over: it may wrongly return false, which
+ * costs one more call.
  */
 static bool
 IsHeld(const char *name)
@@ -121,8 +124,8 @@ IsHeld(const char *name)
 }
 
 /*
- * HoldType makes sure that the type of a restored row is there: the foreign key asks for it, and
- * pg_restore with several jobs may bring it later.
+ * HoldType makes sure that the type of a restored row exists: the foreign key requires it, and
+ * pg_restore with several jobs may restore the type later.
  */
 void
 HoldType(Datum integration_type)

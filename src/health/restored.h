@@ -1,6 +1,7 @@
 /*
  * restored.h
- *	  Restored rows: those that look as if this transaction had recorded them, and their types.
+ *	  Restored rows that look as if this transaction had recorded them, and the types of
+ *	  restored rows.
  */
 #ifndef IH_RESTORED_H
 #define IH_RESTORED_H

@@ -1,8 +1,8 @@
 /*
  * ring.h
- *	  The history ring: the last 96 checks of each pair.  A check overwrites the slot of the one 96
- *	  before it: that is the pruning.  The row lock on the status row keeps the writers of one pair
- *	  apart.
+ *	  The history ring: the last 96 checks of each pair.  A check overwrites the slot of the
+ *	  check 96 before it, and so prunes the history.  The row lock on the status row serialises
+ *	  the writers of a pair.
  */
 #ifndef IH_RING_H
 #define IH_RING_H
@@ -11,7 +11,7 @@
 
 #include "datatype/timestamp.h"
 
-/* A check as it goes into the ring.  Datums are the caller's. */
+/* A check to be written to the ring.  What the Datums point to belongs to the caller. */
 typedef struct RingEntry
 {
 	Datum		  org_id;

@@ -1,8 +1,8 @@
 /*
  * ring_target.c
- *	  What the session keeps of the history table.  Constraints and indexes of a site are honoured, and
- *	  the defaults and expressions of its columns; a table with triggers, foreign keys, rules or another
- *	  access method is refused.
+ *	  Keeps for the session what it takes to write to the history table.  Constraints, indexes,
+ *	  column defaults and generated columns that a site has added are honoured; a table with
+ *	  triggers, foreign keys, rules or another access method is refused.
  */
 #include "health/ring_target.h"
 
@@ -44,7 +44,8 @@ static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, 
 static RingTarget target;
 
 /*
- * ForgetTarget is the relcache callback.  It frees nothing: a write may be under way.
+ * ForgetTarget is the relcache callback.  It frees nothing, since a write may be using the
+ * target.
  */
 static void
 ForgetTarget(Datum arg, Oid relid)
@@ -55,7 +56,8 @@ ForgetTarget(Datum arg, Oid relid)
 }
 
 /*
- * RefuseTable raises 55000: the history was altered so that checks cannot be written past the executor.
+ * RefuseTable raises 55000 for a history table that has something only the executor would
+ * honour; name is NULL if that has no name.
  */
 static void
 RefuseTable(Relation rel, const char *has, const char *name)
@@ -71,7 +73,8 @@ RefuseTable(Relation rel, const char *has, const char *name)
 }
 
 /*
- * RequirePlainTable raises 55000, by RefuseTable, for anything that only the executor would honour.
+ * RequirePlainTable raises 55000, by RefuseTable, for everything that only the executor would
+ * honour.
  */
 static void
 RequirePlainTable(Relation rel)
@@ -99,8 +102,8 @@ RequirePlainTable(Relation rel)
 }
 
 /*
- * PrepareKey makes the scan keys for the primary key; 55000 unless it is a btree on the three key
- * columns in their order.
+ * PrepareKey makes the scan keys for the primary key; 55000 unless that is a btree on the three
+ * key columns in order.
  */
 static void
 PrepareKey(Relation rel, RingTarget *made)
@@ -127,7 +130,7 @@ PrepareKey(Relation rel, RingTarget *made)
 }
 
 /*
- * IsRingColumn tells a column of the extension's from one that the site has added.
+ * IsRingColumn tells whether a column is the extension's, not one that the site has added.
  */
 static bool
 IsRingColumn(const RingTarget *made, AttrNumber attnum)
@@ -141,8 +144,8 @@ IsRingColumn(const RingTarget *made, AttrNumber attnum)
 }
 
 /*
- * PrepareDefaults compiles the defaults of the columns that the site has added.  Generated ones have
- * none: ExecComputeStoredGenerated sees to them.
+ * PrepareDefaults compiles the defaults of the columns that the site has added, except
+ * generated ones, which ExecComputeStoredGenerated computes.
  */
 static void
 PrepareDefaults(Relation rel, RingTarget *made)
@@ -167,8 +170,8 @@ PrepareDefaults(Relation rel, RingTarget *made)
 }
 
 /*
- * PrepareTarget fills in target for a table that is open.  Errors as RequirePlainTable, PrepareKey and
- * FindColumns.
+ * PrepareTarget fills in target for an open table.  Errors as for RequirePlainTable,
+ * PrepareKey, FindColumns and CheckCmdReplicaIdentity.
  */
 static void
 PrepareTarget(Relation rel)
@@ -204,15 +207,15 @@ PrepareTarget(Relation rel)
 	made.fresh = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	MemoryContextSwitchTo(caller);
 
-	/* From here on nothing fails: the context lives as long as the session wants it. */
+	/* Nothing below raises an error, so the context may last as long as the session. */
 	MemoryContextSetParent(made.context, CacheMemoryContext);
 	made.relid = RelationGetRelid(rel);
 	target = made;
 }
 
 /*
- * RingTargetOf returns the target of a table that is open.  It is good until the next call, and while
- * the table is open.  Errors as PrepareTarget.
+ * RingTargetOf returns the target of an open table.  It is valid until the next call, and only
+ * while the table is open.  Errors as for PrepareTarget.
  */
 RingTarget *
 RingTargetOf(Relation rel)

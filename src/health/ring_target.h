@@ -1,6 +1,6 @@
 /*
  * ring_target.h
- *	  The history table as the ring is written to it, past the executor.
+ *	  What it takes to write to the history table past the executor.
  */
 #ifndef IH_RING_TARGET_H
 #define IH_RING_TARGET_H
@@ -30,7 +30,7 @@ typedef enum RingColumn
 #define RING_COLUMNS (RING_IS_LATE + 1)
 #define RING_KEY_COLUMNS (RING_SLOT + 1)
 
-/* A column of the site that has a default. */
+/* A column that the site has added, and its default. */
 typedef struct RingDefault
 {
 	AttrNumber attnum;
@@ -38,8 +38,9 @@ typedef struct RingDefault
 } RingDefault;
 
 /*
- * What the session keeps for the table that it wrote to last.  relid is invalid when there is none,
- * or when the table has changed since.  It owns context, and everything else lives there.
+ * What the session keeps for the table that it wrote to last.  relid is invalid if there is
+ * none, or if the table has changed since.  The target owns context, in which everything else
+ * is allocated.
  */
 typedef struct RingTarget
 {

@@ -1,6 +1,7 @@
 /*
  * ring_write.c
- *	  Writes a check into its slot by the table and index access methods, as the owner of the table.
+ *	  Writes a check into its slot through the table and index access methods, as the table's
+ *	  owner.
  */
 #include "health/ring.h"
 
@@ -23,12 +24,13 @@
 #include "health/check_rules.h"
 #include "health/ring_target.h"
 
-/* Misses in a row after which a subtransaction looks into the index at once. */
+/* After so many misses in a row, a subtransaction goes straight to the index. */
 #define MAX_MISSES 4
 
 /*
- * Where the row lies that a subtransaction overwrote last: what the index points to, which an update
- * leaves in its place.  The next check of a statement of many rows is likely to be beside it.
+ * The root of the row that this subtransaction overwrote last: the line pointer that the index
+ * points to, which a HOT update leaves as it is.  In a statement of many rows, the row for the
+ * next check is likely to be right behind it.
  */
 static struct
 {
@@ -39,8 +41,9 @@ static struct
 } neighbour;
 
 /*
- * SetFresh puts a check into the slot that is to be written, with what the columns of the site have
- * for a new row: the one that is overwritten was another check's.
+ * SetFresh fills target->fresh with a check.  Columns that the site has added get the value
+ * that they have in a new row, since those of the row to be overwritten belong to another
+ * check.
  */
 static void
 SetFresh(const RingTarget *target, const RingEntry *entry)
@@ -78,8 +81,8 @@ SetFresh(const RingTarget *target, const RingEntry *entry)
 }
 
 /*
- * HoldsKey tells whether the row just fetched has the key of the check.  One whose key is equal but
- * not the same to the byte is left to the index.
+ * HoldsKey tells whether target->stored has the key of the check, byte for byte.  A key that is
+ * equal but differs in its bytes is left to the index.
  */
 static bool
 HoldsKey(const RingTarget *target)
@@ -99,8 +102,8 @@ HoldsKey(const RingTarget *target)
 }
 
 /*
- * FetchAt looks at the row whose index entry points to root.  If it is the one in the slot of the
- * check, it returns true and its place.
+ * FetchAt fetches the row to which an index entry for root would point.  If that has the key of
+ * the check, it sets *place to its location and returns true.
  */
 static bool
 FetchAt(Relation rel, const RingTarget *target, ItemPointerData root, ItemPointer place)
@@ -119,8 +122,8 @@ FetchAt(Relation rel, const RingTarget *target, ItemPointerData root, ItemPointe
 }
 
 /*
- * ForgetOtherNeighbour forgets what another subtransaction has set: only the lock of its own keeps
- * others from truncating the table.
+ * ForgetOtherNeighbour forgets what another subtransaction has set: the lock that keeps others
+ * from truncating the table may have been released with it.
  */
 static void
 ForgetOtherNeighbour(void)
@@ -137,8 +140,9 @@ ForgetOtherNeighbour(void)
 }
 
 /*
- * HasNeighbour tells whether neighbour.root can be looked at: not where the transaction itself has given
- * the table a new file, for it would be no place in that.
+ * HasNeighbour tells whether to look beside neighbour.root: not after too many misses, and not
+ * if this transaction has created the table or given it a new file, in which root may point
+ * nowhere.
  */
 static bool
 HasNeighbour(Relation rel)
@@ -149,9 +153,9 @@ HasNeighbour(Relation rel)
 }
 
 /*
- * FindBeside looks for the row of the check right behind the one that was overwritten last: statements
- * of many rows wrote them in one order, and so they lie.  It returns false where it is not there, and
- * gives up after a few misses in a row.
+ * FindBeside looks for the row of the check right behind the row that was overwritten last,
+ * where it is likely to be if earlier statements wrote the same pairs in the same order.
+ * Returns false if it is not there or HasNeighbour says not to look.
  */
 static bool
 FindBeside(Relation rel, const RingTarget *target, ItemPointer place)
@@ -179,13 +183,13 @@ FindBeside(Relation rel, const RingTarget *target, ItemPointer place)
 }
 
 /*
- * FindStored returns the place of the row that is in the slot of the check now; false when there is
- * none.
+ * FindStored sets *place to the location of the row that is now in the slot of the check; false
+ * if there is none.
  *
- * The row lock on the status row is held, so the only other writer can be the cleanup.  SnapshotSelf
- * shows what is committed by now, whatever the isolation level, and what this transaction wrote; a
- * row that the cleanup is just deleting is still shown, and the update waits for it.  The primary key
- * is unique: a row that is shown and has the key is the row.
+ * The caller holds the row lock on the status row, so the only other writer can be the cleanup.
+ * SnapshotSelf shows what is committed now, under any isolation level, and what this
+ * transaction wrote.  It still shows a row that the cleanup is about to delete; the update then
+ * waits for the cleanup.  The primary key is unique, so a visible row with the key is the row.
  */
 static bool
 FindStored(Relation rel, RingTarget *target, ItemPointer place)
@@ -215,7 +219,7 @@ FindStored(Relation rel, RingTarget *target, ItemPointer place)
 		}
 	}
 
-	/* The slot outlives an error, so it must not hold a buffer across anything that can raise one. */
+	/* The slot outlives an error, so it must not hold a buffer while anything can raise one. */
 	ExecClearTuple(target->stored);
 	index_endscan(scan);
 	index_close(index, NoLock);
@@ -223,8 +227,9 @@ FindStored(Relation rel, RingTarget *target, ItemPointer place)
 }
 
 /*
- * InsertIndexEntries makes the index entries of the row just written.  Expressions and predicates of
- * indexes are compiled each time and live as long as their EState: it has one of its own.
+ * InsertIndexEntries makes the index entries of the row just written.  It uses an EState of its
+ * own, because index expressions and predicates are compiled each time and live as long as
+ * their EState.
  */
 static void
 InsertIndexEntries(Relation rel, const RingTarget *target, UpdatedIndexes which)
@@ -240,8 +245,8 @@ InsertIndexEntries(Relation rel, const RingTarget *target, UpdatedIndexes which)
 }
 
 /*
- * Overwrite updates the row at place to target->fresh; false when that is not the latest version any
- * more, or gone.
+ * Overwrite updates the row version at place to target->fresh; false if another transaction has
+ * updated or deleted that version.
  */
 static bool
 Overwrite(Relation rel, const RingTarget *target, ItemPointer place)
@@ -269,7 +274,7 @@ Overwrite(Relation rel, const RingTarget *target, ItemPointer place)
 }
 
 /*
- * Put puts the check that target->fresh holds into its slot.
+ * Put writes the check in target->fresh into its slot.
  */
 static void
 Put(Relation rel, RingTarget *target)
@@ -292,10 +297,11 @@ Put(Relation rel, RingTarget *target)
 }
 
 /*
- * RingWrite puts a check into its slot of the history table, over the one that was there, with the
- * rights of the table's owner.  The caller holds the row lock on the pair's status row.  55000 when
- * the table was altered so that this cannot be done, or when a constraint, an index or a column of
- * the table records a check itself: it would take the place of the one that is being written.
+ * RingWrite writes a check into its slot of the history table, in place of the check that was
+ * there, with the rights of the table's owner.  The caller holds the row lock on the pair's
+ * status row.  55000 if the table was altered so that this is impossible, or if a constraint,
+ * index or column of the table records a check itself, which would overwrite the target that is
+ * in use.
  */
 void
 RingWrite(Oid history, const RingEntry *entry)
@@ -338,6 +344,6 @@ RingWrite(Oid history, const RingEntry *entry)
 	PG_END_TRY();
 	table_close(rel, NoLock);
 
-	/* A later write of the same command, to the same slot, must find this one older than itself. */
+	/* A later write to the same slot by this command must see it as an earlier command's. */
 	CommandCounterIncrement();
 }

@@ -1,6 +1,6 @@
 /*
  * status_layout.c
- *	  Where the status table has its columns, kept for the session until the table changes.
+ *	  The numbers of the status table's columns, kept for the session until the table changes.
  */
 #include "health/status_layout.h"
 
@@ -37,12 +37,12 @@ static const char *const state_labels[HEALTH_STATES] = {
 	[HEALTH_UNKNOWN] = "unknown",
 };
 
-/* The layout looked up last; relid is invalid when there is none or the table has changed. */
+/* The layout looked up last; relid is invalid if there is none or a table has changed since. */
 static StatusLayout cached_layout;
 
 /*
- * HistoryOf returns the relation that keeps the history of the relation whose trigger fired.  This
- * is the one place that decides it.  42809 for a table that is not the extension's own.
+ * HistoryOf returns the table that keeps the history of the table whose trigger fired.  No
+ * other code decides this.  42809 if the trigger is not on the extension's own status table.
  */
 static Oid
 HistoryOf(Relation fired, Oid schema)
@@ -57,7 +57,7 @@ HistoryOf(Relation fired, Oid schema)
 }
 
 /*
- * ForgetLayout is the relcache callback that makes the next trigger look at the table again.
+ * ForgetLayout is the relcache callback.  It makes the next trigger look the columns up again.
  */
 static void
 ForgetLayout(Datum arg, Oid relid)
@@ -68,8 +68,9 @@ ForgetLayout(Datum arg, Oid relid)
 }
 
 /*
- * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache when
- * nothing has changed.  It is good until the next call.  Errors as HistoryOf and FindColumns.
+ * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache if
+ * nothing has changed.  It is valid until the next call.  Errors as for HistoryOf and
+ * FindColumns; 42704 if the state type or one of its labels does not exist.
  */
 const StatusLayout *
 StatusLayoutOf(Relation fired, Oid function)
@@ -107,7 +108,8 @@ StatusLayoutOf(Relation fired, Oid function)
 }
 
 /*
- * StateOfLabel returns the state that an enum label stands for; 22023 for one that a site added.
+ * StateOfLabel returns the state that an enum label stands for; 22023 for a label that a site
+ * added.
  */
 HealthState
 StateOfLabel(const StatusLayout *layout, Oid label)

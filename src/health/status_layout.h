@@ -1,6 +1,6 @@
 /*
  * status_layout.h
- *	  Where the status table has its columns.
+ *	  The numbers of the status table's columns.
  */
 #ifndef IH_STATUS_LAYOUT_H
 #define IH_STATUS_LAYOUT_H
@@ -34,8 +34,9 @@ typedef enum StatusColumn
 #define STATUS_COLUMNS (COL_IS_PROBE + 1)
 
 /*
- * What the trigger function of OID function needs to know of the status table relid: its history,
- * where it has its columns, the type of its status, and the OIDs of the labels of that.
+ * What the trigger function needs to know about the status table: the OIDs of the function, the
+ * table and its history, the numbers of the columns, the type of the status, and the OIDs of
+ * its labels.
  */
 typedef struct StatusLayout
 {

@@ -1,7 +1,7 @@
 /*
  * status_row.c
- *	  A row of the status table on its way through the trigger: its columns by name, the state of the
- *	  pair that it holds, and the row that a check makes of it.
+ *	  A row of the status table in the trigger: its columns by name, the state of the pair in
+ *	  it, and the row that a check turns it into.
  */
 #include "health/status_row.h"
 
@@ -13,7 +13,7 @@
 #include "utils/timestamp.h"
 
 /*
- * StatusRowOf returns the row in a tuple.
+ * StatusRowOf deforms a tuple, which must outlive the result, in the current memory context.
  */
 StatusRow
 StatusRowOf(const StatusTriggerContext *context, HeapTuple tuple)
@@ -42,7 +42,7 @@ StatusColumnOf(const StatusTriggerContext *context, const StatusRow *row, Status
 }
 
 /*
- * RequiredStatusColumn is StatusColumnOf for one that may not be null; 23502 names it.
+ * RequiredStatusColumn is StatusColumnOf for a column that must not be null; 23502 if it is.
  */
 Datum
 RequiredStatusColumn(const StatusTriggerContext *context, const StatusRow *row,
@@ -60,7 +60,7 @@ RequiredStatusColumn(const StatusTriggerContext *context, const StatusRow *row,
 }
 
 /*
- * SetStatusColumn changes a column of a row that is taken apart.
+ * SetStatusColumn sets a column of a deformed row.
  */
 void
 SetStatusColumn(const StatusTriggerContext *context, StatusRow *row, StatusColumn column,
@@ -73,7 +73,8 @@ SetStatusColumn(const StatusTriggerContext *context, StatusRow *row, StatusColum
 }
 
 /*
- * StatusOf returns the status in a row; 23502 when it is null, 22023 for a label that a site added.
+ * StatusOf returns the status in a row; 23502 if it is null, 22023 for a label that a site
+ * added.
  */
 HealthState
 StatusOf(const StatusTriggerContext *context, const StatusRow *row)
@@ -83,7 +84,8 @@ StatusOf(const StatusTriggerContext *context, const StatusRow *row)
 }
 
 /*
- * PairStateOf returns the state of a pair as a stored status row has it.
+ * PairStateOf returns the state of a pair that a stored status row holds.  Errors as for
+ * RequiredStatusColumn and StatusOf.
  */
 PairState
 PairStateOf(const StatusTriggerContext *context, const StatusRow *row)
@@ -104,7 +106,8 @@ PairStateOf(const StatusTriggerContext *context, const StatusRow *row)
 }
 
 /*
- * StampedRow returns a row as a tuple, with the columns that the extension keeps set to state.
+ * StampedRow sets the columns that the extension keeps, by state, and returns the row as a new
+ * tuple.
  */
 HeapTuple
 StampedRow(const StatusTriggerContext *context, StatusRow *row, const PairState *state,
@@ -124,8 +127,8 @@ StampedRow(const StatusTriggerContext *context, StatusRow *row, const PairState 
 }
 
 /*
- * CheckedAt returns when the check in a row was made, by TimeOfCheck.  Infinity stays: the table's
- * constraint refuses it.
+ * CheckedAt returns when the check in a row was made, by TimeOfCheck.  Infinity is left for the
+ * table's constraint to refuse.
  */
 TimestampTz
 CheckedAt(const StatusTriggerContext *context, const StatusRow *row, TimestampTz recorded_at)
@@ -137,8 +140,9 @@ CheckedAt(const StatusTriggerContext *context, const StatusRow *row, TimestampTz
 }
 
 /*
- * IsSetByStatement tells whether an update sets a column: the statement names it, or a trigger of the site's
- * has changed it since.  MERGE names together what any of its actions sets.
+ * IsSetByStatement tells whether an update sets a column: the statement names it, or a trigger
+ * of the site has changed it since.  For MERGE, tg_updatedcols has the columns that any of its
+ * actions sets.
  */
 static bool
 IsSetByStatement(const StatusTriggerContext *context, const StatusRow *old,
@@ -155,9 +159,10 @@ IsSetByStatement(const StatusTriggerContext *context, const StatusRow *old,
 }
 
 /*
- * MakeWholeCheck makes a whole check of what an update sets: the status stays, a time that is not set is
- * now(), and any other column that is not set is null, not the last check's.  It returns false, and
- * changes nothing, where the update sets no column of a check.
+ * MakeWholeCheck completes the check that an update makes: of the columns that it does not set,
+ * status stays, checked_at becomes now(), and the others become null, so that nothing is left
+ * of the last check.  Returns false, and changes nothing, if the update sets no column of a
+ * check.
  */
 bool
 MakeWholeCheck(const StatusTriggerContext *context, const StatusRow *old, StatusRow *new)
@@ -188,8 +193,8 @@ MakeWholeCheck(const StatusTriggerContext *context, const StatusRow *old, Status
 }
 
 /*
- * KeptRow returns the new row of an update that is no check, with the columns that the extension
- * keeps as they were.
+ * KeptRow returns the new row of an update that is not a check, as a tuple in which the columns
+ * that the extension keeps are as before.
  */
 HeapTuple
 KeptRow(const StatusTriggerContext *context, const StatusRow *old, StatusRow *new)

@@ -1,6 +1,6 @@
 /*
  * status_row.h
- *	  A row of the status table on its way through the trigger.
+ *	  A row of the status table in the trigger.
  */
 #ifndef IH_STATUS_ROW_H
 #define IH_STATUS_ROW_H
@@ -22,7 +22,7 @@ typedef struct StatusTriggerContext
 	const StatusLayout *layout;
 } StatusTriggerContext;
 
-/* A status row, taken apart. */
+/* A status row, deformed. */
 typedef struct StatusRow
 {
 	HeapTuple tuple;

@@ -1,8 +1,9 @@
 /*
  * status_trigger.c
- *	  The trigger of integration_health_status.  Before a row is written it stamps the columns that
- *	  the extension keeps, and copies an updated one to the history ring; the first check of a pair it
- *	  copies when its row is there.  What follows from a change is done in SQL.
+ *	  The trigger of integration_health_status.  Before a row is written, it stamps the columns
+ *	  that the extension keeps.  It copies an update to the history ring before the row is
+ *	  written, and the first check of a pair after its row was inserted.  What follows from a
+ *	  change is done in SQL.
  */
 #include "postgres.h"
 
@@ -28,8 +29,8 @@
 PG_FUNCTION_INFO_V1(integration_health_status_trigger);
 
 /*
- * RequireTrigger returns the trigger data of a call; 39P01 when it is no trigger call or has
- * arguments.
+ * RequireTrigger returns the trigger data of a call; 39P01 if the function was not called as a
+ * trigger, or the trigger has arguments.
  */
 static TriggerData *
 RequireTrigger(FunctionCallInfo fcinfo, const char *function)
@@ -84,9 +85,9 @@ RequireSameKey(const StatusTriggerContext *context, const StatusRow *old, const 
 }
 
 /*
- * Stamp returns the present time for recorded_at: not before the start of the transaction, and
- * later than any other stamp of it, so that it tells the rows that a transaction recorded from
- * those that it restored.
+ * Stamp returns the current time for recorded_at.  It is never before the start of the
+ * transaction and always later than the stamps that the transaction made before, so that
+ * recorded_at tells the rows that a transaction recorded from those that it restored.
  */
 static TimestampTz
 Stamp(void)
@@ -107,7 +108,7 @@ Stamp(void)
 }
 
 /*
- * CopyToHistory writes a check, the application's columns of row, into the ring.
+ * CopyToHistory writes the check in row to the ring, with this number and time.
  */
 static void
 CopyToHistory(const StatusTriggerContext *context, const StatusRow *row, int64 check_no,
@@ -128,8 +129,8 @@ CopyToHistory(const StatusTriggerContext *context, const StatusRow *row, int64 c
 }
 
 /*
- * RequireLastPlace raises 55000 when a site's trigger would run after ours: it could change or
- * drop a row that the history has already.
+ * RequireLastPlace raises 55000 if a site's trigger would run after this one: it could change
+ * or drop a row that is already in the history.
  */
 static void
 RequireLastPlace(const StatusTriggerContext *context, int16 event)
@@ -156,8 +157,9 @@ RequireLastPlace(const StatusTriggerContext *context, int16 event)
 }
 
 /*
- * StampInsert stamps a row that is about to be inserted, unless it is a restored one.  Nothing is
- * copied yet: the row may still take the path of ON CONFLICT.
+ * StampInsert stamps a row that is about to be inserted, unless it is restored.  It copies
+ * nothing yet, since the statement may still take ON CONFLICT DO UPDATE.  22023 if only one of
+ * check_no and recorded_at is set.
  */
 static HeapTuple
 StampInsert(const StatusTriggerContext *context)
@@ -191,9 +193,9 @@ StampInsert(const StatusTriggerContext *context)
 }
 
 /*
- * IsGone tells whether the row that this transaction has inserted at place was deleted since, which a
- * trigger of the site's may do before ours.  Nobody else sees the row: what changed it is ours, or
- * rolled back.
+ * IsGone tells whether the row that this transaction inserted at place was deleted since, as a
+ * site's trigger that fires before this one may do.  No other transaction can see the row, so
+ * whatever changed it was this transaction or a subtransaction that has been rolled back.
  */
 static bool
 IsGone(Relation rel, ItemPointerData place)
@@ -222,8 +224,9 @@ IsGone(Relation rel, ItemPointerData place)
 }
 
 /*
- * CopyInsert copies the first check of a pair, now that its row is there; a restored row came with its
- * history and its counts.  A pair that is gone again leaves nothing: what removed it has counted that.
+ * CopyInsert copies the first check of a pair to the history after its row was inserted.  A
+ * restored row is left alone, as its history and counts are restored by themselves.  For a pair
+ * that is gone again it only counts the insert, because the delete has been counted already.
  */
 static void
 CopyInsert(const StatusTriggerContext *context)
@@ -259,8 +262,9 @@ CopyInsert(const StatusTriggerContext *context)
 }
 
 /*
- * RequireConstraints holds a late result, which the executor will not see as a row of the status
- * table, against the constraints of that table; 23514 or 23502 names the one that it violates.
+ * RequireConstraints tests a late check against the constraints of the status table, since the
+ * executor will not see it as a row of that table.  23514 or 23502 names the constraint or
+ * column violated.
  */
 static void
 RequireConstraints(const StatusTriggerContext *context, HeapTuple late)
@@ -279,7 +283,8 @@ RequireConstraints(const StatusTriggerContext *context, HeapTuple late)
 }
 
 /*
- * FollowChange does what follows from a check that changed the state of its pair.
+ * FollowChange calls follow_change after a check that changed the status of its pair or the
+ * number of failures in a row.
  */
 static void
 FollowChange(const StatusTriggerContext *context, const StatusRow *row,
@@ -301,9 +306,9 @@ FollowChange(const StatusTriggerContext *context, const StatusRow *row,
 }
 
 /*
- * StampUpdate records one more check of a pair.  The row is locked by now and OLD is its latest
- * version, so the check gets its number, and goes into the ring, here: a late one leaves no other
- * trace.
+ * StampUpdate records one more check of a pair.  The row is already locked and OLD is its
+ * latest version, so the check can be numbered and copied to the ring here.  A late check
+ * leaves no other trace.
  */
 static HeapTuple
 StampUpdate(const StatusTriggerContext *context)
@@ -326,7 +331,7 @@ StampUpdate(const StatusTriggerContext *context)
 	checked_at = CheckedAt(context, &new, recorded_at);
 	status = StatusOf(context, &new);
 
-	/* A row of before may lie in the future; it makes no check late that is made now(). */
+	/* Even if the current check lies in the future, one made at now() or later is not late. */
 	if (current.checked_at > recorded_at)
 		current.checked_at = GetCurrentTransactionStartTimestamp();
 	is_late = CheckIsLate(&current, checked_at);
@@ -343,7 +348,8 @@ StampUpdate(const StatusTriggerContext *context)
 }
 
 /*
- * integration_health_status_trigger() is called BEFORE INSERT OR UPDATE and AFTER INSERT, for each row.
+ * integration_health_status_trigger() runs BEFORE INSERT OR UPDATE and AFTER INSERT, for each
+ * row.
  */
 Datum
 integration_health_status_trigger(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
  * module.c
- *	  Module start: defines the settings.
+ *	  Defines the settings when the library is loaded.
  */
 #include "base/settings.h"
 
@@ -42,7 +42,7 @@ CheckAdminRole(char **newval, void **extra, GucSource source)
 }
 
 /*
- * _PG_init defines the settings.  Those that decide who sees what, only a superuser sets.
+ * _PG_init defines the settings.  Only a superuser can change those that decide who sees what.
  */
 void
 _PG_init(void)

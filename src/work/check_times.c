@@ -1,6 +1,6 @@
 /*
  * check_times.c
- *	  When a pair is checked, for SQL: the rules are in schedule_rules.c.
+ *	  SQL functions for when a pair is checked, by the rules in schedule_rules.c.
  */
 #include "work/periods.h"
 
@@ -22,7 +22,7 @@ HashOfPair(Datum org_id, Datum integration_type)
 }
 
 /*
- * backoff(check_interval, max_backoff, failures)
+ * backoff(check_interval interval, max_backoff interval, failures integer)
  */
 Datum
 backoff(PG_FUNCTION_ARGS)
@@ -35,8 +35,8 @@ backoff(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_monitor_first_due(org_id, integration_type, check_interval,
- * since).
+ * integration_monitor_first_due(org_id uuid, integration_type text, check_interval interval,
+ * since timestamptz)
  */
 Datum
 integration_monitor_first_due(PG_FUNCTION_ARGS)
@@ -47,8 +47,10 @@ integration_monitor_first_due(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_monitor_ready_at(org_id, integration_type, claimed_at,
- * check_interval, max_backoff, failures).  A pair that was never handed out is ready.
+ * integration_monitor_ready_at(org_id uuid, integration_type text, claimed_at timestamptz,
+ * check_interval interval, max_backoff interval, failures integer) returns -infinity if
+ * claimed_at is null, since the pair was never handed out, and null if another argument is
+ * null.
  */
 Datum
 integration_monitor_ready_at(PG_FUNCTION_ARGS)

@@ -1,7 +1,6 @@
 /*
  * periods.c
- *	  The periods of a schedule, for SQL: what may stand in a schedule, which periods there are, and
- *	  the key that stands for one.
+ *	  SQL functions for schedules: whether one is valid, and what periods it has.
  */
 #include "work/periods.h"
 
@@ -24,13 +23,13 @@ PG_FUNCTION_INFO_V1(integration_sync_is_late);
 
 #define DIGITS "0123456789"
 
-/* No caller needs more at once, and none may ask for all until the end of time. */
+/* The most periods that one call returns: no caller needs more, and none may ask for all. */
 #define MAX_PERIODS 100000
 
 #define SECONDS_TO_EPOCH ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (pg_time_t) SECS_PER_DAY)
 
 /*
- * SpanOf returns an interval as the rules have it.
+ * SpanOf converts an interval to a Span.
  */
 Span
 SpanOf(const Interval *interval)
@@ -44,9 +43,10 @@ SpanOf(const Interval *interval)
 }
 
 /*
- * IsListedWithDigit tells whether name, with a digit in it, is that of a time zone.  The server also
- * reads such a name as a rule ("CET-1", "+02"), and keeps what it has read for ever: so the names are
- * listed once a session.  They are few ("Etc/GMT+1", "EST5EDT").
+ * IsListedWithDigit tells whether name, which has a digit in it, is the name of a time zone.
+ * pg_tzset would also take such a name as a POSIX rule ("CET-1", "+02") and cache that for
+ * ever, so the names with digits are listed once in a session.  There are few ("Etc/GMT+1",
+ * "EST5EDT").
  */
 static bool
 IsListedWithDigit(const char *name)
@@ -77,9 +77,10 @@ IsListedWithDigit(const char *name)
 }
 
 /*
- * FindTimeZone returns the time zone of that very name, NULL where there is none.  The server finds
- * names in any spelling; a name without a digit is no rule, so it is a zone's or nothing.  Reports ask
- * for the same one again and again, and a zone stays where it is.
+ * FindTimeZone returns the time zone with exactly this name, or NULL.  pg_tzset ignores case,
+ * so the spelling is compared afterwards; a name without a digit cannot be a rule.  Reports ask
+ * for the same zone again and again, so the last one is remembered; the server never frees a
+ * zone.
  */
 static pg_tz *
 FindTimeZone(text *name)
@@ -104,7 +105,7 @@ FindTimeZone(text *name)
 }
 
 /*
- * OffsetOfZone is the ZoneOffset of a pg_tz.
+ * OffsetOfZone is the ZoneOffset for a pg_tz.
  */
 static int64
 OffsetOfZone(void *zone, int64 at)
@@ -118,7 +119,8 @@ OffsetOfZone(void *zone, int64 at)
 }
 
 /*
- * ReadPlan reads a schedule as the rules have it; false where one of its parts is no valid one.
+ * ReadPlan converts a schedule to a SyncPlan; false if its interval, anchor or time zone is not
+ * valid.
  */
 bool
 ReadPlan(const Interval *every, TimestampTz anchor, text *time_zone, SyncPlan *plan)
@@ -131,7 +133,7 @@ ReadPlan(const Interval *every, TimestampTz anchor, text *time_zone, SyncPlan *p
 }
 
 /*
- * PlanOf is ReadPlan with an error, 22023, that says which part it is.
+ * PlanOf is ReadPlan, but raises 22023, which names the part that is not valid.
  */
 SyncPlan
 PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
@@ -154,7 +156,7 @@ PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
 }
 
 /*
- * integration_sync_every_is_valid(every).
+ * integration_sync_every_is_valid(every interval)
  */
 Datum
 integration_sync_every_is_valid(PG_FUNCTION_ARGS)
@@ -163,7 +165,7 @@ integration_sync_every_is_valid(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_sync_time_zone_is_valid(time_zone).
+ * integration_sync_time_zone_is_valid(time_zone text)
  */
 Datum
 integration_sync_time_zone_is_valid(PG_FUNCTION_ARGS)
@@ -181,8 +183,9 @@ IsKnownTimeZone(text *name)
 }
 
 /*
- * usable_time_zone is integration_health_private.usable_time_zone(org_id, integration_type, every,
- * anchor, time_zone).
+ * usable_time_zone(org_id uuid, integration_type text, every interval, anchor timestamptz,
+ * time_zone text) returns time_zone if the schedule is valid, and null with a WARNING if it is
+ * not.
  */
 Datum
 usable_time_zone(PG_FUNCTION_ARGS)
@@ -212,7 +215,7 @@ PlanArgument(FunctionCallInfo fcinfo)
 	return PlanOf(PG_GETARG_INTERVAL_P(0), PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TEXT_PP(2));
 }
 
-/* Where a call of integration_sync_periods() is. */
+/* The state of a call of integration_sync_periods(). */
 typedef struct PeriodWalk
 {
 	SyncPlan plan;
@@ -222,7 +225,8 @@ typedef struct PeriodWalk
 } PeriodWalk;
 
 /*
- * integration_sync_periods(every, anchor, time_zone, since, until).
+ * integration_sync_periods(every interval, anchor timestamptz, time_zone text, since
+ * timestamptz, until timestamptz)
  */
 Datum
 integration_sync_periods(PG_FUNCTION_ARGS)
@@ -248,7 +252,7 @@ integration_sync_periods(PG_FUNCTION_ARGS)
 	{
 		walk->n++;
 
-		/* Two days are one where a zone has left one out. */
+		/* Two periods fall on the same time if the zone has skipped a day. */
 		if (period == walk->last)
 			continue;
 		walk->last = period;
@@ -262,7 +266,8 @@ integration_sync_periods(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_sync_last_period(every, anchor, time_zone, at).
+ * integration_sync_last_period(every interval, anchor timestamptz, time_zone text, at
+ * timestamptz)
  */
 Datum
 integration_sync_last_period(PG_FUNCTION_ARGS)
@@ -276,7 +281,8 @@ integration_sync_last_period(PG_FUNCTION_ARGS)
 }
 
 /*
- * integration_sync_next_period(every, anchor, time_zone, after).
+ * integration_sync_next_period(every interval, anchor timestamptz, time_zone text, after
+ * timestamptz)
  */
 Datum
 integration_sync_next_period(PG_FUNCTION_ARGS)

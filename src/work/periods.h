@@ -1,6 +1,6 @@
 /*
  * periods.h
- *	  Schedules as SQL has them, for the rules in schedule_rules.h.
+ *	  Converts schedules in SQL's types for the rules in schedule_rules.h.
  */
 #ifndef IH_PERIODS_H
 #define IH_PERIODS_H

@@ -1,11 +1,12 @@
 /*
  * rows.c
- *	  The rows that decide who gets work: types, monitors, schedules and runs, locked and written as they
- *	  are now.  Under REPEATABLE READ and SERIALIZABLE a statement would see them as they were when the
- *	  transaction began, and fail with 40001 where another one has changed them since.
+ *	  Locks, reads and writes the latest versions of the rows that decide who gets work: types,
+ *	  monitors, schedules and runs.  Under REPEATABLE READ and SERIALIZABLE, plain statements
+ *	  would see them as they were when the transaction began, and fail with 40001 if another
+ *	  transaction has changed them since.
  *
- * The functions are called by the extension's SECURITY DEFINER functions alone, with a search_path of
- * pg_catalog.  They write as the owner of the table.
+ * Only the extension's SECURITY DEFINER functions call these functions, with pg_catalog as
+ * search_path.  They write as the owner of the table.
  */
 #include "base/row_statement.h"
 
@@ -89,8 +90,8 @@ static RowStatement whole_type = {
 };
 
 /*
- * LatestRow returns the row whose primary key is in the first arguments of the running function; null
- * as FindLatestRow.
+ * LatestRow returns the row whose primary key is in the first nkeys arguments of the running
+ * function, or null if FindLatestRow returns false.
  */
 static Datum
 LatestRow(FunctionCallInfo fcinfo, int nkeys, LatestRowLock lock)
@@ -98,7 +99,7 @@ LatestRow(FunctionCallInfo fcinfo, int nkeys, LatestRowLock lock)
 	Datum key[MAX_KEY_COLUMNS];
 	Datum row;
 
-	/* A standby would refuse the lock, with an error that tells less. */
+	/* On a standby, the lock itself would fail with a less helpful error. */
 	if (lock != LATEST_ROW_READ)
 		PreventCommandIfReadOnly(get_func_name(fcinfo->flinfo->fn_oid));
 	for (int i = 0; i < nkeys; i++)
@@ -109,8 +110,8 @@ LatestRow(FunctionCallInfo fcinfo, int nkeys, LatestRowLock lock)
 }
 
 /*
- * ManyRows runs a statement on the table whose rows the running function returns, with the arguments of
- * that, and makes the rows that it returns the function's.
+ * ManyRows runs a statement on the table whose row type the running function returns, with that
+ * function's arguments, and returns the resulting rows as its set.
  */
 static Datum
 ManyRows(FunctionCallInfo fcinfo, RowStatement *statement)

@@ -1,13 +1,13 @@
 /*
  * schedule_rules.c
- *	  Waits between checks, periods of schedules, leases and attempts of runs.
- *	  Pure functions: cmocka tests them as they stand.
+ *	  Waits between checks, and periods of schedules.
+ *	  Pure functions: the cmocka tests link this file as it is.
  */
 #include "work/schedule_rules.h"
 
 #include <stdio.h>
 
-/* From 0000-03-01 to 2000-01-01, and the average length of a month: 1/12 of 365.2425 days. */
+/* Days from 0000-03-01 to 2000-01-01, and the average month: 1/12 of 365.2425 days. */
 #define DAYS_TO_EPOCH 730425
 #define MICROS_PER_MONTH (INT64_C(2629746) * MICROS_PER_SECOND)
 
@@ -22,7 +22,7 @@ FloorDiv(int64_t a, int64_t b)
 }
 
 /*
- * Limited returns a time, or the farthest one that counts as a time.
+ * Limited returns at, or the nearest time within FARTHEST_TIME.
  */
 static int64_t
 Limited(int64_t at)
@@ -33,8 +33,8 @@ Limited(int64_t at)
 }
 
 /*
- * SpanMicros returns the length of an interval as comparisons of intervals count it, with days of
- * 24 hours and months of 30 days; the farthest time when it is longer.
+ * SpanMicros returns the length of an interval in microseconds, with days of 24 hours and
+ * months of 30 days, as PostgreSQL compares intervals; at most FARTHEST_TIME either way.
  */
 int64_t
 SpanMicros(Span span)
@@ -49,7 +49,7 @@ SpanMicros(Span span)
 }
 
 /*
- * Mix returns a hash in which each bit of the input counts for each bit of the output.
+ * Mix returns a hash in which each bit of the input affects each bit of the output.
  */
 static uint64_t
 Mix(uint64_t hash)
@@ -62,7 +62,7 @@ Mix(uint64_t hash)
 }
 
 /*
- * PairHash returns the same number for the same pair for ever; org_id has 16 bytes.
+ * PairHash returns a number that must stay the same for a pair for ever; org_id has 16 bytes.
  */
 uint64_t
 PairHash(const unsigned char *org_id, const char *type, size_t type_bytes)
@@ -77,7 +77,7 @@ PairHash(const unsigned char *org_id, const char *type, size_t type_bytes)
 }
 
 /*
- * MomentHash returns a number for a pair and a time.
+ * MomentHash returns a hash of a pair and a time.
  */
 uint64_t
 MomentHash(uint64_t pair_hash, int64_t at)
@@ -86,7 +86,7 @@ MomentHash(uint64_t pair_hash, int64_t at)
 }
 
 /*
- * Share returns the part of length (0 or more) that a hash stands for, 0 to length.
+ * Share maps a hash to a number from 0 to length, both included; length is 0 or more.
  */
 static int64_t
 Share(int64_t length, uint64_t hash)
@@ -95,7 +95,8 @@ Share(int64_t length, uint64_t hash)
 }
 
 /*
- * FirstDue returns when a new pair is checked first: within the interval, evenly spread.
+ * FirstDue returns when a new pair is first due: within check_interval, spread evenly by the
+ * hash.
  */
 int64_t
 FirstDue(int64_t now, int64_t check_interval, uint64_t hash)
@@ -104,8 +105,8 @@ FirstDue(int64_t now, int64_t check_interval, uint64_t hash)
 }
 
 /*
- * Backoff returns the wait after so many failures in a row: the interval doubled for each after the
- * first, at most max_backoff, never less than the interval.
+ * Backoff returns the wait after this many failures in a row: check_interval, doubled for each
+ * failure after the first, but at most max_backoff and never less than check_interval.
  */
 int64_t
 Backoff(int64_t check_interval, int64_t max_backoff, int32_t failures)
@@ -118,8 +119,8 @@ Backoff(int64_t check_interval, int64_t max_backoff, int32_t failures)
 }
 
 /*
- * WaitForCheck is Backoff with jitter: up to a tenth more, where max_backoff allows it, and else up
- * to a tenth less, but never less than the interval nor more than max_backoff.
+ * WaitForCheck is Backoff with jitter: up to a tenth more if max_backoff allows it, or else up
+ * to a tenth less, but never less than check_interval nor more than max_backoff.
  */
 int64_t
 WaitForCheck(int64_t check_interval, int64_t max_backoff, int32_t failures, uint64_t hash)
@@ -135,8 +136,8 @@ WaitForCheck(int64_t check_interval, int64_t max_backoff, int32_t failures, uint
 }
 
 /*
- * CheckReadyAt returns when a pair that was handed out at claimed_at may be again.  It gives the
- * same answer whenever it is asked, as long as the number of failures is the same.
+ * CheckReadyAt returns when a pair that was handed out at claimed_at may be handed out again.
+ * The result depends on the arguments only, not on when it is asked for.
  */
 int64_t
 CheckReadyAt(int64_t claimed_at, int64_t check_interval, int64_t max_backoff, int32_t failures,
@@ -147,8 +148,8 @@ CheckReadyAt(int64_t claimed_at, int64_t check_interval, int64_t max_backoff, in
 }
 
 /*
- * DaysBeforeYear returns the number of days from 0000-03-01 to March 1 of a year.  Years that begin
- * in March end with their leap day.
+ * DaysBeforeYear returns the number of days from 0000-03-01 to March 1 of a year.  Years are
+ * counted from March, so that a leap day is the last day of its year.
  */
 static int64_t
 DaysBeforeYear(int64_t year)
@@ -157,7 +158,7 @@ DaysBeforeYear(int64_t year)
 }
 
 /*
- * DayOfDate returns the day, counted from 2000-01-01, of a date; month is 1 to 12.
+ * DayOfDate returns the number of days from 2000-01-01 to a date; month is 1 to 12.
  */
 static int64_t
 DayOfDate(int64_t year, int month, int day)
@@ -179,7 +180,7 @@ DateOfDay(int64_t day_number, int64_t *year, int *month, int *day)
 	int		day_of_year;
 	int		months_since_march;
 
-	/* The quotient is the year, or one off at its ends. */
+	/* At the start or end of a year, the quotient may be one off. */
 	while (DaysBeforeYear(march_year) > day_count)
 		march_year--;
 	while (DaysBeforeYear(march_year + 1) <= day_count)
@@ -193,8 +194,8 @@ DateOfDay(int64_t day_number, int64_t *year, int *month, int *day)
 }
 
 /*
- * AddMonths returns the same day so many months later, or the last day of that month where it has
- * no such day.
+ * AddMonths returns the same day of the month that many months later, or the last day of that
+ * month if it has no such day.
  */
 static int64_t
 AddMonths(int64_t day_number, int64_t months)
@@ -215,9 +216,9 @@ AddMonths(int64_t day_number, int64_t months)
 }
 
 /*
- * UtcOfLocal returns the time at which the clocks of a zone show local.  Of two such times, where
- * clocks are put back, it is the first.  Where there is none, because clocks are put forward over
- * it, the time is as much later as they are put forward.
+ * UtcOfLocal returns the time at which the clocks of a zone show local.  If there are two,
+ * because the clocks are put back, it is the first.  If there is none, because the clocks are
+ * put forward past it, the result is later by as much as they are put forward.
  */
 static int64_t
 UtcOfLocal(const SyncPlan *plan, int64_t local)
@@ -232,8 +233,8 @@ UtcOfLocal(const SyncPlan *plan, int64_t local)
 }
 
 /*
- * EveryIsValid tells whether a schedule may have this interval: days and months, or a time of a
- * minute or more, but not both.
+ * EveryIsValid tells whether a schedule may have this interval: days and months, or else a time
+ * of a minute or more.
  */
 bool
 EveryIsValid(Span every)
@@ -254,8 +255,9 @@ IsOnCalendar(const SyncPlan *plan)
 }
 
 /*
- * PeriodAt sets *at to the time of period number n (0 or more) of a schedule; false when it is too
- * far away.  Period 0 is the anchor; a later period is never before an earlier one.
+ * PeriodAt sets *at to the time of period number n of a schedule; false if n is negative or the
+ * time is beyond FARTHEST_TIME.  Period 0 is the anchor.  No period is before one with a lower
+ * number.
  */
 bool
 PeriodAt(const SyncPlan *plan, int64_t n, int64_t *at)
@@ -286,7 +288,8 @@ PeriodAt(const SyncPlan *plan, int64_t n, int64_t *at)
 }
 
 /*
- * LastPeriod returns the number of the last period that is not after a time; -1 when there is none.
+ * LastPeriod returns the number of the last period that is not after a time, or -1 if there is
+ * none.
  */
 int64_t
 LastPeriod(const SyncPlan *plan, int64_t at)
@@ -300,7 +303,7 @@ LastPeriod(const SyncPlan *plan, int64_t at)
 	if (!IsOnCalendar(plan))
 		return (at - plan->anchor) / plan->every.micros;
 
-	/* By the average length of a month this is off by a few periods at the most. */
+	/* Based on the average length of a month, this is off by a few periods at most. */
 	n = (at - plan->anchor) /
 		(plan->every.months * MICROS_PER_MONTH + plan->every.days * MICROS_PER_DAY);
 	while (n > 0 && (!PeriodAt(plan, n, &period) || period > at))
@@ -311,7 +314,7 @@ LastPeriod(const SyncPlan *plan, int64_t at)
 }
 
 /*
- * NextPeriod sets *at to the first period after a time; false when it is too far away.
+ * NextPeriod sets *at to the first period after a time; false as for PeriodAt.
  */
 bool
 NextPeriod(const SyncPlan *plan, int64_t after, int64_t *at)

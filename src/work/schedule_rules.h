@@ -1,9 +1,9 @@
 /*
  * schedule_rules.h
- *	  When something is due: checks of a pair, and the periods of a scheduled sync; and who may run
- *	  one.  Plain values in, plain values out; nothing here touches the backend.
+ *	  The rules for when something is due: the checks of a pair, and the periods of a scheduled
+ *	  sync.  They take and return plain values and use nothing of the backend.
  *
- * Times and lengths are microseconds; times count from 2000-01-01 00:00 UTC.
+ * Times and lengths are in microseconds; times count from 2000-01-01 00:00 UTC.
  */
 #ifndef IH_SCHEDULE_RULES_H
 #define IH_SCHEDULE_RULES_H
@@ -16,13 +16,13 @@
 #define MICROS_PER_MINUTE (60 * MICROS_PER_SECOND)
 #define MICROS_PER_DAY (86400 * MICROS_PER_SECOND)
 
-/* Times beyond are no times: they leave room for any sum of two of them. */
+/* The limit of times in either direction; the sum of any two within it does not overflow. */
 #define FARTHEST_TIME (INT64_MAX / 4)
 
-/* The wait for a check varies by one part in so many. */
+/* The wait for a check varies by up to one part in this many. */
 #define JITTER_SHARE 10
 
-/* An interval, in the three parts that PostgreSQL keeps of it. */
+/* An interval, in the three parts in which PostgreSQL stores it. */
 typedef struct Span
 {
 	int32_t months;
@@ -30,12 +30,12 @@ typedef struct Span
 	int64_t micros;
 } Span;
 
-/* The offset of a time zone at a time: microseconds that its clocks are ahead of UTC. */
+/* Returns how many microseconds the clocks of a time zone are ahead of UTC at a time. */
 typedef int64_t (*ZoneOffset)(void *zone, int64_t at);
 
 /*
- * A schedule.  every is valid by EveryIsValid.  Days and months are counted on the clocks of the
- * zone, anything shorter in elapsed time.
+ * A schedule.  every is valid by EveryIsValid.  Days and months are counted on the clocks of
+ * the zone, shorter intervals in elapsed time.
  */
 typedef struct SyncPlan
 {

@@ -1,12 +1,12 @@
 /*
  * check_rules.c
- *	  libFuzzer target: any course of checks of a pair, from any state, against the contract.
+ *	  libFuzzer target: any sequence of checks of a pair, from any state, keeps the contract.
  */
 #include "fuzz.h"
 
 #include "health/check_rules.h"
 
-/* AnyState takes a state as a site may have restored it: only what the constraints say holds. */
+/* AnyState takes a state as a site may have restored it, limited only by the constraints. */
 static PairState
 AnyState(Bytes *in)
 {
@@ -62,7 +62,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int64_t		at;
 		PairState	before = pair;
 
-		/* Half of the times are close to the current one. */
+		/* Seven of eight times are relative to the current one, the others arbitrary. */
 		if (width == 8 || __builtin_add_overflow(pair.checked_at, near, &at))
 			at = near;
 		pair = NextCheck(&before, status, at);

@@ -1,7 +1,8 @@
 /*
  * claim_rules.c
- *	  libFuzzer target: a list of claim paths and a document to look them up in. Up to the first
- *	  zero byte the input is the list, the rest says what the document has at each path.
+ *	  libFuzzer target: a list of claim paths, and a document to look them up in.  The input is
+ *	  the list up to the first zero byte; the rest determines what the document has at each
+ *	  path.
  */
 #include "fuzz.h"
 
@@ -9,13 +10,13 @@
 
 #define MAX_LOOKUPS 4096
 
-/* A document, as the bytes that decide what is at the paths, in the order of the look-ups. */
+/* A document: the bytes that determine what is at each path, in the order of the look-ups. */
 typedef struct Document
 {
 	Bytes		in;
 	int			lookups;
-	bool		named; /* has any look-up so far found the wanted string? */
-	ClaimValues found; /* what the last one found */
+	bool		named; /* whether a look-up so far has found the wanted string */
+	ClaimValues found; /* what the last successful look-up found */
 	const char *values[4];
 } Document;
 
@@ -52,7 +53,7 @@ LookUp(void *document, const ClaimPath *path, ClaimValues *found)
 	return true;
 }
 
-/* AppendPath writes a path behind the text, as a person would. */
+/* AppendPath appends a path to a list of paths and returns the new length. */
 static size_t
 AppendPath(char *text, size_t len, const ClaimPath *path)
 {
@@ -71,7 +72,7 @@ AppendPath(char *text, size_t len, const ClaimPath *path)
 	return len;
 }
 
-/* RejoinedIsTheSame splits an accepted list, joins it and splits that: the paths are the same. */
+/* RejoinedIsTheSame joins the paths of an accepted list and splits them again: none may change. */
 static void
 RejoinedIsTheSame(const char *list)
 {
@@ -108,13 +109,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Bytes		rest = { data + len, size - len };
 	const char *problem;
 
-	/* a copy of its own, so that a read past its end is seen */
+	/* The copy lets ASan see a read past the end of the list. */
 	memcpy(list, data, len);
 	list[len] = '\0';
 	problem = ClaimPathsProblem(list);
 	if (problem != NULL)
 	{
-		/* a sentence, for errdetail */
+		/* It must be a sentence, for errdetail. */
 		HOLDS(problem[0] >= 'A' && problem[0] <= 'Z' && problem[strlen(problem) - 1] == '.');
 	}
 	else

@@ -1,6 +1,6 @@
 /*
  * fuzz.h
- *	  What the fuzz targets share: the bytes of an input as values, and properties that must hold.
+ *	  What the fuzz targets share: taking values from the input, and testing properties.
  */
 #ifndef IH_FUZZ_H
 #define IH_FUZZ_H
@@ -12,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The input that is left. */
+/* The rest of the input. */
 typedef struct Bytes
 {
 	const uint8_t *at;
 	size_t		   left;
 } Bytes;
 
-/* A property that does not hold ends the run; libFuzzer keeps the input. */
+/* Aborts unless the property holds; libFuzzer then keeps the input. */
 #define HOLDS(property)                                                                   \
 	do                                                                                    \
 	{                                                                                     \
@@ -31,8 +31,8 @@ typedef struct Bytes
 	} while (0)
 
 /*
- * TakeInt returns the next nbytes (1 to 8) of the input as a signed number; zeros stand for what is
- * missing.
+ * TakeInt takes the next nbytes (1 to 8) off the input and returns them as a signed number;
+ * missing bytes count as zero.
  */
 static inline int64_t
 TakeInt(Bytes *in, int nbytes)

@@ -1,6 +1,6 @@
 /*
  * schedule_rules.c
- *	  libFuzzer target: any schedule in any zone, any wait, any ledger, against the contract.
+ *	  libFuzzer target: any schedule in any zone, and any wait, keeps the contract.
  */
 #include "fuzz.h"
 
@@ -9,7 +9,7 @@
 #define NEAR (FARTHEST_TIME / 2)
 #define MAX_OFFSET (12 * 60 * MICROS_PER_MINUTE)
 
-/* A zone whose clocks change twice, by a day at the most, as real ones have done. */
+/* A zone whose clocks change twice, each time by at most a day, as real clocks have. */
 typedef struct Zone
 {
 	int64_t from[2];
@@ -24,7 +24,7 @@ OffsetIn(void *zone, int64_t at)
 	return z->offset[at < z->from[0] ? 0 : at < z->from[1] ? 1 : 2];
 }
 
-/* AnyTime takes a time: half of them lie within some years of the epoch, the others anywhere. */
+/* AnyTime takes a time: half of them within 68 years of the epoch, the others anywhere. */
 static int64_t
 AnyTime(Bytes *in)
 {
@@ -41,7 +41,7 @@ AnyZone(Bytes *in)
 		zone.offset[i] =
 			TakeInt(in, 1) * (MAX_OFFSET / 128) / MICROS_PER_SECOND * MICROS_PER_SECOND;
 	zone.from[0] = TakeInt(in, 4) * MICROS_PER_SECOND;
-	/* Two changes within three days would leave a time that no rule can tell. */
+	/* If the clocks changed twice within three days, no rule could convert every local time. */
 	zone.from[1] =
 		zone.from[0] + 3 * MICROS_PER_DAY + (TakeInt(in, 4) & INT32_MAX) * MICROS_PER_SECOND;
 	return zone;
@@ -64,7 +64,7 @@ AnySpan(Bytes *in)
 	return span;
 }
 
-/* Periods come in order, none is left out, and the rules agree with each other about them. */
+/* Periods are in order, none is left out, and the rules agree with each other about them. */
 static void
 CheckPlan(Bytes *in)
 {
@@ -77,7 +77,7 @@ CheckPlan(Bytes *in)
 
 	if (!EveryIsValid(plan.every))
 		return;
-	/* Farther away than that there may be no period; nothing else is promised. */
+	/* Farther away there may be no period, and nothing more is promised. */
 	if (plan.anchor < -NEAR || plan.anchor > NEAR || at < -NEAR || at > NEAR)
 	{
 		if (PeriodAt(&plan, LastPeriod(&plan, at), &period))
@@ -91,7 +91,7 @@ CheckPlan(Bytes *in)
 		HOLDS(PeriodAt(&plan, n, &period));
 		HOLDS(period <= at);
 		HOLDS(n > 0 || period == plan.anchor);
-		/* The last one at its own time is itself, or a later one that fell on the same time. */
+		/* The last period at its own time is itself, or a later one at the same time. */
 		HOLDS(LastPeriod(&plan, period) >= n);
 		HOLDS(PeriodAt(&plan, LastPeriod(&plan, period), &next) && next == period);
 	}
@@ -102,7 +102,7 @@ CheckPlan(Bytes *in)
 	{
 		HOLDS(next > at);
 		HOLDS(n < 0 || next >= period);
-		/* What is counted in elapsed time is that far apart, whatever the clocks do. */
+		/* Periods counted in elapsed time are that far apart, whatever the clocks do. */
 		if (n >= 0 && plan.every.micros > 0)
 			HOLDS(next - period == plan.every.micros);
 		if (n >= 0 && plan.every.micros == 0)
@@ -111,7 +111,7 @@ CheckPlan(Bytes *in)
 			int64_t wanted = plan.anchor + OffsetIn(&zone, plan.anchor);
 			int64_t off = (shown - wanted) % MICROS_PER_DAY;
 
-			/* Days and months keep the time that clocks show, but where they are put forward over it. */
+			/* Days and months keep the local time, except where the clocks skip it. */
 			HOLDS(off == 0 || zone.offset[0] != zone.offset[1] ||
 				  zone.offset[1] != zone.offset[2]);
 		}

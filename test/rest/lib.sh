@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# lib.sh: what test/rest/run and scripts/demo share: npm packages, and a server with Supabase's
-# roles in template1. Source it after scripts/common.sh.
+# lib.sh: what test/rest/run and scripts/demo share: installing npm packages, and starting a server like
+# Supabase's. Source it after scripts/common.sh.
 
-# need_packages DIR: npm ci in DIR, unless what is there is what package-lock.json says.
+# need_packages DIR: runs npm ci in DIR, unless what is installed is newer than package-lock.json.
 need_packages() {
   [ ! "$1/node_modules/.package-lock.json" -ot "$1/package-lock.json" ] || {
     say "installing with npm: $(realpath --relative-to="$root" "$1")"
@@ -15,9 +15,9 @@ need_packages() {
   }
 }
 
-# start_supabase DIR [SETTING=VALUE...]: a throw-away server whose databases have Supabase's roles and rights, owned
-# by supabase_admin as there; exports PGHOST and PGUSER. Its log begins each line with
-# SQLSTATE:DATABASE:. End it with stop_cluster DIR.
+# start_supabase DIR [SETTING=VALUE...]: starts a throw-away server whose databases have Supabase's roles and rights,
+# owned by supabase_admin as there. Exports PGHOST and PGUSER. Lines of its log begin with SQLSTATE:DATABASE:. Stop it
+# with stop_cluster DIR.
 start_supabase() {
   export PGHOST=$1 PGUSER=supabase_admin PG_SUPERUSER=supabase_admin
   start_cluster "$1" log_line_prefix=%e:%d: max_connections=200 "${@:2}"

@@ -1,7 +1,7 @@
 /*
  * test_rules.c
- *	  cmocka tests of the pure rules: slots, streaks, late results, claim paths and claims.
- *	  No server, no backend symbol: the rules are linked as they stand.
+ *	  cmocka tests of the pure rules: slots, streaks, late checks, claim paths and claims.  The
+ *	  rules are linked as they are, without a server or symbols of the backend.
  */
 #include <limits.h>
 #include <setjmp.h>
@@ -51,7 +51,7 @@ first_check_starts_the_state(void **state)
 static void
 streak_counts_unhealthy_only(void **state)
 {
-	/* status, and the number of failures after it */
+	/* A status, and the number of failures in a row after it. */
 	static const struct
 	{
 		HealthState status;
@@ -169,7 +169,7 @@ claim_paths_are_split(void **state)
 	assert_false(NextClaimPath(&paths, &path));
 }
 
-/* A mocked token: what the test says stands at a path, by the name of its last key. */
+/* A mocked token: finds what expect_claim() says about a path, identified by its last key. */
 static bool
 MockedLookup(void *document, const ClaimPath *path, ClaimValues *found)
 {
@@ -234,7 +234,7 @@ org_is_the_first_claim_that_is_there(void **state)
 	expect_claim("a", 1, org);
 	assert_true(FirstClaim("a, b", MockedLookup, NULL, &found));
 	assert_int_equal(found.nvalues, 1);
-	/* an empty array is there: it names nobody, and no other claim is asked */
+	/* An empty array is a claim: it names nobody, and no other path is tried. */
 	expect_claim("a", 0, org);
 	assert_true(FirstClaim("a, b", MockedLookup, NULL, &found));
 	assert_int_equal(found.nvalues, 0);

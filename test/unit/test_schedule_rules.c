@@ -1,7 +1,8 @@
 /*
  * test_schedule_rules.c
- *	  cmocka tests of the rules of schedules: waits, periods through changes of clocks and calendars.
- *	  The time zones are made up; no server, no backend symbol.
+ *	  cmocka tests of the rules for schedules: waits, and periods across changes of clocks and
+ *	  months.  The time zones are made up, so neither a server nor symbols of the backend are
+ *	  needed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +47,7 @@ Plan(int32_t months, int32_t days, int64_t micros, int64_t anchor, Zone *zone)
 	return plan;
 }
 
-/* The period number n, which must be there. */
+/* Returns the time of period number n, which must exist. */
 static int64_t
 At(const SyncPlan *plan, int64_t n)
 {
@@ -127,7 +128,7 @@ jitter_stays_within_its_bounds(void **state)
 				least = jittered < least ? jittered : least;
 				most = jittered > most ? jittered : most;
 			}
-			/* it is worth its name where there is room */
+			/* Where there is room, the jitter must spread over more than half of its range. */
 			if (limits[i] > 16 * MINUTE)
 				assert_true(most - least > wait / JITTER_SHARE / 2);
 		}
@@ -228,7 +229,7 @@ elapsed_time_is_counted_exactly(void **state)
 static void
 days_keep_the_time_on_the_wall(void **state)
 {
-	/* 02:30 every day; clocks go from 02:00 to 03:00 on day 10, from 03:00 to 02:00 on day 20. */
+	/* 02:30 every day; clocks go from 02:00 to 03:00 on day 10, 03:00 to 02:00 on day 20. */
 	Zone	 zone = { HOUR, 10 * DAY + HOUR, 20 * DAY + HOUR, HOUR };
 	SyncPlan plan = Plan(0, 1, 0, 90 * MINUTE, &zone);
 
@@ -238,7 +239,7 @@ days_keep_the_time_on_the_wall(void **state)
 		int64_t at = At(&plan, n);
 		int64_t on_the_wall = (at + OffsetIn(&zone, at)) % DAY;
 
-		/* a time that is not there comes as much later as the clocks jump */
+		/* A time that the clocks skip becomes later by as much as they jump. */
 		assert_int_equal(on_the_wall, n == 10 ? 210 * MINUTE : 150 * MINUTE);
 		assert_int_equal(LastPeriod(&plan, at), n);
 		assert_int_equal(LastPeriod(&plan, at - 1), n - 1);
@@ -246,11 +247,11 @@ days_keep_the_time_on_the_wall(void **state)
 	assert_int_equal(At(&plan, 9), 9 * DAY + 90 * MINUTE);
 	assert_int_equal(At(&plan, 10), 10 * DAY + 90 * MINUTE);
 	assert_int_equal(At(&plan, 11), 11 * DAY + 30 * MINUTE);
-	/* of two such times it is the first */
+	/* Of two times at which the clocks show 02:30, the first is the period. */
 	assert_int_equal(At(&plan, 20), 20 * DAY + 30 * MINUTE);
 	assert_int_equal(At(&plan, 21), 21 * DAY + 90 * MINUTE);
 
-	/* an anchor at the second of them is period 0 as it stands */
+	/* If the anchor is the second of them, it is still period 0. */
 	plan.anchor = 20 * DAY + 90 * MINUTE;
 	assert_int_equal(At(&plan, 0), plan.anchor);
 	assert_int_equal(At(&plan, 1), 21 * DAY + 90 * MINUTE);
@@ -273,7 +274,7 @@ a_day_that_a_zone_leaves_out_is_the_next(void **state)
 static void
 months_end_when_they_end(void **state)
 {
-	/* 2000-01-31 */
+	/* The anchor is 2000-01-31. */
 	SyncPlan plan = Plan(1, 0, 0, 30 * DAY + 5, &utc);
 
 	(void) state;
