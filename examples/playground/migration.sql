@@ -1,27 +1,35 @@
--- integration_health 1.0, the trusted edition, put together by make from sql/src and sql/engine: one migration for
--- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create
--- schemas in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
+-- integration_health 1.0, the trusted edition, assembled by make from sql/src and sql/engine: one migration for
+-- supabase/migrations, or for psql. It needs neither an extension nor a superuser: its owner is a role that may create
+-- schemas in the database and objects in the schema of the API, and that has BYPASSRLS, like postgres on Supabase.
 
 -- ---------------------------------------------------------------------------------------------
--- Types, the schema of what is no API, and the check of an argument that several reports have
+-- Types, the private schema, and helpers that several parts share
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TYPE public.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
 COMMENT ON TYPE public.integration_health_state IS
-  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could '
-  'tell).';
+  'Result of a health check: healthy, degraded (works, but slowly or only in part), unhealthy, unknown (could not be '
+  'determined).';
 
 CREATE TYPE public.integration_monitoring_mode AS ENUM ('active', 'passive');
 COMMENT ON TYPE public.integration_monitoring_mode IS
-  'active: the monitor probes the external system; passive: it does not, only scheduled syncs tell.';
+  'active: the monitor checks the external system regularly; passive: the system is left alone except for single '
+  'probes, and scheduled syncs are recorded as checks.';
 
 CREATE TYPE public.integration_sync_outcome AS ENUM ('running', 'succeeded', 'failed');
-COMMENT ON TYPE public.integration_sync_outcome IS
-  'State of one run of a scheduled sync.';
+COMMENT ON TYPE public.integration_sync_outcome IS 'State of one run of a scheduled sync.';
 
 CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
-  'What extension integration_health keeps to itself. Nothing in it is for applications.';
+  'Internals of the extension integration_health. Nothing in it is for applications.';
+
+CREATE FUNCTION integration_health_private.version()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT '1.0'::text;
+END;
+COMMENT ON FUNCTION integration_health_private.version() IS 'The version of integration_health that is installed.';
 
 CREATE FUNCTION integration_health_private.window_start(hours integer)
 RETURNS timestamptz
@@ -35,7 +43,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
-  'The time that lies hours before now(). Errors: 22023 hours is null or outside 1 to 720.';
+  'Returns the time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
 
 CREATE TABLE integration_health_private.settings (
   is_only     boolean PRIMARY KEY DEFAULT true CHECK (is_only),
@@ -52,10 +60,10 @@ CREATE TABLE integration_health_private.settings (
     CHECK (pg_catalog.concat_ws(',', org_claims, role_claims) !~ '(^|[.,\s])(user_metadata|raw_user_meta_data)([.,\s]|$)')
 );
 COMMENT ON TABLE integration_health_private.settings IS
-  'The settings, in one row at most; a null, or no row, stands for the default. For the owner.';
-COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: true, there is one row.';
+  'The settings, in one row at most; a null, or a missing row, stands for the defaults. For the owner.';
+COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: always true, so that there is at most one row.';
 COMMENT ON COLUMN integration_health_private.settings.org_claims IS
-  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there '
+  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; only the first that exists '
   'counts. Default: app_metadata.org_id, org_id.';
 COMMENT ON COLUMN integration_health_private.settings.role_claims IS
   'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them '
@@ -80,9 +88,10 @@ BEGIN ATOMIC
     FROM (VALUES (true)) AS always (is_only)
     LEFT JOIN integration_health_private.settings s ON s.is_only = always.is_only;
 END;
-COMMENT ON FUNCTION integration_health_private.setting() IS 'The settings, with the defaults where none is set.';
+COMMENT ON FUNCTION integration_health_private.setting() IS
+  'Returns the settings, with the default of each that is not set.';
 
--- These two settings bind nobody: a session may set its own, as in the C edition.
+-- These two settings restrict nobody, so a session may set its own values, as in the C edition.
 CREATE FUNCTION integration_health_private.max_drift()
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -92,8 +101,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.max_drift() IS
-  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session '
-  'has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
+  'Returns how long after its time a sync may start before it counts as late: integration_health.max_drift if the '
+  'session has set it, otherwise the value in the settings. Errors: 22007 when the session''s value is not an '
+  'interval.';
 
 CREATE FUNCTION integration_health_private.sends_events()
 RETURNS boolean
@@ -104,8 +114,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
-  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: '
-  '22P02 the session has set it to no boolean.';
+  'Returns whether events are sent: integration_health.notify if the session has set it, otherwise the value in the '
+  'settings. Errors: 22P02 when the session''s value is not a boolean.';
 
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void
@@ -121,7 +131,7 @@ BEGIN
     IF written IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'a table must not be null';
     END IF;
-    -- Nobody can attach anything from here to the end of the transaction.
+    -- From here to the end of the transaction nobody can attach a rule or a trigger.
     EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', written);
     SELECT c.relname, c.relhasrules, c.relhastriggers INTO name, has_rules, has_triggers
       FROM pg_class AS c WHERE c.oid = written;
@@ -148,10 +158,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. '
-  'Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user '
-  'nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that '
-  'binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode; a SECURITY DEFINER function calls it before it writes them. Errors: 55000 '
+  'when a table has a rule, when its row-level security binds the current user, or when it has an enabled trigger '
+  'whose function belongs to neither the current user nor a superuser, unless the function is in C, or is SECURITY '
+  'DEFINER and belongs to the table''s owner.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
@@ -173,8 +183,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_all_rows(regclass[]) IS
-  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 '
-  'row-level security of one of the tables binds the present user.';
+  'Checks that the current user sees all rows of the tables; a SECURITY DEFINER function calls it before it reads the '
+  'rows of all organisations. Errors: 55000 when row-level security of one of the tables binds the current user.';
 
 CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
 RETURNS void
@@ -187,7 +197,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_max_rows(integer) IS
-  'Errors: 22023 max_rows is null or below 1.';
+  'Checks an argument max_rows. Errors: 22023 when it is null or below 1.';
 
 CREATE FUNCTION integration_health_private.micros(length interval)
 RETURNS bigint
@@ -198,8 +208,8 @@ BEGIN ATOMIC
           + extract(microseconds FROM length))::bigint;
 END;
 COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 '
-  'days. Errors: 22003 it is longer than 292,000 years.';
+  'Returns the length of an interval in microseconds, with days of 24 hours and months of 30 days, as PostgreSQL '
+  'compares intervals. Errors: 22003 when it is longer than 292,000 years.';
 
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
@@ -208,9 +218,9 @@ BEGIN ATOMIC
   SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
 END;
 COMMENT ON FUNCTION integration_health_private.echo(text) IS
-  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
+  'Returns as much of a value sent by a caller as an error may repeat: its first 100 characters.';
 
--- In PL/pgSQL, for it is asked at every event: a function in SQL that cannot be inlined is planned at every call.
+-- In PL/pgSQL, because it is called for every event: an SQL function that cannot be inlined is planned at every call.
 CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -219,7 +229,7 @@ DECLARE
   year integer := extract(year FROM utc);
 BEGIN
   RETURN CASE WHEN year > 0 THEN lpad(year::text, GREATEST(4, length(year::text)), '0')
-              -- The year before 1 is 0.
+              -- ISO 8601 calls the year before 1 the year 0; extract() returns -1 for it.
               WHEN year >= -1 THEN '0000'
               ELSE '-' || lpad((-1 - year)::text, GREATEST(3, length((-1 - year)::text)), '0') END
          || to_char(utc, '-MM-DD"T"HH24:MI:SS')
@@ -227,7 +237,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
-  'A time as ISO 8601 in UTC, with a fraction only where there is one.';
+  'Returns a time in UTC as ISO 8601, with a fraction of a second only where there is one.';
 
 CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
 RETURNS void
@@ -239,7 +249,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
-  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
+  'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
+  'work. Errors: 55000, always.';
 
 CREATE FUNCTION integration_health_private.refuse_new_key()
 RETURNS trigger
@@ -253,7 +264,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
+  'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
+  'Errors: 22023, always.';
 
 CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
 RETURNS void
@@ -266,7 +278,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_arguments(text[], boolean[]) IS
-  'Errors: 22023 names the first of the arguments that is null.';
+  'Checks that none of the named arguments is null. Errors: 22023, naming the first one that is.';
 
 CREATE FUNCTION integration_health_private.send_event(event text)
 RETURNS void
@@ -279,7 +291,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_event(text) IS
   'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is '
-  'off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
+  'off. Any role that can log in may listen, so an event contains no error texts and nothing longer than a URL.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Access: the claims of the caller, for row-level security
@@ -304,7 +316,8 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.read_claims() IS
-  'The JSON object in request.jwt.claims, null where there is none; problem says why it cannot be read.';
+  'Returns the JSON object in request.jwt.claims, null when there is none; problem and detail say why it cannot be '
+  'read.';
 
 CREATE FUNCTION integration_health_private.claim_paths(paths text)
 RETURNS SETOF text
@@ -312,7 +325,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_catalog.regexp_split_to_table(pg_catalog.btrim(paths, E' \t\n\r'), '\s*,\s*');
 END;
-COMMENT ON FUNCTION integration_health_private.claim_paths(text) IS 'The paths in a setting, in their order.';
+COMMENT ON FUNCTION integration_health_private.claim_paths(text) IS 'Returns the paths in a setting, in order.';
 
 CREATE FUNCTION integration_health_private.claim_at(
   claims jsonb, path text, OUT is_there boolean, OUT strings text[], OUT problem text)
@@ -343,8 +356,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claim_at(jsonb, text) IS
-  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor '
-  'an array of strings is a problem.';
+  'Returns the strings in the claim at a path of keys. is_there is false for a claim that is null; problem is set for '
+  'one that is neither a string nor an array of strings.';
 
 CREATE FUNCTION integration_health_private.claimed_orgs(OUT orgs uuid[], OUT problem text, OUT detail text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -376,7 +389,7 @@ EXCEPTION WHEN data_exception THEN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claimed_orgs() IS
-  'The organisations that request.jwt.claims names; none where there is a problem.';
+  'Returns the organisations that request.jwt.claims names; none when there is a problem.';
 
 CREATE FUNCTION public.integration_health_org_ids()
 RETURNS uuid[]
@@ -386,10 +399,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_org_ids() IS
-  'The organisations that the claims in request.jwt.claims name: the first of the paths in '
-  'integration_health.org_claims that is there, a string or an array of strings. Empty without claims, and when they '
-  'cannot be read or one of the values is no UUID: policies call it, and an error would tell of the rows that are '
-  'there.';
+  'Returns the organisations that the claims in request.jwt.claims name: the value of the first path in '
+  'integration_health.org_claims that exists, a string or an array of strings. Empty without claims, and when they '
+  'cannot be read or a value is not a UUID: policies call this function, and an error would reveal which rows exist.';
 
 CREATE FUNCTION integration_health_private.raise_problem(problem text, detail text)
 RETURNS void
@@ -403,7 +415,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.raise_problem(text, text) IS
-  'Errors: 22023 with the problem as its message, where there is one.';
+  'Raises a problem as an error, if there is one. Errors: 22023, with the problem as its message.';
 
 CREATE FUNCTION public.integration_health_can_read(org_id uuid)
 RETURNS boolean
@@ -418,8 +430,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_can_read(uuid) IS
-  'Whether the caller may see the organisation org_id: its claims name it, or row-level security does not apply to '
-  'the caller. Null: false. Errors: 22023 request.jwt.claims cannot be read, whoever asks.';
+  'Returns whether the caller may see the organisation org_id: the claims name it, or row-level security does not '
+  'apply to the caller. False for null. Errors: 22023 when request.jwt.claims cannot be read, for any caller.';
 
 
 
@@ -427,12 +439,13 @@ CREATE FUNCTION public.integration_health_uncounted(org_id uuid)
 RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-  -- The planner takes each of these for true in one row of 200, whatever the column holds.
+  -- The planner expects each of these conditions to hold for one row in 200, whatever the column contains.
   SELECT pg_catalog.uuid_cmp(org_id, org_id) = 0 AND -pg_catalog.uuid_cmp(org_id, org_id) = 0
          AND pg_catalog.abs(pg_catalog.uuid_cmp(org_id, org_id)) = 0 AND pg_catalog.uuid_cmp(org_id, org_id) * 2 = 0;
 END;
 COMMENT ON FUNCTION public.integration_health_uncounted(uuid) IS
-  'True. Stands in the policies, so that the planner''s estimates tell nothing of rows that the caller may not see.';
+  'Returns true. The policies call it so that the planner''s estimates reveal nothing about rows that the caller may '
+  'not see.';
 
 CREATE FUNCTION integration_health_private.require_claims()
 RETURNS void
@@ -443,8 +456,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_claims() IS
-  'What a report does first. Errors: 22023 request.jwt.claims cannot be read: no JSON object, nested too deep, or an '
-  'organisation that is no UUID.';
+  'Checks the claims before a report reads anything. Errors: 22023 when request.jwt.claims cannot be read: it is not '
+  'a JSON object, is nested too deeply, or names an organisation that is not a UUID.';
 
 CREATE FUNCTION integration_health_private.require_admin_role()
 RETURNS void
@@ -461,8 +474,7 @@ BEGIN
   SELECT * INTO document FROM integration_health_private.read_claims();
   SELECT * INTO setting FROM integration_health_private.setting();
   IF document.claims IS NOT NULL THEN
-    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked
-    -- at.
+    -- A claim that cannot be read is an error if it comes before the one that names the role; later ones are not read.
     FOR path IN SELECT integration_health_private.claim_paths(setting.role_claims) LOOP
       SELECT * INTO claim FROM integration_health_private.claim_at(document.claims, path);
       document.problem := COALESCE(claim.problem, document.problem);
@@ -487,8 +499,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_admin_role() IS
-  'What a report over all organisations does first. Errors: 42501 unless a claim at one of the paths in '
-  'integration_health.role_claims names integration_health.admin_role, 22023 request.jwt.claims cannot be read.';
+  'Checks that the caller is a global admin, before a report on all organisations reads anything. Errors: 42501 '
+  'unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 '
+  'when request.jwt.claims cannot be read.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Catalogue: the kinds of external system
@@ -522,28 +535,29 @@ COMMENT ON COLUMN public.integration_types.integration_type IS
   'Key: a lower-case identifier of at most 63 characters.';
 COMMENT ON COLUMN public.integration_types.display_name IS 'Name to show to people.';
 COMMENT ON COLUMN public.integration_types.check_interval IS
-  'Time between two active checks of a pair; 15 minutes to 366 days.';
+  'Time between two checks of a pair in active mode; 15 minutes to 366 days.';
 COMMENT ON COLUMN public.integration_types.max_backoff IS
-  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval '
-  'to 366 days.';
+  'Longest wait between two checks of a failing pair, or before a rate-limited type is probed; check_interval to 366 '
+  'days.';
 COMMENT ON COLUMN public.integration_types.monitoring_mode IS
-  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where '
+  'active: pairs are checked every check_interval; passive: one pair is probed after passive_until, and none while '
   'that is null.';
 COMMENT ON COLUMN public.integration_types.passive_since IS
   'When the type went passive; null in active mode.';
 COMMENT ON COLUMN public.integration_types.passive_reason IS
   'Why the type went passive; null in active mode.';
 COMMENT ON COLUMN public.integration_types.passive_until IS
-  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where '
-  'it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
+  'When a passive type is probed next: after the time that the external system asked for (Retry-After), at most '
+  'max_backoff; if it asked for none, after check_interval, doubled with each probe. Null: never. Claims wait for '
+  'this time in active mode, too.';
 COMMENT ON COLUMN public.integration_types.probes IS
-  'Probes handed out since the type went passive. Kept by claims.';
+  'Number of probes handed out since the type went passive. Maintained by claims.';
 COMMENT ON COLUMN public.integration_types.planned_since IS
-  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. '
-  'Kept by a trigger.';
+  'When the type last became active again, or its intervals were shortened; null if neither has happened. No check is '
+  'expected before this time. Maintained by a trigger.';
 COMMENT ON COLUMN public.integration_types.created_at IS
-  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of '
-  'the same key.';
+  'When the row was created. Filled by a trigger: a row inserted with a value is a restored one, and replaces the '
+  'seed of the same key.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -551,7 +565,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT EXISTS (SELECT FROM public.integration_types t WHERE t.integration_type = has_type.of_type);
 END;
-COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Whether there is a type of that name.';
+COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
 CREATE FUNCTION integration_health_private.type_names()
 RETURNS text
@@ -560,7 +574,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.string_agg(t.integration_type, ', ' ORDER BY t.integration_type) FROM public.integration_types t;
 END;
 COMMENT ON FUNCTION integration_health_private.type_names() IS
-  'The names of all types, which are no secret; null where there are none.';
+  'Returns the names of all types, which are not secret; null when there are none.';
 
 CREATE FUNCTION integration_health_private.hold_place(of_type text)
 RETURNS void
@@ -570,14 +584,14 @@ BEGIN ATOMIC
   VALUES (hold_place.of_type, hold_place.of_type, '-infinity') ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.hold_place(text) IS
-  'Inserts a type that will be replaced by what a dump has of it.';
+  'Inserts a placeholder for a type, which the type''s row from a dump will replace.';
 
 CREATE FUNCTION integration_health_private.hold_type(integration_type text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT integration_health_private.has_type(integration_type) THEN
-    -- So that it does not wait for a writer who waits for it.
+    -- Serialises the writers of types, so that this INSERT never waits for a writer who is waiting for it.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', integration_health_private.relation('integration_types'));
     PERFORM set_config('integration_health_private.writes_types', 'on', true);
     PERFORM integration_health_private.hold_place(integration_type);
@@ -586,8 +600,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
-  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several '
-  'jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
+  'Makes sure that the type of a restored row exists: the foreign key requires it, but pg_restore with several jobs '
+  'may restore it later. Locks integration_types in SHARE ROW EXCLUSIVE mode if it does not exist.';
 
 CREATE FUNCTION public.integration_types_trigger()
 RETURNS trigger
@@ -595,7 +609,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   is_there boolean;
 BEGIN
-  -- With the caller's rights: the table that fired is named, and nothing else of the extension.
+  -- Runs with the caller's rights, so it refers to the table that fired it and to nothing else of the extension.
   IF TG_NARGS <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
   ELSIF TG_TABLE_NAME <> 'integration_types'
@@ -611,7 +625,7 @@ BEGIN
     NEW.created_at := now();
     RETURN NEW;
   END IF;
-  -- What the extension writes itself passes, and so does a row that was read and is written back.
+  -- Accepts what the extension writes itself, and a row that a client has read and is writing back.
   IF NEW.integration_type IS NULL OR current_setting('integration_health_private.writes_types', true) = 'on' THEN
     RETURN NEW;
   END IF;
@@ -632,7 +646,7 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- With the columns that a site has added.
+  -- Includes the columns that a site has added.
   PERFORM set_config('integration_health_private.writes_types', 'on', true);
   EXECUTE (SELECT format('INSERT INTO %s AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET %s', TG_RELID::regclass,
                          string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum))
@@ -644,17 +658,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_types_trigger() IS
-  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of '
-  'its key. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger function of integration_types, before an insert: stamps created_at. A row that already has it is a '
+  'restored one, and replaces the seed of its key. Errors: 39P01 when not called by its trigger, 42809 when called '
+  'for another table, 42501 when the caller may not replace that row.';
 
 CREATE TRIGGER zz_integration_types_stamp
   BEFORE INSERT ON public.integration_types
   FOR EACH ROW EXECUTE FUNCTION public.integration_types_trigger();
 COMMENT ON TRIGGER zz_integration_types_stamp ON public.integration_types IS
-  'Stamps created_at; lets a restored row replace the seed of its key.';
+  'Stamps created_at, and lets a restored row replace the seed of its key.';
 
--- What follows from a change of the mode or the intervals, whoever makes it. A restored row, with another created_at,
--- stays as it is.
+-- Applies what follows from a change of the mode or the intervals, whoever makes it. A restored row, recognised by a
+-- different created_at, is left as it is.
 CREATE FUNCTION integration_health_private.plan_type()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -687,14 +702,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_type() IS
-  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step '
-  'with the mode and the intervals.';
+  'Trigger function of integration_types, before an update: keeps planned_since, probes and the passive_ columns '
+  'consistent with the mode and the intervals.';
 
 CREATE TRIGGER zz_integration_types_plan
   BEFORE UPDATE ON public.integration_types
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_type();
 COMMENT ON TRIGGER zz_integration_types_plan ON public.integration_types IS
-  'Keeps planned_since, and what the columns passive_ say, in step with the mode and the intervals.';
+  'Keeps planned_since, probes and the passive_ columns consistent with the mode and the intervals.';
 
 INSERT INTO public.integration_types (integration_type, display_name)
 VALUES ('xledger', 'Xledger'), ('dynamics', 'Microsoft Dynamics 365');
@@ -704,9 +719,9 @@ ALTER TABLE public.integration_types ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_types_read ON public.integration_types
   FOR SELECT USING (true);
 COMMENT ON POLICY integration_types_read ON public.integration_types IS
-  'Types are no secret between organisations.';
+  'Types are not secret: every organisation may see them.';
 
--- Rows of types, as they are now under any isolation level.
+-- The engine's access to rows of types: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.latest_type(integration_type text)
 RETURNS public.integration_types
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -718,7 +733,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.latest_type(text) IS
-  'A row of integration_types as committed now; null where there is none.';
+  'Returns the row of a type as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
 RETURNS public.integration_types
@@ -737,7 +752,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
-  'A row of integration_types, locked; null where there is none, or, with skip_locked, somebody else has locked it.';
+  'Locks the row of a type and returns it; null when there is none or, with skip_locked, when somebody else has '
+  'locked it.';
 
 CREATE FUNCTION integration_health_private.store_type(type public.integration_types)
 RETURNS public.integration_types
@@ -758,16 +774,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_type(public.integration_types) IS
-  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
-  'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
+  'Writes monitoring_mode, the passive_ columns and probes of a type, whose row must be locked, and returns the row '
+  'as stored. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from being '
   'written.';
 
 -- ---------------------------------------------------------------------------------------------
--- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
--- the columns that most checks change stand together at the end: WAL holds the stretch from the first
--- changed byte to the last. What a check may say is said by the constraints of the status table, once;
--- late results are held against them, too. Names of triggers sort last, so that they see what a site's
--- own BEFORE triggers made.
+-- Health: the latest status of each pair, its history, and the counts. In tables that are written at every check, the
+-- columns that most checks change stand together at the end, because WAL holds the range from the first changed byte to
+-- the last. The constraints of the status table alone say what a check may contain; late checks must satisfy them, too.
+-- Trigger names sort last, so that the triggers see a row as a site's own BEFORE triggers have left it.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE public.integration_health_status (
@@ -795,10 +810,10 @@ CREATE TABLE public.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- Neither changes at a healthy check: that stays a HOT update.
+-- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON public.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::public.integration_health_state;
-COMMENT ON INDEX public.integration_health_status_problems IS 'What get_global_health_problems looks for.';
+COMMENT ON INDEX public.integration_health_status_problems IS 'Serves get_global_health_problems.';
 COMMENT ON TABLE public.integration_health_status IS
   'The latest status of each (org_id, integration_type). Writing a row records a check.';
 COMMENT ON COLUMN public.integration_health_status.org_id IS
@@ -813,23 +828,24 @@ COMMENT ON COLUMN public.integration_health_status.http_status IS
 COMMENT ON COLUMN public.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN public.integration_health_status.retry_after IS
-  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it '
+  'Seconds, 0 to 31536000, for which the external system asked to be left alone (Retry-After, RFC 9110); null when it '
   'did not.';
 COMMENT ON COLUMN public.integration_health_status.is_probe IS
-  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims '
-  'and the trigger.';
+  'True from the time the pair is handed out to probe its passive type until it is checked; otherwise null. '
+  'Maintained by claims and the trigger.';
 COMMENT ON COLUMN public.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN public.integration_health_status.status_since IS
-  'checked_at of the first check of the present run of equal statuses. Kept by the trigger.';
+  'checked_at of the first check since which the status has not changed. Maintained by the trigger.';
 COMMENT ON COLUMN public.integration_health_status.last_healthy_at IS
-  'checked_at of the last healthy check; null when there was none. Kept by the trigger.';
+  'checked_at of the last healthy check; null when there was none. Maintained by the trigger.';
 COMMENT ON COLUMN public.integration_health_status.consecutive_failures IS
-  'unhealthy adds one, healthy and degraded reset to 0, unknown leaves it. Kept by the trigger.';
+  'Number of failures in a row: unhealthy adds one, healthy and degraded reset it to 0, unknown leaves it as it is. '
+  'Maintained by the trigger.';
 COMMENT ON COLUMN public.integration_health_status.check_no IS
-  'Running number of the recorded checks of the pair, from 1, without a gap. Kept by the trigger.';
+  'Number of the check among those recorded for the pair, from 1, without gaps. Maintained by the trigger.';
 COMMENT ON COLUMN public.integration_health_status.recorded_at IS
-  'When the check was recorded. Kept by the trigger.';
+  'When the check was recorded. Maintained by the trigger.';
 
 CREATE TABLE public.integration_health_history (
   org_id           uuid NOT NULL,
@@ -845,21 +861,21 @@ CREATE TABLE public.integration_health_history (
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- Not by checked_at: what changes with every check is in no index.
+-- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON public.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX public.integration_health_history_late IS
-  'Late results are older than the place in the ring tells: the cleanup looks for them by themselves.';
+  'Late checks are older than their slots suggest, so the cleanup looks for them separately.';
 COMMENT ON TABLE public.integration_health_history IS
-  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of '
-  'integration_health_status and by the cleanup alone.';
+  'The last 96 checks of each (org_id, integration_type): a ring of slots, written only by the trigger of '
+  'integration_health_status and by the cleanup.';
 COMMENT ON COLUMN public.integration_health_history.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_health_history.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_health_history.slot IS
   'Place in the ring, check_no modulo 96.';
 COMMENT ON COLUMN public.integration_health_history.check_no IS
-  'Running number of the check, as in integration_health_status when it was recorded.';
+  'Number of the check: check_no in integration_health_status when it was recorded.';
 COMMENT ON COLUMN public.integration_health_history.is_late IS
-  'True where a newer check was known when this one was recorded; else null.';
+  'True when a newer check had been recorded before this one; otherwise null.';
 COMMENT ON COLUMN public.integration_health_history.status IS 'Result of the check.';
 COMMENT ON COLUMN public.integration_health_history.latency_ms IS
   'Response time in milliseconds; null when there was no response.';
@@ -873,15 +889,15 @@ CREATE TABLE public.integration_health_counts (
   status           public.integration_health_state NOT NULL,
   delta            bigint NOT NULL
 );
--- It has no key; where all tables are published, its folding must be, too.
+-- The table has no key: where all tables are published, folding the counts requires a replica identity.
 ALTER TABLE public.integration_health_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE public.integration_health_counts IS
-  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of '
+  'Internal. Changes in the number of pairs by type and status: the sum of delta is the number of rows of '
   'integration_health_status.';
 COMMENT ON COLUMN public.integration_health_counts.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_health_counts.status IS 'Status that is counted.';
 COMMENT ON COLUMN public.integration_health_counts.delta IS
-  'Pairs that came to this status, less those that left it.';
+  'Number of pairs that entered this status, less those that left it.';
 
 CREATE TABLE integration_health_private.restored_rows (
   org_id           uuid NOT NULL,
@@ -889,11 +905,12 @@ CREATE TABLE integration_health_private.restored_rows (
   recorded_at      timestamptz NOT NULL
 );
 COMMENT ON TABLE integration_health_private.restored_rows IS
-  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the '
-  'transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
+  'Restored rows that look like the first check of a pair recorded by the current transaction, as when the '
+  'transaction that recorded a row deletes it and puts it back. Written by the BEFORE INSERT trigger for the AFTER '
+  'INSERT trigger.';
 COMMENT ON COLUMN integration_health_private.restored_rows.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.restored_rows.integration_type IS 'External system.';
-COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the row.';
+COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the restored row.';
 ALTER TABLE integration_health_private.restored_rows REPLICA IDENTITY FULL;
 ALTER TABLE integration_health_private.restored_rows ENABLE ROW LEVEL SECURITY;
 
@@ -907,7 +924,7 @@ BEGIN
   END IF;
   PERFORM integration_health_private.hold_type(NEW.integration_type);
   IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
-    -- What an INSERT left that then took ON CONFLICT means nothing to later transactions.
+    -- An INSERT that took ON CONFLICT leaves its row behind, which means nothing to later transactions.
     DELETE FROM integration_health_private.restored_rows AS r WHERE r.recorded_at < now();
     INSERT INTO integration_health_private.restored_rows (org_id, integration_type, recorded_at)
     VALUES (NEW.org_id, NEW.integration_type, NEW.recorded_at);
@@ -916,8 +933,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.restore_row() IS
-  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it '
-  'where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
+  'Trigger function of integration_health_status, before a restored row is inserted: makes sure that its type exists, '
+  'and notes the row if its time does not tell it from a new check. Errors: 22023 when only one of check_no and '
+  'recorded_at is given.';
 
 CREATE FUNCTION integration_health_private.require_check(
   status public.integration_health_state, checked_at timestamptz)
@@ -936,9 +954,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_check(public.integration_health_state, timestamptz) IS
-  'Errors: 23502 a check has no status or no time, 22023 its status is none that the extension knows.';
+  'Checks status and time of a check. Errors: 23502 when one of them is null, 22023 when the status is not one that '
+  'the extension knows.';
 
--- The first check of a pair; of others too, before they take ON CONFLICT.
+-- Runs for the first check of a pair, and for any other INSERT before it takes ON CONFLICT.
 CREATE FUNCTION integration_health_private.stamp_first()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -959,8 +978,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
-  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns '
-  'that the extension keeps. Errors: as require_check.';
+  'Trigger function of integration_health_status, before a row is inserted that is not a restored one: stamps the '
+  'columns that the extension maintains. Errors: as require_check.';
 
 CREATE FUNCTION integration_health_private.keep_columns()
 RETURNS trigger
@@ -975,11 +994,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_columns() IS
-  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that '
-  'back.';
+  'Trigger function of integration_health_status, before an update that sets a column that the extension maintains: '
+  'restores the old values.';
 
--- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
--- the next check_no.
+-- PL/pgSQL does not see which columns a statement sets, but a trigger on a column does. Marks are even, so that a
+-- marked check_no never equals the next one.
 CREATE FUNCTION integration_health_private.mark_column()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -989,8 +1008,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_column() IS
-  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its '
-  'argument to check_no, which integration_health_status_trigger reads.';
+  'Trigger function of integration_health_status, before an update that sets a column to the value that it already '
+  'has: adds its argument to check_no, for integration_health_status_trigger to read.';
 
 CREATE FUNCTION public.integration_health_status_trigger()
 RETURNS trigger
@@ -1001,7 +1020,7 @@ DECLARE
   constrained record;
   is_met boolean;
 BEGIN
-  -- This runs for every check: few statements, and what is rare behind one condition.
+  -- This runs for every check, so it has few statements, and all that is rare is behind one condition.
   IF TG_RELID <> 'public.integration_health_status'::regclass THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
@@ -1017,10 +1036,10 @@ BEGIN
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
            IS NOT DISTINCT FROM
            (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
-      -- No column of a check is set: this is none.
+      -- The statement sets no column of a check, so it does not record one.
       RETURN NEW;
     END IF;
-    -- A check is a whole: what the statement does not set is not the last check's.
+    -- A check is a whole: a column that the statement does not set must not keep the last check's value.
     IF NEW.latency_ms = OLD.latency_ms AND marks & 2 = 0 THEN
       NEW.latency_ms := NULL;
     END IF;
@@ -1040,14 +1059,14 @@ BEGIN
 
   IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
     PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
-    -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
+    -- A clock that is ahead must not make all later checks late. Infinity is left to the constraints.
     NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
   END IF;
   NEW.recorded_at := moment;
   NEW.check_no := OLD.check_no + 1;
-  -- A row of before may lie in the future; it makes no check late that is made now().
+  -- A restored row may lie in the future; it makes no check late whose time is now() or later.
   IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= moment OR NEW.checked_at < now()) THEN
-    -- A late check will not be stored in the row: the constraints are asked here.
+    -- A late check will not be stored in the row, so the constraints are checked here.
     FOR constrained IN
       SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
         FROM pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
@@ -1058,12 +1077,12 @@ BEGIN
           MESSAGE = format('new row for relation "%s" violates check constraint "%s"', TG_TABLE_NAME, constrained.name);
       END IF;
     END LOOP;
-    -- For store_late.
+    -- Tells store_late to run.
     NEW.status_since := NULL;
     RETURN NEW;
   END IF;
 
-  -- What is as it was is not assigned: keep_columns has seen to it.
+  -- Columns that stay as they were are not assigned: keep_columns has restored them.
   IF NEW.status = 'healthy' THEN
     NEW.last_healthy_at := NEW.checked_at;
   END IF;
@@ -1082,9 +1101,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_status_trigger() IS
-  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps '
-  'the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status '
-  'or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
+  'Trigger function of integration_health_status: stamps the columns that it maintains, copies each check into the '
+  'history, and keeps the counts. Errors: 39P01 when not called by its trigger, 42809 when called for another table, '
+  '22023 when a key is changed, 23502 when status or checked_at is null, 42703 or 42804 when the table was altered, '
+  '55000 when the check could not be copied.';
 
 CREATE FUNCTION integration_health_private.store_late()
 RETURNS trigger
@@ -1093,7 +1113,7 @@ DECLARE
   later name;
   written bigint;
 BEGIN
-  -- What has row level (1), BEFORE (2) and UPDATE (16) among its kinds could still drop the row.
+  -- A later trigger with the bits for row level (1), BEFORE (2) and UPDATE (16) in its type could still drop the row.
   SELECT g.tgname INTO later FROM pg_trigger AS g
    WHERE g.tgrelid = TG_RELID AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 19 = 19
      AND g.tgname > TG_NAME ORDER BY g.tgname LIMIT 1;
@@ -1120,9 +1140,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
-  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the '
-  'history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in '
-  'the way.';
+  'Trigger function of integration_health_status, before an update by a check that is older than the last: writes the '
+  'check into the history, and leaves all but check_no and recorded_at as it was. Errors: 55000 when a trigger or '
+  'rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.has_check(org_id uuid, integration_type text, check_no bigint)
 RETURNS boolean
@@ -1134,15 +1154,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.has_check(uuid, text, bigint) IS
-  'Whether a pair is there, and has recorded its check number check_no.';
+  'Returns whether a pair exists and has recorded its check number check_no.';
 
--- A plan is made once, for statements of one row and of thousands: by the index in any case.
+-- One plan serves statements of one row as well as of thousands, so it must use the index in any case.
 CREATE FUNCTION integration_health_private.copy_checks()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
+  -- Whether this transaction has deleted pairs, perhaps in a trigger of the site that ran after the check.
   forgets boolean := COALESCE(current_setting('integration_health_private.forgets_pairs', true), '') = 'on';
   checks bigint;
   has_intruders boolean;
@@ -1157,8 +1177,8 @@ BEGIN
     PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
   END IF;
 
-  -- The slot of most checks is there. A late check is in it already; so is one whose row was written again, without a
-  -- check, in this transaction.
+  -- The slots of most checks exist. A late check is in its slot already, and so is one whose row was written again in
+  -- this transaction without recording a check.
   UPDATE public.integration_health_history AS h
      SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
          checked_at = n.checked_at, is_late = NULL
@@ -1189,8 +1209,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
-  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
-  'Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a statement that updates it: copies the checks of the '
+  'statement into the history. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
@@ -1203,7 +1223,7 @@ BEGIN
   IF FOUND THEN
     RETURN NULL;
   END IF;
-  -- A pair that a trigger of the site's has deleted again leaves nothing; its DELETE has counted that.
+  -- A pair that a trigger of the site has already deleted leaves no history; its DELETE has counted it out.
   IF NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, 1) THEN
     PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
     RETURN NULL;
@@ -1225,8 +1245,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then '
-  'follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
+  'calls follow_first_check. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -1239,21 +1259,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: '
-  'follow_change. Errors: 55000 as that.';
+  'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
+  'a row: calls follow_change. Errors: 55000 as follow_change.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS NOT NULL OR NEW.recorded_at IS NOT NULL)
   EXECUTE FUNCTION integration_health_private.restore_row();
 COMMENT ON TRIGGER zz_integration_health_restore ON public.integration_health_status IS
-  'Holds a place for the type of a restored row.';
+  'Makes sure that the type of a restored row exists.';
 CREATE TRIGGER zz_integration_health_key
   BEFORE UPDATE ON public.integration_health_status
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_health_key ON public.integration_health_status IS
-  'The key of a row never changes.';
+COMMENT ON TRIGGER zz_integration_health_key ON public.integration_health_status IS 'Refuses a change of the key.';
 CREATE TRIGGER zz_integration_health_keep
   BEFORE UPDATE ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at
@@ -1262,31 +1281,31 @@ CREATE TRIGGER zz_integration_health_keep
                      OR NEW.consecutive_failures IS DISTINCT FROM OLD.consecutive_failures)
   EXECUTE FUNCTION integration_health_private.keep_columns();
 COMMENT ON TRIGGER zz_integration_health_keep ON public.integration_health_status IS
-  'What the extension keeps is nobody''s to set.';
+  'Restores the columns that only the extension may set.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
   EXECUTE FUNCTION integration_health_private.mark_column('16');
 COMMENT ON TRIGGER zz_integration_health_mark_checked_at ON public.integration_health_status IS
-  'Notes that checked_at is set to what it was.';
+  'Notes that checked_at is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_error
   BEFORE UPDATE OF error ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.error = OLD.error)
   EXECUTE FUNCTION integration_health_private.mark_column('4');
 COMMENT ON TRIGGER zz_integration_health_mark_error ON public.integration_health_status IS
-  'Notes that error is set to what it was.';
+  'Notes that error is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_latency_ms
   BEFORE UPDATE OF latency_ms ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.latency_ms = OLD.latency_ms)
   EXECUTE FUNCTION integration_health_private.mark_column('2');
 COMMENT ON TRIGGER zz_integration_health_mark_latency_ms ON public.integration_health_status IS
-  'Notes that latency_ms is set to what it was.';
+  'Notes that latency_ms is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_retry_after
   BEFORE UPDATE OF retry_after ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.retry_after = OLD.retry_after)
   EXECUTE FUNCTION integration_health_private.mark_column('8');
 COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON public.integration_health_status IS
-  'Notes that retry_after is set to what it was.';
+  'Notes that retry_after is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_status
   BEFORE UPDATE OF status, latency_ms, error, retry_after ON public.integration_health_status
   FOR EACH ROW WHEN ((NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
@@ -1294,18 +1313,18 @@ CREATE TRIGGER zz_integration_health_mark_status
                      (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after))
   EXECUTE FUNCTION integration_health_private.mark_column('32');
 COMMENT ON TRIGGER zz_integration_health_mark_status ON public.integration_health_status IS
-  'Notes that a statement is a check, although it changes nothing.';
+  'Notes that a statement records a check although it changes no value.';
 CREATE TRIGGER zz_integration_health_stamp_first
   BEFORE INSERT ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS NULL AND NEW.recorded_at IS NULL)
   EXECUTE FUNCTION integration_health_private.stamp_first();
 COMMENT ON TRIGGER zz_integration_health_stamp_first ON public.integration_health_status IS
-  'Stamps the columns that the extension keeps in the first check of a pair.';
+  'Stamps the columns that the extension maintains in the first check of a pair.';
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE UPDATE OF http_status ON public.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION public.integration_health_status_trigger('sets http_status');
 COMMENT ON TRIGGER zz_integration_health_stamp ON public.integration_health_status IS
-  'Stamps the columns that the extension keeps.';
+  'Stamps the columns that the extension maintains.';
 CREATE TRIGGER zz_integration_health_stamp_rest
   BEFORE UPDATE ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
@@ -1324,18 +1343,18 @@ CREATE TRIGGER zz_integration_health_first
   FOR EACH ROW WHEN (NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
   EXECUTE FUNCTION integration_health_private.apply_first_check();
 COMMENT ON TRIGGER zz_integration_health_first ON public.integration_health_status IS
-  'Copies the first check of a pair to the history, and counts the pair.';
+  'Copies the first check of a pair into the history, and counts the pair.';
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures)
   EXECUTE FUNCTION integration_health_private.apply_change();
 COMMENT ON TRIGGER zz_integration_health_change ON public.integration_health_status IS
-  'Counts, sends the event and moves the monitor of a pair whose status, or number of failures, has changed.';
+  'Counts the change, sends the event and moves the monitor of a pair whose status or number of failures has changed.';
 CREATE TRIGGER zz_integration_health_history
   AFTER UPDATE ON public.integration_health_status REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON public.integration_health_status IS
-  'Copies the checks of a statement to the history.';
+  'Copies the checks of a statement into the history.';
 
 CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
 RETURNS public.integration_health_history
@@ -1353,7 +1372,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
-  'Deletes the history of a pair, and returns a row that is left; null where all are gone. Errors: 55000 as '
+  'Deletes the history of a pair, and returns a row that is left; null when none is. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_pair()
@@ -1362,7 +1381,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
   IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
-    -- A pair of the same key would find it later.
+    -- A later pair with the same key would find that row in its history.
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
   PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
@@ -1370,8 +1389,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 '
-  'a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a row is deleted: deletes its history and counts the pair '
+  'out. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -1380,7 +1399,7 @@ DECLARE
   name text;
 BEGIN
   FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
-    -- A table that the same command names is empty by now, and cannot be truncated again.
+    -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
     IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
       PERFORM integration_health_private.guard(name);
       EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
@@ -1390,20 +1409,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as '
-  'require_own_triggers.';
+  'Trigger function of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 '
+  'as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON public.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
 COMMENT ON TRIGGER zz_integration_health_forget ON public.integration_health_status IS
-  'Removes the history of a pair that goes.';
+  'Deletes the history of a deleted pair, and counts the pair out.';
 
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON public.integration_health_status
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON public.integration_health_status IS
-  'Empties the history and the counts with the table.';
+  'Empties the history and the counts along with the table.';
 
 CREATE FUNCTION public.integration_health_mode_trigger()
 RETURNS trigger
@@ -1435,13 +1454,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_mode_trigger() IS
-  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to '
-  'a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site '
-  'on integration_types keeps the mode as it is.';
+  'Trigger function of integration_health_status: puts a type into passive mode after a check with HTTP status 429, '
+  'and back into active mode after an answered probe. Errors: 39P01 when not called by its trigger, 42809 when called '
+  'for another table, 55000 when a trigger of the site on integration_types prevents the change of mode.';
 
--- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns
--- as they were, and one that is told again says nothing new; a row that was recorded before this transaction is a
--- restored one.
+-- The triggers run at commit, when the transaction no longer waits for the status rows of others. They ignore late
+-- checks, which leave these columns as they were, checks that are reported again unchanged, and restored rows, which
+-- were recorded before this transaction.
 CREATE CONSTRAINT TRIGGER zz_integration_health_first_mode
   AFTER INSERT ON public.integration_health_status
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
@@ -1465,25 +1484,25 @@ ALTER TABLE public.integration_health_status ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.integration_health_history ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.integration_health_counts ENABLE ROW LEVEL SECURITY;
 
--- The sub-select makes the planner evaluate the claims once a query, not once a row.
+-- The sub-select makes the planner evaluate the claims once per query, not once per row.
 CREATE POLICY integration_health_status_read ON public.integration_health_status
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_status_read ON public.integration_health_status IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE POLICY integration_health_history_read ON public.integration_health_history
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_history_read ON public.integration_health_history IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 -- ---------------------------------------------------------------------------------------------
--- Active monitoring: which pairs are checked when
+-- Active monitoring: when each pair is checked
 -- ---------------------------------------------------------------------------------------------
 
--- Each claim moves due_at, which the claims look for: these rows are written again and again, and
--- never in place. The status table, which knows of failures, is only read.
+-- Each claim changes due_at, the column by which claims find pairs, so these rows are updated often, and never as HOT
+-- updates. The failures come from the status table, which claims only read, except to mark a probe.
 CREATE TABLE public.integration_monitors (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -1497,20 +1516,21 @@ CREATE TABLE public.integration_monitors (
 CREATE INDEX integration_monitors_due ON public.integration_monitors
   (integration_type, due_at) WHERE enabled;
 COMMENT ON TABLE public.integration_monitors IS
-  'The pairs that are to be checked, handed out by claim_due_health_checks.';
+  'The pairs to be checked, which claim_due_health_checks hands out.';
 COMMENT ON COLUMN public.integration_monitors.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_monitors.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_monitors.enabled IS 'Whether the pair is handed out.';
 COMMENT ON COLUMN public.integration_monitors.due_at IS
-  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row '
-  'of failures.';
+  'When the pair may be handed out next. Filled by a trigger; changed by claims, and by checks that fail or end a '
+  'series of failures.';
 COMMENT ON COLUMN public.integration_monitors.claimed_at IS
-  'When the pair was handed out last; null when it never was. Kept by claims.';
+  'When the pair was last handed out; null if it never was. Maintained by claims.';
 COMMENT ON COLUMN public.integration_monitors.planned_since IS
-  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a '
-  'trigger.';
+  'When the monitor was last enabled again; null if it never was. No check is expected before this time. Maintained '
+  'by a trigger.';
 COMMENT ON INDEX public.integration_monitors_due IS
-  'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
+  'Serves claim_due_health_checks. Begins with the type, so that a claim does not have to skip the pairs of passive '
+  'types one by one.';
 
 CREATE FUNCTION integration_health_private.share_of(length bigint, org_id uuid, integration_type text, seed bigint)
 RETURNS bigint
@@ -1520,7 +1540,8 @@ BEGIN ATOMIC
           & 9223372036854775807) % (length + 1);
 END;
 COMMENT ON FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint) IS
-  'A part of length, 0 to length: always the same one for a pair and a seed, different ones for different pairs.';
+  'Returns a part of length, 0 to length: always the same for a given pair and seed, and different for different '
+  'pairs.';
 
 CREATE FUNCTION public.integration_monitor_first_due(
   org_id uuid, integration_type text, check_interval interval, since timestamptz)
@@ -1531,8 +1552,8 @@ BEGIN ATOMIC
            GREATEST(integration_health_private.micros(check_interval) - 1, 0), org_id, integration_type, 0);
 END;
 COMMENT ON FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different '
-  'pairs.';
+  'Internal. Returns a time within check_interval after since, always the same for a given pair, and different for '
+  'different pairs.';
 
 CREATE FUNCTION public.integration_monitor_ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
@@ -1561,9 +1582,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: '
-  'check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than '
-  'check_interval. -infinity when claimed_at is null.';
+  'Internal. Returns when a pair that was handed out at claimed_at may be handed out again after that many '
+  'consecutive failures: after check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, '
+  'and never less than check_interval. -infinity when claimed_at is null.';
 
 CREATE FUNCTION integration_health_private.backoff(
   check_interval interval, max_backoff interval, failures integer)
@@ -1576,8 +1597,8 @@ BEGIN ATOMIC
           integration_health_private.micros(max_backoff)::float8));
 END;
 COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most '
-  'max_backoff.';
+  'Returns the wait after that many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, '
+  'at most max_backoff.';
 
 CREATE FUNCTION integration_health_private.refuse_null_interval()
 RETURNS boolean
@@ -1589,7 +1610,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
-  'Errors: 55000, always: a site has altered integration_types, and nobody can tell when a pair is due.';
+  'Refuses a type with a null interval, after a site has altered integration_types: nothing tells when a pair is due. '
+  'Errors: 55000, always.';
 
 CREATE FUNCTION integration_health_private.first_due_of(org_id uuid, integration_type text)
 RETURNS timestamptz
@@ -1609,8 +1631,8 @@ BEGIN ATOMIC
               THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
-  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since '
-  'the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+  'Returns when a new or re-enabled monitor of a pair is due: within the check_interval of its type, and not before '
+  'one has passed since the last recorded check. Errors: 55000 as refuse_null_interval.';
 
 CREATE FUNCTION public.integration_monitors_trigger()
 RETURNS trigger
@@ -1626,8 +1648,8 @@ BEGIN
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
-    -- they are spread.
+    -- No check was expected while the monitor was disabled. Many may be enabled at once, so those that have become due
+    -- meanwhile are spread.
     NEW.planned_since := clock_timestamp();
     IF NEW.due_at <= NEW.planned_since THEN
       NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
@@ -1643,29 +1665,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the '
-  'interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 '
-  'a key was changed.';
+  'Trigger function of integration_monitors: spreads the first checks of new and re-enabled pairs over the interval '
+  'of their type. Errors: 39P01 when not called by its trigger, 42809 when called for another table, 55000 as '
+  'first_due_of.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
   BEFORE INSERT ON public.integration_monitors
   FOR EACH ROW EXECUTE FUNCTION public.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_stamp ON public.integration_monitors IS
-  'Says when a pair is due that is new; a row that brings due_at along is a restored one.';
+  'Sets when a new pair is due; a row inserted with due_at is a restored one.';
 CREATE TRIGGER zz_integration_monitors_enable
   BEFORE UPDATE ON public.integration_monitors
   FOR EACH ROW WHEN (NEW.enabled AND NOT OLD.enabled)
   EXECUTE FUNCTION public.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_enable ON public.integration_monitors IS
-  'Says since when a pair is checked again, and when it is due.';
+  'Sets since when a re-enabled pair is checked again, and when it is due.';
 
--- Under another key a pair would be due at once, whatever was handed out.
+-- Under another key, a pair would be handed out again within its interval.
 CREATE TRIGGER zz_integration_monitors_key
   BEFORE UPDATE ON public.integration_monitors
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_monitors_key ON public.integration_monitors IS
-  'The key of a row never changes.';
+COMMENT ON TRIGGER zz_integration_monitors_key ON public.integration_monitors IS 'Refuses a change of the key.';
 
 ALTER TABLE public.integration_monitors ENABLE ROW LEVEL SECURITY;
 
@@ -1673,9 +1694,9 @@ CREATE POLICY integration_monitors_read ON public.integration_monitors
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_monitors_read ON public.integration_monitors IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
--- One expression, so that it is inlined: it is asked of a million pairs.
+-- A single expression, so that it is inlined: reports and jobs evaluate it for up to a million pairs.
 CREATE FUNCTION integration_health_private.stale_at(
   checked_at timestamptz, failures integer,
   monitoring_mode public.integration_monitoring_mode, check_interval interval, max_backoff interval,
@@ -1698,15 +1719,15 @@ END;
 COMMENT ON FUNCTION integration_health_private.stale_at(
   timestamptz, integer, public.integration_monitoring_mode, interval, interval, timestamptz, boolean,
   timestamptz, timestamptz, timestamptz) IS
-  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. '
-  'A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when '
-  'the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected '
+  'Returns the time after which a pair that was last checked at checked_at, and has that many consecutive failures, '
+  'is stale. A check is expected within check_interval, or within the backoff if a monitor waits for that, or when '
+  'the monitor is due if that is later; the pair is stale when as much time again has passed. Nothing is expected '
   'before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). '
-  'Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has '
-  'no monitor.';
+  'Null when nothing is expected: the type is passive, or the monitor disabled. enabled is null when the pair has no '
+  'monitor.';
 
--- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
--- is left: a claim in flight may want the row of the type next.
+-- due_at depends on the intervals of the type, and is computed again when they change. Monitors that somebody has
+-- locked are skipped, not waited for: a claim in flight may want the row of the type next.
 CREATE FUNCTION integration_health_private.plan_monitors(integration_type text)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -1730,7 +1751,7 @@ BEGIN ATOMIC
    WHERE m.org_id = n.org_id AND m.integration_type = n.integration_type AND m.due_at <> n.due_at;
 END;
 COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
-  'Says anew when the pairs of a type are due that are not due yet. Errors: 55000 as require_own_triggers.';
+  'Computes due_at again for those pairs of a type that are not due yet. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.plan_monitors_of_type()
 RETURNS trigger
@@ -1744,14 +1765,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
-  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have '
-  'changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+  'Trigger function of integration_types, after an update: computes due_at again for the pairs of a type whose '
+  'intervals have changed. Ignores restored rows. Errors: 55000 as plan_monitors.';
 
 CREATE TRIGGER zz_integration_types_plan_monitors
   AFTER UPDATE ON public.integration_types
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_monitors_of_type();
 COMMENT ON TRIGGER zz_integration_types_plan_monitors ON public.integration_types IS
-  'Says anew when the pairs of a type are due whose intervals have changed.';
+  'Computes due_at again for the pairs of a type whose intervals have changed.';
 
 CREATE FUNCTION public.set_monitor(
   org_id uuid, integration_type text, enabled boolean DEFAULT NULL)
@@ -1765,12 +1786,12 @@ BEGIN ATOMIC
   RETURNING m;
 END;
 COMMENT ON FUNCTION public.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, '
-  'true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or '
-  'integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+  'Sets whether the pair is to be checked, and returns its row. If enabled is null or omitted, it stays as it is; it '
+  'is true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 when org_id or '
+  'integration_type is null, 23503 for an unknown integration_type, 42501 when the caller is not a writer.';
 
--- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and
--- written.
+-- The engine's access to rows of monitors: in the C edition always the latest version, whatever the isolation level.
+-- Rows are locked so that nobody else hands them out.
 CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
 RETURNS public.integration_monitors
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -1783,7 +1804,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.latest_monitor(uuid, text) IS
-  'The monitor of a pair as committed now; null where there is none.';
+  'Returns the monitor of a pair as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_monitor(org_id uuid, integration_type text)
 RETURNS public.integration_monitors
@@ -1798,7 +1819,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_monitor(uuid, text) IS
-  'The monitor of a pair, locked; null where there is none, or somebody else has locked it.';
+  'Locks the monitor of a pair and returns it; null when there is none, or when somebody else has locked it.';
 
 CREATE FUNCTION integration_health_private.lock_due_monitors(of_type text, moment timestamptz, max_rows bigint)
 RETURNS SETOF public.integration_monitors
@@ -1811,10 +1832,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
-  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
-  'and not those that somebody else has locked.';
+  'Locks and returns at most max_rows enabled monitors of a type that are due at moment, the longest overdue first, '
+  'and skips those that somebody else has locked.';
 
--- A plan is made once, for one row and for thousands: by the primary key in any case.
+-- One plan serves one row as well as thousands, so it must use the primary key in any case.
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
 RETURNS SETOF public.integration_monitors
@@ -1831,7 +1852,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
-  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as '
+  'Writes claimed_at and due_at of monitors of a type, which must be locked, and returns their rows. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
@@ -1852,12 +1873,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
-  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, '
-  'or somebody else has locked it. Errors: 55000 as require_own_triggers.';
+  'Notes in the status row of a pair that its next check answers a probe, and returns the row; null when there is '
+  'none, or when somebody else has locked it. Errors: 55000 as require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
--- What a change means: called by the engine when a check changes the status of a pair or the number of its failures in
--- a row, when a pair appears, and when it goes
+-- Consequences of changes. The engine calls these functions when a check changes the status of a pair or its number of
+-- consecutive failures, and when a pair is created or deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -1878,15 +1899,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.append_count(text, public.integration_health_state, bigint) IS
-  'Adds delta to the number of pairs of a type that have a status, and returns the row. Errors: 55000 as '
-  'require_own_triggers, or something of the site has kept it from being written.';
+  'Adds delta to the number of pairs of a type that have a status, and returns the appended row. Errors: 55000 as '
+  'require_own_triggers, or when a rule or trigger of the site kept the row from being written.';
 
 CREATE FUNCTION integration_health_private.fold_counts()
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_counts'::regclass]);
-  -- Only sums with more than one row are folded, and rows that another fold holds are left to it.
+  -- Only sums with more than one row are folded. Rows that another fold has locked are left to it.
   WITH crowded AS MATERIALIZED (
     SELECT c.integration_type, c.status FROM public.integration_health_counts c
      GROUP BY c.integration_type, c.status HAVING pg_catalog.count(*) > 1
@@ -1905,7 +1926,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.fold_counts() IS
-  'What integration_health_compact does. Errors: 55000 as require_own_triggers.';
+  'Does the work of integration_health_compact. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION public.integration_health_compact()
 RETURNS bigint
@@ -1914,8 +1935,8 @@ BEGIN ATOMIC
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION public.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. '
-  'Blocks no writer, changes no count.';
+  'Folds the rows of integration_health_counts into one per type and status, and returns how many rows it replaced. '
+  'Blocks no writer, and changes no count. Errors: 55000 when somebody else has a trigger or rule on the table.';
 
 CREATE FUNCTION integration_health_private.count_change(
   integration_type text, was public.integration_health_state, is_now public.integration_health_state)
@@ -1928,8 +1949,8 @@ BEGIN
   IF is_now IS NOT NULL THEN
     PERFORM integration_health_private.append_count(integration_type, is_now, 1);
   END IF;
-  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
-  -- serialization failure.
+  -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
+  -- cause a serialization failure.
   IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
     PERFORM integration_health_private.fold_counts();
   END IF;
@@ -1937,8 +1958,8 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.count_change(
   text, public.integration_health_state, public.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the '
-  'counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
+  'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_transition(
   org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
@@ -1948,7 +1969,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   sent integer;
 BEGIN
-  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
+  -- Events take memory: after 10000 of them, a transaction sends one overflow event instead of the rest.
   sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
   IF sent < 10000 THEN
     PERFORM integration_health_private.send_event(format(
@@ -1965,7 +1986,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_transition(
   uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that went from one status to another; from null, with its first check.';
+  'Sends the event of a pair that changed from one status to another; was is null for its first check.';
 
 CREATE FUNCTION integration_health_private.move_monitor(
   monitor public.integration_monitors, type public.integration_types, failures integer)
@@ -1986,8 +2007,8 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_monitor(
   public.integration_monitors, public.integration_types, integer) IS
-  'Says when the pair of a monitor, whose row is locked, is due that a check has left with so many failures in a row. '
-  'Errors: 55000 as store_monitors.';
+  'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
+  'row. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.follow_change(
   org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
@@ -1999,9 +2020,10 @@ BEGIN
     PERFORM integration_health_private.count_change(integration_type, was, is_now);
     PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
   END IF;
-  -- One failure is checked again as soon as none; a second one waits longer.
+  -- After one failure a pair waits no longer than after none; after a second one it does.
   IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+    -- Does not wait for a claim that has locked the monitor: it is handing the pair out, or has read the failures
+    -- itself.
     PERFORM integration_health_private.move_monitor(
       integration_health_private.lock_monitor(org_id, integration_type),
       integration_health_private.latest_type(integration_type), failures);
@@ -2011,8 +2033,9 @@ $$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, public.integration_health_state, public.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: '
-  'counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Called by the engine after a check that changed the status of a pair, or its number of failures in a row: counts '
+  'the change, sends the event, and moves the monitor. Errors: 55000 when a trigger or rule of the site is in the '
+  'way.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status public.integration_health_state, http_status integer, checked_at timestamptz)
@@ -2029,11 +2052,12 @@ $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, public.integration_health_state, integer, timestamptz) IS
   'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
-  'of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask '
-  'for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
+  'of its type if the check answers the probe. The last is not left to commit, as it is for later checks, because a '
+  'deferred trigger would have to fire for every new row. Errors: 55000 when a trigger or rule of the site is in the '
+  'way.';
 
 -- ---------------------------------------------------------------------------------------------
--- Passive mode: a type that was rate limited is left alone, and comes back by itself
+-- Passive mode: a rate-limited type is left alone, and becomes active again by itself
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.lock_mode(integration_type text, may_wait boolean)
@@ -2042,8 +2066,8 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   waits boolean := may_wait AND COALESCE(current_setting('integration_health_private.holds_mode', true), '') <> 'on';
 BEGIN
-  -- A transaction that holds one waits for no other, so that two that see several types limited, each in its order, do
-  -- not deadlock: what it leaves, the next check that is limited does.
+  -- A transaction that holds such a lock waits for no other, so that two transactions which find several types limited,
+  -- in different orders, do not deadlock. What is skipped here, the next rate-limited check does.
   IF waits THEN
     PERFORM set_config('integration_health_private.holds_mode', 'on', true);
   END IF;
@@ -2051,8 +2075,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
-  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not '
-  'may_wait, or the transaction has locked one before.';
+  'Locks the row of a type, to change its mode, and returns it. Does not wait if may_wait is false, or if the '
+  'transaction has locked a type for this before: null when somebody else has locked the row.';
 
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type public.integration_types, asked_until timestamptz, by_probe boolean)
@@ -2062,7 +2086,7 @@ DECLARE
   moment timestamptz := clock_timestamp();
   waits_until timestamptz;
 BEGIN
-  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
+  -- Decided before the lock, so that most rate-limited checks need not wait for it, and again under it.
   FOR pass IN 1 .. 2 LOOP
     waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
     IF type.integration_type IS NULL
@@ -2082,7 +2106,7 @@ BEGIN
   END IF;
   type.monitoring_mode := 'passive';
   type.passive_since := moment;
-  -- Readers of all organisations see the reason: it names none.
+  -- Readers of all organisations see the reason, so it names none of them.
   type.passive_reason := 'HTTP 429';
   type.probes := 0;
   type.passive_until := GREATEST(COALESCE(waits_until, moment + type.check_interval),
@@ -2096,10 +2120,11 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
   public.integration_types, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present '
-  'one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
+  'Puts a type into passive mode. If it is passive already, a later asked_until, or that of a probe, replaces '
+  'passive_until. asked_until is null when the external system gave no time. Errors: 55000 as store_type.';
 
--- All of them are overdue, and would be checked at once. So many at most: it is done on behalf of a check.
+-- The overdue pairs would otherwise all be checked at once. Their number is limited, because this is done on behalf of
+-- a single check.
 CREATE FUNCTION integration_health_private.spread_due_monitors(
   of_type text, check_interval interval, moment timestamptz)
 RETURNS bigint
@@ -2115,7 +2140,7 @@ BEGIN ATOMIC
            spread_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz) IS
-  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and '
+  'Spreads the pairs of a type that are due at moment, at most 10000 of them, over the check_interval after it, and '
   'returns how many. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.resume_type(type public.integration_types)
@@ -2138,8 +2163,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resume_type(public.integration_types) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns '
-  'its row. Errors: 55000 as store_type and store_monitors.';
+  'Puts a type, whose row must be locked, into active mode, spreads its overdue pairs over the next check_interval if '
+  'it was passive, and returns its row. Errors: 55000 as store_type and store_monitors.';
 
 CREATE FUNCTION integration_health_private.is_probe(type public.integration_types, org_id uuid)
 RETURNS boolean
@@ -2151,7 +2176,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.is_probe(public.integration_types, uuid) IS
-  'Whether the type is passive, and the pair of an organisation was handed out since: as its probe, that is.';
+  'Returns whether the pair of an organisation is the probe of its type: the type is passive, and the pair has been '
+  'handed out since it went passive.';
 
 CREATE FUNCTION integration_health_private.end_passive_mode(
   type public.integration_types, org_id uuid, may_wait boolean)
@@ -2159,7 +2185,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF integration_health_private.is_probe(type, org_id) THEN
-    -- Again, under the lock.
+    -- Checked again under the lock.
     type := integration_health_private.lock_mode(type.integration_type, may_wait);
     IF integration_health_private.is_probe(type, org_id) THEN
       PERFORM integration_health_private.resume_type(type);
@@ -2168,8 +2194,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the '
-  'next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+  'Puts a type into active mode when the pair of an organisation is its probe, which has been answered. Leaves that '
+  'to the next probe when somebody else has locked the type and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type public.integration_types)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -2184,7 +2210,7 @@ BEGIN
   type := integration_health_private.resume_type(type);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.resume_monitoring(text) IS 'What resume_active_monitoring does.';
+COMMENT ON FUNCTION integration_health_private.resume_monitoring(text) IS 'Does the work of resume_active_monitoring.';
 
 CREATE FUNCTION public.resume_active_monitoring(integration_type text)
 RETURNS public.integration_types
@@ -2193,11 +2219,11 @@ BEGIN ATOMIC
   SELECT integration_health_private.resume_monitoring(resume_active_monitoring.integration_type);
 END;
 COMMENT ON FUNCTION public.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread '
-  'over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+  'Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue '
+  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type.';
 
 -- ---------------------------------------------------------------------------------------------
--- Leases of checks: which pairs a monitor process is handed, so that no other gets them until they are due again
+-- Leases of checks: hands each due pair to one monitor, and to no other until the pair is due again
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.has_waited(
@@ -2210,8 +2236,8 @@ BEGIN ATOMIC
          AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
 END;
 COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
-  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set '
-  'was set while the clock was wrong.';
+  'Returns whether the time for which a type asked to be left alone is over at moment. A time further ahead than '
+  'max_backoff was set while the clock was wrong, and counts as over.';
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
@@ -2231,11 +2257,12 @@ BEGIN ATOMIC
           LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
-  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none '
-  'can be by the rules. Errors: 55000 as require_own_triggers.';
+  'Computes due_at again for at most max_rows pairs of each type that are due more than twice max_backoff after '
+  'moment: only a clock that was ahead can have set that. Errors: 55000 as require_own_triggers.';
 
--- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since,
--- for nobody asked, is spread over the interval after the next: from now on all of them would be due together.
+-- A single expression, so that it is inlined. A pair that was handed out before, and has since been due for more than
+-- two intervals because nobody asked for work, is spread over the interval after the next: otherwise all such pairs
+-- would stay due together from now on.
 CREATE FUNCTION integration_health_private.next_lease(
   org_id uuid, integration_type text, claimed_at timestamptz, due_at timestamptz, failures integer, check_interval interval,
   max_backoff interval, moment timestamptz)
@@ -2255,8 +2282,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.next_lease(
   uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
-  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed '
-  'out, or, where its backoff has not ended, claimed_at as it was.';
+  'Returns the new claimed_at and due_at of a pair that is due at moment and has that many failures in a row: handed '
+  'out or, where its backoff has not ended, with claimed_at unchanged.';
 
 CREATE FUNCTION integration_health_private.move_due_monitors(
   of_type text, check_interval interval, max_backoff interval, moment timestamptz, max_rows bigint)
@@ -2276,7 +2303,7 @@ BEGIN ATOMIC
            move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint) IS
-  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. '
+  'Applies next_lease to at most max_rows pairs of a type that are due at moment, and returns the rows as stored. '
   'Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.lease_pairs(
@@ -2285,7 +2312,7 @@ RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_int
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  -- Pairs that are due and may not be handed out, for they have failed, are passed by: so many at most.
+  -- How many pairs the claim may pass over that are due but still in backoff.
   may_pass_by bigint := 16 + 3 * wanted;
   leased bigint := 0;
   asked_for bigint;
@@ -2318,15 +2345,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_pairs(public.integration_types, timestamptz, bigint) IS
-  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing '
-  'out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
+  'Hands out at most wanted pairs of a type that are due at moment, and skips those that somebody else is handing '
+  'out; pairs in backoff wait until that ends. Errors: 55000 when something on the table keeps a pair due that was '
+  'moved on.';
 
 CREATE FUNCTION integration_health_private.lease_probe(type public.integration_types, moment timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  -- Nothing is waited for: who has locked the type, or the status of the pair, is about to change them.
+  -- Waits for no lock: whoever has locked the type, or the status of the pair, is about to change it.
   type := integration_health_private.lock_type(type.integration_type, true);
   IF type.integration_type IS NULL OR type.monitoring_mode <> 'passive'
      OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment) THEN
@@ -2337,7 +2365,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  -- It waits for the answer twice as long as the last time, and so does the next probe where that is limited again.
+  -- The next probe waits twice as long as this one did, whether this one is not answered or is rate limited again.
   type.passive_until := moment + integration_health_private.backoff(
     type.check_interval, type.max_backoff, COALESCE(LEAST(type.probes, 1000), 0) + 2);
   type.probes := type.probes + 1;
@@ -2350,7 +2378,7 @@ COMMENT ON FUNCTION integration_health_private.lease_probe(public.integration_ty
   'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and '
   'store_type.';
 
--- The one whose pair is overdue most comes first: none starves another.
+-- The type whose pair is longest overdue comes first, so that no type starves another.
 CREATE FUNCTION integration_health_private.due_types(moment timestamptz)
 RETURNS SETOF text
 LANGUAGE sql STABLE ROWS 10
@@ -2366,7 +2394,7 @@ BEGIN ATOMIC
    ORDER BY o.due_at, d.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.due_types(timestamptz) IS
-  'The types of which a pair may be handed out at a moment; of a passive one it is the probe.';
+  'Returns the types of which a pair may be handed out at moment; for a passive type, that pair is its probe.';
 
 CREATE FUNCTION integration_health_private.lease_of_type(
   type public.integration_types, moment timestamptz, wanted bigint)
@@ -2383,11 +2411,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_of_type(public.integration_types, timestamptz, bigint) IS
-  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the '
-  'type.';
+  'Calls lease_probe for a passive type, lease_pairs for an active one. Errors: 55000 as these, or as '
+  'refuse_null_interval.';
 
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have
--- the plan compiled.
+-- When all monitors are due, the planner would rather read and sort them all, so sequential scans are off. The penalty
+-- for those would in turn trigger JIT compilation, so that is off, too.
 CREATE FUNCTION integration_health_private.lease_checks(max_rows integer)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -2410,7 +2438,7 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.lease_checks(integer) IS 'What claim_due_health_checks does.';
+COMMENT ON FUNCTION integration_health_private.lease_checks(integer) IS 'Does the work of claim_due_health_checks.';
 
 CREATE FUNCTION public.claim_due_health_checks(max_rows integer DEFAULT 100)
 RETURNS TABLE (
@@ -2421,11 +2449,11 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_checks(claim_due_health_checks.max_rows) AS l;
 END;
 COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its '
-  'check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * '
-  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out '
-  'as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null '
-  'or below 1.';
+  'Hands out at most max_rows due pairs of active types, each to one caller, and not again before its check_interval '
+  'has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * '
+  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as '
+  'a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when '
+  'max_rows is null or below 1.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Recording of checks
@@ -2454,14 +2482,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.record_health_check(
   uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer) IS
-  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, '
-  'error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the '
-  'seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 '
-  'org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the '
-  'caller is no writer.';
+  'Records one check and returns the status row of the pair. latency_ms is in milliseconds, http_status is 100 to '
+  '599, error has at most 2000 characters, checked_at is now() when null and never later than the recording, '
+  'retry_after is the number of seconds that an HTTP 429 asked for. A check older than the current one goes into the '
+  'history only. Errors: 23502 when org_id, integration_type or status is null, 23503 for an unknown '
+  'integration_type, 23514 for a value out of range, 42501 when the caller is not a writer.';
 
--- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a
--- writer who sorts, cannot deadlock.
+-- Round n holds the n-th check by time of each pair, in byte order of the keys, so that two callers, or a caller and a
+-- writer who sorts the same way, cannot deadlock.
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -2484,8 +2512,8 @@ BEGIN ATOMIC
    GROUP BY o.round ORDER BY o.round;
 END;
 COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
-  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, '
-  '22007, 22008 a value is none of its type.';
+  'Returns the entries of an array of checks, as one row for each set that can be recorded in a single statement. '
+  'Errors: 22P02, 22003, 22007 or 22008 when a value is not one of its type.';
 
 CREATE FUNCTION integration_health_private.record_round(
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -2508,7 +2536,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.record_round(
   uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
-  'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of the table.';
+  'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of '
+  'integration_health_status.';
 
 CREATE FUNCTION integration_health_private.record_entries(checks jsonb)
 RETURNS integer
@@ -2536,7 +2565,7 @@ BEGIN ATOMIC
     FROM pg_catalog.string_to_table(message, '"') WITH ORDINALITY AS p (part, place);
 END;
 COMMENT ON FUNCTION integration_health_private.clip_values(text) IS
-  'A message of the server''s with no more than 100 characters of anything that it quotes, and 1000 in all.';
+  'Returns a message of the server with at most 100 characters of anything that it quotes, and 1000 in all.';
 
 CREATE FUNCTION integration_health_private.refuse_entry(place bigint, problem text, detail text, choices text)
 RETURNS void
@@ -2552,8 +2581,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_entry(bigint, text, text, text) IS
-  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a '
-  'sentence that says what would be right.';
+  'Refuses the entry at place, counted from 0, and says what is wrong with it; choices, unless it is null, is a '
+  'sentence that says what would be right. Errors: 22023, always.';
 
 CREATE FUNCTION integration_health_private.require_known_keys(checks jsonb)
 RETURNS void
@@ -2565,7 +2594,7 @@ BEGIN
   IF checks IS NULL OR jsonb_typeof(checks) <> 'array' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'checks must be a JSON array of objects';
   END IF;
-  -- A misspelt key would be lost in silence; a cast would round a retry_after, or read it from a string.
+  -- Otherwise a misspelt key would be ignored silently, and a cast would round retry_after or read it from a string.
   SELECT e.place - 1 AS place, e.entry,
          CASE WHEN jsonb_typeof(e.entry) = 'object'
               THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
@@ -2589,8 +2618,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_known_keys(jsonb) IS
-  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that '
-  'is no whole number of seconds.';
+  'Checks the shape of an array of checks. Errors: 22023 when it is not an array, or an entry is not an object, has '
+  'an unknown key, or has a retry_after that is not a whole number of seconds from 0 to 31536000.';
 
 CREATE FUNCTION integration_health_private.blame_entry(checks jsonb)
 RETURNS void
@@ -2606,12 +2635,12 @@ BEGIN
                         FROM jsonb_array_elements(checks) WITH ORDINALITY AS e (entry, place) ORDER BY e.place LOOP
     PERFORM integration_health_private.record_entries(jsonb_build_array(entry));
   END LOOP;
-  -- All of them are taken back.
+  -- Rolls all of them back.
   RAISE EXCEPTION USING ERRCODE = 'IH001';
 EXCEPTION
   WHEN data_exception OR integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-    -- With our search_path the server qualifies it.
+    -- Under this search_path the server qualifies the name of the type.
     problem := regexp_replace(problem, '(enum )\S+\.(integration_health_state)', '\1\2');
     PERFORM integration_health_private.refuse_entry(
       place, integration_health_private.clip_values(problem), integration_health_private.clip_values(detail),
@@ -2624,8 +2653,8 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.blame_entry(jsonb) IS
-  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and '
-  'what is wrong with it.';
+  'Records the entries of an array one by one, and rolls them back. Errors: 22023, naming the first entry that fails, '
+  'and what is wrong with it.';
 
 CREATE FUNCTION public.record_health_checks(checks jsonb)
 RETURNS integer
@@ -2636,17 +2665,17 @@ BEGIN
     RETURN integration_health_private.record_entries(checks);
   EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
     PERFORM integration_health_private.blame_entry(checks);
-    -- Together they fail, one by one they do not.
+    -- Every entry can be recorded alone, but not all of them together.
     RAISE;
   END;
 END
 $$;
 COMMENT ON FUNCTION public.record_health_checks(jsonb) IS
-  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, '
-  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, '
-  'what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order '
-  'of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing '
-  'being recorded; 42501 the caller is no writer.';
+  'Records an array of objects with the keys org_id, integration_type and status and, optionally, latency_ms, '
+  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (the whole '
+  'seconds that the external system asked for), all or none, and returns how many. Checks of one pair are recorded in '
+  'the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with '
+  'it; 42501 when the caller is not a writer.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Schedules of syncs, and their periods
@@ -2656,7 +2685,8 @@ CREATE TABLE integration_health_private.time_zones (
   name text COLLATE pg_catalog."C" PRIMARY KEY
 );
 COMMENT ON TABLE integration_health_private.time_zones IS
-  'The names in pg_timezone_names, which takes a tenth of a second to read: for reports on many schedules.';
+  'The names in pg_timezone_names, kept for reports on many schedules because that view takes a tenth of a second to '
+  'read.';
 COMMENT ON COLUMN integration_health_private.time_zones.name IS 'Name of a time zone.';
 ALTER TABLE integration_health_private.time_zones ENABLE ROW LEVEL SECURITY;
 
@@ -2670,8 +2700,8 @@ BEGIN ATOMIC
   SELECT n.name FROM pg_catalog.pg_timezone_names n ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.refresh_time_zones() IS
-  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed '
-  'one.';
+  'Reads the names of the time zones again. For the owner, after an update of the server''s time zones that has '
+  'removed one.';
 SELECT integration_health_private.refresh_time_zones();
 
 CREATE FUNCTION integration_health_private.instant(at timestamptz)
@@ -2683,18 +2713,20 @@ BEGIN ATOMIC
               ELSE LEAST((extract(epoch FROM at) - 946684800) * 1000000, 2305843009213693951)::bigint END;
 END;
 COMMENT ON FUNCTION integration_health_private.instant(timestamptz) IS
-  'A time in microseconds since 2000-01-01 00:00 UTC; the farthest that counts as a time where it is farther away.';
+  'Returns a time in microseconds since 2000-01-01 00:00 UTC; for one that is too far away, the farthest that counts '
+  'as a time.';
 
 CREATE FUNCTION integration_health_private.time_of(instant bigint)
 RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  -- Days and seconds, for a floating-point number holds the microseconds of 285 years.
+  -- Days and seconds separately, because a floating-point number holds the microseconds of only 285 years.
   SELECT pg_catalog.timezone('UTC', timestamp '2000-01-01'
            + pg_catalog.make_interval(days => (instant / 86400000000)::integer,
                                       secs => (instant % 86400000000)::float8 / 1000000));
 END;
-COMMENT ON FUNCTION integration_health_private.time_of(bigint) IS 'The inverse of instant.';
+COMMENT ON FUNCTION integration_health_private.time_of(bigint) IS
+  'Returns the time at an instant: the inverse of instant().';
 
 CREATE FUNCTION public.integration_sync_every_is_valid(every interval)
 RETURNS boolean
@@ -2709,8 +2741,8 @@ BEGIN ATOMIC
                    + extract(microseconds FROM every) AS micros) AS e;
 END;
 COMMENT ON FUNCTION public.integration_sync_every_is_valid(interval) IS
-  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute '
-  'to 3660 days, not both.';
+  'Returns whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 '
+  'minute to 3660 days, but not both.';
 
 CREATE FUNCTION public.integration_sync_time_zone_is_valid(time_zone text)
 RETURNS boolean
@@ -2721,7 +2753,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_time_zone_is_valid(text) IS
-  'Whether time_zone is the name of a time zone, spelt as in pg_timezone_names.';
+  'Returns whether time_zone is the name of a time zone, spelt as in pg_timezone_names.';
 
 CREATE FUNCTION public.integration_sync_key(
   org_id uuid, integration_type text, scheduled_for timestamptz)
@@ -2732,7 +2764,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_key(uuid, text, timestamptz) IS
-  'The idempotency key of a period: org_id:integration_type:period, the period in UTC as ISO 8601.';
+  'Returns the idempotency key of a period: org_id:integration_type:period, with the period in UTC as ISO 8601.';
 
 CREATE TABLE public.integration_sync_schedules (
   org_id           uuid NOT NULL,
@@ -2763,11 +2795,10 @@ CREATE INDEX integration_sync_schedules_due ON public.integration_sync_schedules
   WHERE enabled;
 CREATE INDEX integration_sync_schedules_warm_up ON public.integration_sync_schedules
   (warm_up_for) WHERE enabled AND warm_up_url IS NOT NULL;
-COMMENT ON INDEX public.integration_sync_schedules_due IS 'What get_due_syncs looks for.';
-COMMENT ON INDEX public.integration_sync_schedules_warm_up IS
-  'What dispatch_sync_warm_ups looks for.';
+COMMENT ON INDEX public.integration_sync_schedules_due IS 'Serves get_due_syncs.';
+COMMENT ON INDEX public.integration_sync_schedules_warm_up IS 'Serves dispatch_sync_warm_ups.';
 COMMENT ON TABLE public.integration_sync_schedules IS
-  'When the sync of each (org_id, integration_type) is to run: at anchor and then every interval.';
+  'When the sync of each (org_id, integration_type) is to run: at anchor, and from then on at intervals of every.';
 COMMENT ON COLUMN public.integration_sync_schedules.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_sync_schedules.integration_type IS 'External system.';
 COMMENT ON COLUMN public.integration_sync_schedules.every IS
@@ -2775,28 +2806,29 @@ COMMENT ON COLUMN public.integration_sync_schedules.every IS
   'more.';
 COMMENT ON COLUMN public.integration_sync_schedules.anchor IS 'The first period.';
 COMMENT ON COLUMN public.integration_sync_schedules.time_zone IS
-  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: '
-  'what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
+  'Where days and months are counted: a name from pg_timezone_names. Looked up by a trigger when somebody sets it, '
+  'but not in a restored row: a schedule whose time zone this system does not have is skipped with a warning.';
 COMMENT ON COLUMN public.integration_sync_schedules.enabled IS
-  'Whether the sync may be claimed, and is missed when nobody runs it.';
+  'Whether periods may be claimed, and count as missed when nobody runs them.';
 COMMENT ON COLUMN public.integration_sync_schedules.warm_up_url IS
-  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
+  'URL to POST to shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
   'secrets. Null: no warm-up.';
 COMMENT ON COLUMN public.integration_sync_schedules.max_attempts IS
-  'How often a period may be claimed, 1 to 100; then it is given up.';
+  'How often a period may be claimed before it is given up, 1 to 100.';
 COMMENT ON COLUMN public.integration_sync_schedules.retry_backoff IS
-  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or '
-  'retry_backoff; 0 to 1 day.';
+  'How long a period waits after its first attempt failed, 0 to 1 day; doubled with each further attempt, up to an '
+  'hour, or up to retry_backoff if that is longer.';
 COMMENT ON COLUMN public.integration_sync_schedules.planned_since IS
-  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in '
-  'sync_plans.';
+  'When every, anchor, time_zone or enabled last changed. Maintained by a trigger; earlier plans are in sync_plans.';
 COMMENT ON COLUMN public.integration_sync_schedules.due_at IS
-  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present '
-  'plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
+  'When a period can be claimed next: the first period of the current plan, or the first after the last one that '
+  'succeeded or was given up, or the time when the last one that failed may be tried again; infinity: none. '
+  'Maintained by a trigger and finish_sync_run.';
 COMMENT ON COLUMN public.integration_sync_schedules.warm_up_for IS
-  'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
+  'The next period to send a warm-up for. Maintained by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN public.integration_sync_schedules.pruned_until IS
-  'Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup.';
+  'Runs up to this period have been deleted, so these periods can no longer be claimed. Maintained by '
+  'integration_health_cleanup.';
 
 CREATE FUNCTION public.integration_sync_schedules_trigger()
 RETURNS trigger
@@ -2818,7 +2850,7 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- No constraint: the zone of a row that is restored, or as it was, may have left the system's list.
+  -- Not a constraint, because the zone of a restored or unchanged row may no longer be in the system's list.
   IF NOT integration_health_private.is_time_zone(NEW.time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME,
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(NEW.time_zone)),
@@ -2826,7 +2858,7 @@ BEGIN
   END IF;
   NEW.planned_since := clock_timestamp();
   NEW.due_at := 'infinity';
-  -- A plan that the constraints of the table will refuse has no period.
+  -- A plan that the constraints of the table will refuse has no periods.
   IF integration_health_private.is_every(NEW.every) AND isfinite(NEW.anchor) AND NEW.time_zone IS NOT NULL THEN
     NEW.due_at := COALESCE(integration_health_private.next_period(
       NEW.every, NEW.anchor, NEW.time_zone, NEW.planned_since - interval '1 microsecond'), 'infinity');
@@ -2836,22 +2868,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps '
-  'the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger function of integration_sync_schedules: stamps planned_since and the first period when the plan changes. '
+  'Errors: 39P01 when not called by its trigger, 42809 when called for another table, 23514 for an unknown time zone.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT ON public.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION public.integration_sync_schedules_trigger();
 COMMENT ON TRIGGER zz_integration_sync_schedules_stamp ON public.integration_sync_schedules IS
-  'Says since when a plan holds; a new row that brings planned_since along is a restored one.';
--- As text, for a day is not 24 hours.
+  'Sets since when the plan of a new schedule applies; a row inserted with planned_since is a restored one.';
+-- Compared as text, because the intervals 1 day and 24 hours are equal, but their periods are not.
 CREATE TRIGGER zz_integration_sync_schedules_replan
   BEFORE UPDATE ON public.integration_sync_schedules
   FOR EACH ROW WHEN ((NEW.every::text, NEW.anchor, NEW.time_zone, NEW.enabled)
                      IS DISTINCT FROM (OLD.every::text, OLD.anchor, OLD.time_zone, OLD.enabled))
   EXECUTE FUNCTION public.integration_sync_schedules_trigger();
 COMMENT ON TRIGGER zz_integration_sync_schedules_replan ON public.integration_sync_schedules IS
-  'Says since when a changed plan holds.';
+  'Sets since when a changed plan applies.';
 
 CREATE TABLE integration_health_private.sync_plans (
   org_id           uuid NOT NULL,
@@ -2864,16 +2896,16 @@ CREATE TABLE integration_health_private.sync_plans (
   PRIMARY KEY (org_id, integration_type, until)
 );
 COMMENT ON TABLE integration_health_private.sync_plans IS
-  'What enabled schedules were before they changed or were disabled: their periods may be missed as well.';
+  'What enabled schedules were before they were changed or disabled: periods of those plans may be missed as well.';
 COMMENT ON COLUMN integration_health_private.sync_plans.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.sync_plans.integration_type IS 'External system.';
 COMMENT ON COLUMN integration_health_private.sync_plans.every IS 'As in integration_sync_schedules.';
 COMMENT ON COLUMN integration_health_private.sync_plans.anchor IS 'As in integration_sync_schedules.';
 COMMENT ON COLUMN integration_health_private.sync_plans.time_zone IS 'As in integration_sync_schedules.';
-COMMENT ON COLUMN integration_health_private.sync_plans.since IS 'When the plan began to hold.';
-COMMENT ON COLUMN integration_health_private.sync_plans.until IS 'When it ceased to: not included.';
+COMMENT ON COLUMN integration_health_private.sync_plans.since IS 'When the plan took effect.';
+COMMENT ON COLUMN integration_health_private.sync_plans.until IS 'When the plan ceased to apply (exclusive).';
 
--- It keeps what get_missed_syncs can ask for: 720 hours.
+-- Plans are kept for as long as get_missed_syncs can look back: 720 hours.
 CREATE FUNCTION integration_health_private.keep_plan(
   org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text, since timestamptz,
   until timestamptz)
@@ -2891,8 +2923,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.keep_plan(
   uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
-  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. '
-  'Errors: 55000 as require_own_triggers.';
+  'Stores the plan that a schedule had from since to until, and deletes those that ended before the longest window of '
+  'a report. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_plans(org_id uuid, integration_type text)
 RETURNS void
@@ -2904,7 +2936,7 @@ BEGIN ATOMIC
       OR p.org_id = forget_plans.org_id AND p.integration_type = forget_plans.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.forget_plans(uuid, text) IS
-  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as '
+  'Deletes the stored plans of a deleted schedule, or all of them if org_id is null. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.keep_plans()
@@ -2923,27 +2955,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_plans() IS
-  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. '
-  'Errors: 55000 as require_own_triggers.';
+  'Trigger function of integration_sync_schedules, after a change: stores the previous plan, for as long as the '
+  'schedule exists. Errors: 55000 as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_sync_schedules_plans
   AFTER UPDATE OR DELETE ON public.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_plans();
 COMMENT ON TRIGGER zz_integration_sync_schedules_plans ON public.integration_sync_schedules IS
-  'Keeps the plan of before as long as the schedule is there.';
+  'Stores the previous plan, for as long as the schedule exists.';
 CREATE TRIGGER zz_integration_sync_schedules_truncate
   AFTER TRUNCATE ON public.integration_sync_schedules
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.keep_plans();
 COMMENT ON TRIGGER zz_integration_sync_schedules_truncate ON public.integration_sync_schedules IS
-  'Empties what is kept of plans with the table.';
+  'Deletes all stored plans along with the schedules.';
 
--- Under another key the periods of a schedule could be run again.
+-- Under another key, periods that have been run could be run again.
 CREATE TRIGGER zz_integration_sync_schedules_key
   BEFORE UPDATE ON public.integration_sync_schedules
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
 COMMENT ON TRIGGER zz_integration_sync_schedules_key ON public.integration_sync_schedules IS
-  'The key of a row never changes.';
+  'Refuses a change of the key.';
 
 ALTER TABLE public.integration_sync_schedules ENABLE ROW LEVEL SECURITY;
 ALTER TABLE integration_health_private.sync_plans ENABLE ROW LEVEL SECURITY;
@@ -2952,13 +2984,13 @@ CREATE POLICY integration_sync_schedules_read ON public.integration_sync_schedul
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_schedules_read ON public.integration_sync_schedules IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE POLICY sync_plans_read ON integration_health_private.sync_plans
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY sync_plans_read ON integration_health_private.sync_plans IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE FUNCTION integration_health_private.keep_time_zone()
 RETURNS trigger
@@ -2973,12 +3005,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_time_zone() IS
-  'Trigger of integration_sync_schedules, after a time zone was set: keeps its name, for reports on many schedules.';
+  'Trigger function of integration_sync_schedules, after a time zone is set: stores its name, for reports on many '
+  'schedules.';
 CREATE TRIGGER zz_integration_sync_schedules_zone
   AFTER INSERT OR UPDATE OF time_zone ON public.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_time_zone();
 COMMENT ON TRIGGER zz_integration_sync_schedules_zone ON public.integration_sync_schedules IS
-  'Keeps the name of the time zone.';
+  'Stores the name of the time zone.';
 
 CREATE FUNCTION integration_health_private.usable_time_zone(
   org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text)
@@ -2999,8 +3032,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text) IS
-  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any '
-  'more: so it does not keep a job or report from the others.';
+  'Returns time_zone if the schedule has periods; otherwise null, with a WARNING that names the schedule, so that a '
+  'schedule that no longer has any does not keep a job or report from the others.';
 
 CREATE FUNCTION integration_health_private.zone_offset(zone text, at timestamp)
 RETURNS interval
@@ -3009,7 +3042,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.timezone(zone, pg_catalog.timezone('UTC', at)) - at;
 END;
 COMMENT ON FUNCTION integration_health_private.zone_offset(text, timestamp) IS
-  'What the clocks of a time zone are ahead of UTC at a time in UTC.';
+  'Returns how far the clocks of a time zone are ahead of UTC at a time in UTC.';
 
 CREATE FUNCTION integration_health_private.period_at(every interval, anchor timestamptz, zone text, n bigint)
 RETURNS timestamptz
@@ -3036,8 +3069,8 @@ BEGIN
     RETURN integration_health_private.time_of(integration_health_private.instant(anchor) + distance::bigint);
   END IF;
 
-  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none,
-  -- because they are put forward over it, the time is as much later as they are put forward.
+  -- Where the clocks are put back and show local twice, the first of the two times counts. Where they are put forward
+  -- and skip local, the time is later by as much as they are put forward.
   local := timezone(zone, anchor) + make_interval(months => (n * months)::integer, days => (n * days)::integer);
   before := integration_health_private.zone_offset(zone, local - interval '1 day');
   after := integration_health_private.zone_offset(zone, local + interval '1 day');
@@ -3049,8 +3082,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.period_at(interval, timestamptz, text, bigint) IS
-  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later '
-  'period is never before an earlier one.';
+  'Returns period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a '
+  'later period is never before an earlier one.';
 
 CREATE FUNCTION integration_health_private.last_period_no(
   every interval, anchor timestamptz, zone text, at timestamptz)
@@ -3069,7 +3102,7 @@ BEGIN
     RETURN passed / integration_health_private.micros(every);
   END IF;
   latest := integration_health_private.time_of(integration_health_private.instant(at));
-  -- By the average length of a month this is off by a few periods at the most.
+  -- Uses the average length of a month, so it is off by a few periods at most.
   n := passed / (months * 2629746000000 + days * 86400000000);
   WHILE n > 0 AND COALESCE(integration_health_private.period_at(every, anchor, zone, n) > latest, true) LOOP
     n := n - 1;
@@ -3081,7 +3114,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.last_period_no(interval, timestamptz, text, timestamptz) IS
-  'The number of the last period of a valid schedule that is not after a time; -1 when there is none.';
+  'Returns the number of the last period of a valid schedule that is not after at; -1 when there is none.';
 
 CREATE FUNCTION integration_health_private.require_plan(every interval, anchor timestamptz, time_zone text)
 RETURNS void
@@ -3100,7 +3133,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_plan(interval, timestamptz, text) IS
-  'Errors: 22023 a part of a schedule is no valid one.';
+  'Checks the interval, anchor and time zone of a schedule. Errors: 22023 when one of them is not valid.';
 
 CREATE FUNCTION public.integration_sync_periods(
   every interval, anchor timestamptz, time_zone text, since timestamptz, until timestamptz)
@@ -3117,7 +3150,7 @@ BEGIN
   LOOP
     period := integration_health_private.period_at(every, anchor, time_zone, n);
     EXIT WHEN period IS NULL OR period > until;
-    -- Two days are one where a zone has left one out.
+    -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time.';
@@ -3131,8 +3164,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz) IS
-  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more '
-  'than 100000 periods.';
+  'Returns the periods of a schedule from since to until, both included, in order. Errors: 22023 when the schedule is '
+  'not valid, or there are more than 100000 periods.';
 
 CREATE FUNCTION public.integration_sync_last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -3145,7 +3178,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_last_period(interval, timestamptz, text, timestamptz) IS
-  'The last period of a schedule that is not after at; null before its anchor. Errors: 22023 no valid schedule.';
+  'Returns the last period of a schedule that is not after at; null before its anchor. Errors: 22023 when the '
+  'schedule is not valid.';
 
 CREATE FUNCTION public.integration_sync_next_period(
   every interval, anchor timestamptz, time_zone text, after timestamptz)
@@ -3158,7 +3192,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_next_period(interval, timestamptz, text, timestamptz) IS
-  'The first period of a schedule after a time. Errors: 22023 no valid schedule.';
+  'Returns the first period of a schedule that is after the time after; null when it is too far away. Errors: 22023 '
+  'when the schedule is not valid.';
 
 CREATE FUNCTION public.integration_sync_is_late(drift interval)
 RETURNS boolean
@@ -3168,7 +3203,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_sync_is_late(interval) IS
-  'Whether drift is more than integration_health.max_drift.';
+  'Returns whether drift is longer than integration_health.max_drift.';
 
 CREATE FUNCTION public.set_sync_schedule(
   org_id uuid, integration_type text, every interval, anchor timestamptz,
@@ -3192,12 +3227,13 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.set_sync_schedule(
   uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
-  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days '
-  'and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or '
-  'left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is '
-  'null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
+  'Creates or changes the schedule of a pair, and returns its row: periods at anchor and from then on at intervals of '
+  'every, with days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are if they '
+  'are null or omitted; a new schedule has true, 5 and 1 minute. Errors: 23502 when an argument other than those and '
+  'warm_up_url is null, 23503 for an unknown integration_type, 23514 when an argument is not allowed, 42501 when the '
+  'caller is not a writer.';
 
--- Rows of schedules, as they are now under any isolation level.
+-- The engine's access to rows of schedules: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.latest_schedule(org_id uuid, integration_type text)
 RETURNS public.integration_sync_schedules
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -3210,7 +3246,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.latest_schedule(uuid, text) IS
-  'The schedule of a pair as committed now; null where there is none.';
+  'Returns the schedule of a pair as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_schedule(org_id uuid, integration_type text)
 RETURNS public.integration_sync_schedules
@@ -3225,7 +3261,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_schedule(uuid, text) IS
-  'The schedule of a pair, locked; null where there is none. Waits for who has locked it.';
+  'Locks the schedule of a pair and returns it; null when there is none. Waits for whoever has locked it.';
 
 CREATE FUNCTION integration_health_private.store_schedule(schedule public.integration_sync_schedules)
 RETURNS public.integration_sync_schedules
@@ -3244,14 +3280,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_schedule(public.integration_sync_schedules) IS
-  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
-  'something of the site has kept the row from being written.';
+  'Writes a schedule, whose row must be locked, and returns the row as stored. Errors: 55000 as require_own_triggers, '
+  'or when a rule or trigger of the site kept the row from being written.';
 
 -- ---------------------------------------------------------------------------------------------
 -- The ledger of sync runs: who runs which period, and how it ended
 -- ---------------------------------------------------------------------------------------------
 
--- No foreign key: the ledger outlives a schedule. Nothing that changes is indexed.
+-- No foreign key, because the ledger outlives schedules. No column that changes is indexed.
 CREATE TABLE public.integration_sync_runs (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -3276,32 +3312,30 @@ CREATE TABLE public.integration_sync_runs (
 ) WITH (fillfactor = 70);
 CREATE INDEX integration_sync_runs_time ON public.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE public.integration_sync_runs IS
-  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, '
-  'finish_sync_run and the cleanup alone.';
+  'The ledger of scheduled syncs: one row for each period that somebody ran, written only by claim_sync_run and '
+  'finish_sync_run, and deleted by the cleanup and forget_organisation.';
 COMMENT ON COLUMN public.integration_sync_runs.org_id IS 'Organisation.';
 COMMENT ON COLUMN public.integration_sync_runs.integration_type IS 'External system.';
-COMMENT ON COLUMN public.integration_sync_runs.scheduled_for IS
-  'The period, a time of the schedule.';
+COMMENT ON COLUMN public.integration_sync_runs.scheduled_for IS 'The period: a time of the schedule.';
 COMMENT ON COLUMN public.integration_sync_runs.attempt IS
-  'How often the period was claimed. Reports of an earlier attempt are refused.';
+  'Number of the current attempt: how often the period has been claimed. Reports of an earlier attempt are refused.';
 COMMENT ON COLUMN public.integration_sync_runs.outcome IS
-  'running until the current attempt has ended, then succeeded or failed.';
+  'running until the current attempt ends, then succeeded or failed.';
 COMMENT ON COLUMN public.integration_sync_runs.started_at IS
   'When the current attempt was claimed.';
 COMMENT ON COLUMN public.integration_sync_runs.finished_at IS
   'When the current attempt ended; null while it runs.';
 COMMENT ON COLUMN public.integration_sync_runs.lease_until IS
-  'When somebody else may claim the run if it has not ended; null when it has.';
+  'When somebody else may claim the run if it has not ended by then; null once it has.';
 COMMENT ON COLUMN public.integration_sync_runs.drift IS
-  'How long after its time the current attempt was claimed; negative: before.';
+  'How long after its time the current attempt was claimed; negative if before.';
 COMMENT ON COLUMN public.integration_sync_runs.cold_start IS
   'Whether the worker had to be started for the current attempt.';
 COMMENT ON COLUMN public.integration_sync_runs.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN public.integration_sync_runs.idempotency_key IS
-  'org_id:integration_type:period, the same for all attempts: for the external system.';
-COMMENT ON INDEX public.integration_sync_runs_time IS
-  'For the cleanup and the reports of a time.';
+  'Key for the external system, the same for all attempts: org_id:integration_type:period.';
+COMMENT ON INDEX public.integration_sync_runs_time IS 'Serves the cleanup, and reports on a window of time.';
 
 ALTER TABLE public.integration_sync_runs ENABLE ROW LEVEL SECURITY;
 
@@ -3309,7 +3343,7 @@ CREATE POLICY integration_sync_runs_read ON public.integration_sync_runs
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
                     AND public.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_runs_read ON public.integration_sync_runs IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE FUNCTION integration_health_private.retry_at(finished_at timestamptz, retry_backoff interval, attempts integer)
 RETURNS timestamptz
@@ -3318,10 +3352,10 @@ BEGIN ATOMIC
   SELECT finished_at + integration_health_private.backoff(retry_backoff, GREATEST(retry_backoff, interval '1 hour'), attempts);
 END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
-  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with '
-  'each further attempt, at most an hour or retry_backoff.';
+  'Returns when a run that failed at finished_at may be claimed again, after that many attempts: after retry_backoff, '
+  'doubled with each further attempt, up to an hour, or up to retry_backoff if that is longer.';
 
--- A time that no clock can have set but one that was ahead counts as past.
+-- A time that only a clock which was ahead can have set counts as past.
 CREATE FUNCTION integration_health_private.may_lease(
   outcome public.integration_sync_outcome, attempt integer, finished_at timestamptz, lease_until timestamptz,
   max_attempts integer, retry_backoff interval, moment timestamptz)
@@ -3337,8 +3371,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.may_lease(
   public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
-  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease '
-  'ran out before it ended.';
+  'Returns whether a run may be claimed once more at moment: attempts are left, and either it failed and has waited, '
+  'or its lease ran out before it ended.';
 
 CREATE FUNCTION integration_health_private.require_period(
   schedule public.integration_sync_schedules, scheduled_for timestamptz)
@@ -3357,14 +3391,15 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is not a period of the schedule',
       HINT = format('The nearest period is %s.', integration_health_private.utc_text(nearest));
   ELSIF scheduled_for > clock_timestamp() + interval '1 minute' THEN
-    -- A worker's clock may be that much ahead of the database's.
+    -- The clock of a worker may be that much ahead of the database's.
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is still to come',
       HINT = format('Claim it when it is %s.', integration_health_private.utc_text(scheduled_for));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_period(public.integration_sync_schedules, timestamptz) IS
-  'Errors: 22023 the schedule has no such period, or it lies more than a minute ahead.';
+  'Checks that a period may be claimed. Errors: 22023 when the schedule has no such period, or it lies more than a '
+  'minute ahead.';
 
 CREATE FUNCTION integration_health_private.report_drift(run public.integration_sync_runs)
 RETURNS void
@@ -3403,9 +3438,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_whole(public.integration_sync_schedules) IS
-  'Errors: 23502 a column, which a site may have replaced, is null.';
+  'Checks that no column of a schedule is null, since a site may have replaced it. Errors: 23502 when one is.';
 
--- Rows of runs, as they are now under any isolation level.
+-- The engine's access to rows of runs: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.insert_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, started_at timestamptz, lease_until timestamptz,
   cold_start boolean)
@@ -3425,8 +3460,8 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.insert_run(
   uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
-  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting '
-  'it. Errors: 55000 as require_own_triggers.';
+  'Inserts the first attempt of a period and returns its run; null when the period has a run. Waits for whoever is '
+  'inserting it. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS public.integration_sync_runs
@@ -3442,7 +3477,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_run(uuid, text, timestamptz) IS
-  'The run of a period, locked; null where there is none. Waits for who has locked it.';
+  'Locks the run of a period and returns it; null when there is none. Waits for whoever has locked it.';
 
 CREATE FUNCTION integration_health_private.store_run(run public.integration_sync_runs)
 RETURNS public.integration_sync_runs
@@ -3463,10 +3498,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_run(public.integration_sync_runs) IS
-  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
-  'something of the site has kept the row from being written.';
+  'Writes a run, whose row must be locked, and returns the row as stored. Errors: 55000 as require_own_triggers, or '
+  'when a rule or trigger of the site kept the row from being written.';
 
--- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
+-- claim_sync_run is an SQL function that calls these: its arguments and results share names, which PL/pgSQL does not
+-- allow.
 CREATE FUNCTION integration_health_private.lease_period(
   schedule public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run public.integration_sync_runs, claimed boolean)
@@ -3488,7 +3524,7 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_period(schedule, $4);
 
-  -- Anew only where a cleanup has taken the row each time: never twice in life.
+  -- Repeated only if a cleanup deletes the row in between, which in practice never happens twice.
   FOR try IN 1 .. 10 LOOP
     moment := clock_timestamp();
     run := integration_health_private.insert_run($2, $3, $4, moment, moment + length, $5);
@@ -3497,7 +3533,7 @@ BEGIN
 
     run := integration_health_private.lock_run($2, $3, $4);
     CONTINUE WHEN run.attempt IS NULL;
-    -- The lock may have been waited for.
+    -- Taking the lock may have meant waiting.
     moment := clock_timestamp();
     claimed := integration_health_private.may_lease(
       run.outcome, run.attempt, run.finished_at, run.lease_until, schedule.max_attempts, schedule.retry_backoff, moment);
@@ -3518,7 +3554,7 @@ BEGIN
   END IF;
 
   IF claimed THEN
-    -- Looked at after the run was inserted, so that a cleanup that ended meanwhile is seen.
+    -- Read after the run was inserted, so that a cleanup that ended meanwhile is seen.
     schedule := integration_health_private.latest_schedule($2, $3);
     IF run.attempt = 1 AND $4 <= schedule.pruned_until THEN
       RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is too long ago',
@@ -3533,7 +3569,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_period(
   public.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
-  'What claim_sync_run does with valid arguments, and the schedule that they name.';
+  'Does the work of claim_sync_run for valid arguments and the schedule that they name.';
 
 CREATE FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run public.integration_sync_runs, claimed boolean)
@@ -3551,10 +3587,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval) IS
-  'What claim_sync_run does.';
+  'Does the work of claim_sync_run.';
 
--- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has
--- moved on, or whose time zone is gone, stays as it is.
+-- From now on no period up to this one is due or, if it failed, not before its wait is over. A schedule that has moved
+-- on, or whose time zone no longer exists, is left as it is.
 CREATE FUNCTION integration_health_private.move_schedule(
   schedule public.integration_sync_schedules, run public.integration_sync_runs)
 RETURNS void
@@ -3582,10 +3618,10 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_schedule(
   public.integration_sync_schedules, public.integration_sync_runs) IS
-  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as '
+  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended. Errors: 55000 as '
   'store_schedule.';
 
--- In passive mode the end of a sync is a check like any other; in active mode it is none.
+-- In passive mode the end of a sync counts as a check; in active mode it does not.
 CREATE FUNCTION integration_health_private.record_end(
   org_id uuid, integration_type text, outcome public.integration_sync_outcome, error text)
 RETURNS void
@@ -3599,7 +3635,7 @@ BEGIN ATOMIC
    WHERE t.integration_type = record_end.integration_type AND t.monitoring_mode = 'passive';
 END;
 COMMENT ON FUNCTION integration_health_private.record_end(uuid, text, public.integration_sync_outcome, text) IS
-  'Records the end of a run as a check, where its type is in passive mode. Errors: those of record_health_check.';
+  'Records the end of a run as a check if its type is in passive mode. Errors: those of record_health_check.';
 
 CREATE FUNCTION integration_health_private.finish_run(
   uuid, text, timestamptz, integer, public.integration_sync_outcome, text, OUT run public.integration_sync_runs)
@@ -3621,7 +3657,7 @@ BEGIN
       MESSAGE = format('attempt %s of this sync run is not the current one, which is %s', $4, run.attempt),
       HINT = 'Somebody else has claimed the run since: drop this result.';
   ELSIF run.outcome = $5 THEN
-    -- The report is repeated. A lease that ran out is no matter as long as nobody else has claimed the run.
+    -- The report is repeated. That the lease ran out does not matter as long as nobody else has claimed the run.
     RETURN;
   ELSIF run.outcome <> 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
@@ -3642,8 +3678,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.finish_run(
-  uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
-  'What finish_sync_run does.';
+  uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS 'Does the work of finish_sync_run.';
 
 CREATE FUNCTION public.claim_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz,
@@ -3661,10 +3696,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
   'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until '
-  'lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran '
-  'out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than '
-  'integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no '
-  'period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+  'lease (1 second to 1 day) has passed. A run that failed and whose retry_backoff has passed, or whose lease ran '
+  'out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later '
+  'than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, '
+  'or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the '
+  'schedule is disabled.';
 
 CREATE FUNCTION public.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -3676,14 +3712,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.finish_sync_run(
   uuid, text, timestamptz, integer, public.integration_sync_outcome, text) IS
-  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type '
-  'is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, '
-  'nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another '
-  'attempt has taken its place, or it has ended with the other outcome.';
+  'Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type '
+  'is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument '
+  'other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 '
+  'characters; 55000 when another attempt has taken over, or this one has ended with the other outcome.';
 
 -- ---------------------------------------------------------------------------------------------
--- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use
--- of the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- Names. A PL/pgSQL body stores the names of objects, a body of standard SQL refers to the objects themselves. PL/pgSQL
+-- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -3701,7 +3737,7 @@ BEGIN ATOMIC
          END;
 END;
 COMMENT ON FUNCTION integration_health_private.relation(text) IS
-  'The table of the extension that was made with a name.';
+  'Returns the table of the extension that was created under a name.';
 
 CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
 RETURNS void
@@ -3710,7 +3746,7 @@ BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY(
     SELECT integration_health_private.relation(n) FROM pg_catalog.unnest(guard.names) AS n));
 END;
-COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
+COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'Calls require_own_triggers for tables given by name.';
 
 CREATE FUNCTION integration_health_private.ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval,
@@ -3721,7 +3757,7 @@ BEGIN ATOMIC
   SELECT public.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
 END;
 COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'integration_monitor_ready_at.';
+  'Calls integration_monitor_ready_at.';
 
 CREATE FUNCTION integration_health_private.last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -3731,7 +3767,7 @@ BEGIN ATOMIC
   SELECT public.integration_sync_last_period($1, $2, $3, $4);
 END;
 COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
-  'integration_sync_last_period.';
+  'Calls integration_sync_last_period.';
 
 CREATE FUNCTION integration_health_private.next_period(
   every interval, anchor timestamptz, time_zone text, after timestamptz)
@@ -3741,7 +3777,7 @@ BEGIN ATOMIC
   SELECT public.integration_sync_next_period($1, $2, $3, $4);
 END;
 COMMENT ON FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz) IS
-  'integration_sync_next_period.';
+  'Calls integration_sync_next_period.';
 
 CREATE FUNCTION integration_health_private.is_late(drift interval)
 RETURNS boolean
@@ -3749,7 +3785,7 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT public.integration_sync_is_late($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'integration_sync_is_late.';
+COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'Calls integration_sync_is_late.';
 
 CREATE FUNCTION integration_health_private.is_every(every interval)
 RETURNS boolean
@@ -3757,7 +3793,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT public.integration_sync_every_is_valid($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'integration_sync_every_is_valid.';
+COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'Calls integration_sync_every_is_valid.';
 
 CREATE FUNCTION integration_health_private.is_time_zone(time_zone text)
 RETURNS boolean
@@ -3765,13 +3801,13 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT public.integration_sync_time_zone_is_valid($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'integration_sync_time_zone_is_valid.';
+COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'Calls integration_sync_time_zone_is_valid.';
 
 -- ---------------------------------------------------------------------------------------------
--- Warm-ups: the worker of a sync is woken shortly before its time, once. What becomes of the call is no health check.
+-- Warm-ups: the worker of a sync is woken once, shortly before its time. The result of the call is not a health check.
 -- ---------------------------------------------------------------------------------------------
 
--- One whose time has passed without a call, because no job ran, is moved on to the next.
+-- A schedule whose period passed without a call, because no job ran, is moved on to the next period.
 CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -3798,8 +3834,8 @@ BEGIN ATOMIC
   SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
 END;
 COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
-  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now '
-  'on it was. Errors: 55000 as require_own_triggers.';
+  'Returns the schedules with a period after moment, and not after horizon, for which the worker has not been called, '
+  'and notes that it has. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
@@ -3816,7 +3852,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.has_http_post() IS
-  'Whether pg_net is there for the caller: net.http_post with its arguments and result, owned by a superuser.';
+  'Returns whether pg_net is available to the caller: net.http_post with its arguments and result, owned by a '
+  'superuser.';
 
 CREATE FUNCTION public.dispatch_sync_warm_ups(ahead interval DEFAULT '1 minute')
 RETURNS bigint
@@ -3843,12 +3880,12 @@ BEGIN
       called := called + 1;
     ELSE
       BEGIN
-        -- The worker may have to start first: 10 seconds.
+        -- The timeout is 10 seconds, because the worker may have to start first.
         EXECUTE 'SELECT net.http_post($1, $2, ''{}'', ''{"Content-Type": "application/json"}'', 10000)'
           USING warm_up.warm_up_url, (body || '}')::jsonb;
         called := called + 1;
       EXCEPTION WHEN OTHERS THEN
-        -- The others are called all the same.
+        -- The other workers are still called.
         RAISE WARNING USING MESSAGE = 'a worker could not be called for its warm-up',
           DETAIL = format('%s}: %s', body, SQLERRM), HINT = 'Correct warm_up_url in integration_sync_schedules.';
       END;
@@ -3858,12 +3895,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.dispatch_sync_warm_ups(interval) IS
-  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with '
-  'net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns '
-  'how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
+  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and '
+  'returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel '
+  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range.';
 
 -- ---------------------------------------------------------------------------------------------
--- Reports on syncs: which are due, late, missed or cold
+-- Reports on syncs: which are due, late or missed, and which started cold
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.require_all_syncs()
@@ -3875,9 +3912,9 @@ BEGIN ATOMIC
     'integration_health_private.sync_plans'::regclass]);
 END;
 COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
-  'require_all_rows for schedules, plans and runs.';
+  'Calls require_all_rows for schedules, plans and runs.';
 
--- Schedules that have a period to be claimed; of each, the last period counts.
+-- The schedules whose last period can be claimed; earlier periods do not count.
 CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
@@ -3901,9 +3938,9 @@ BEGIN ATOMIC
                   r.outcome, r.attempt, r.finished_at, r.lease_until, s.max_attempts, s.retry_backoff, pg_catalog.now()))
    ORDER BY s.due_at LIMIT due_syncs.max_rows;
 END;
-COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'The query of get_due_syncs.';
+COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'Runs the query of get_due_syncs.';
 
--- As claim_due_health_checks: by the index, however many are due.
+-- As in lease_checks, the index is used however many schedules are due.
 CREATE FUNCTION public.get_due_syncs(max_rows integer DEFAULT 1000)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
@@ -3917,10 +3954,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run '
-  'it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those '
-  'that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below '
-  '1.';
+  'For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last '
+  'one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and '
+  'it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when '
+  'max_rows is null or below 1.';
 
 CREATE FUNCTION public.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -3943,11 +3980,12 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_sync_drift(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, '
-  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
-  '1 to 720, or for malformed claims.';
+  'Returns the runs for periods of the last hours (1 to 720) that started later than integration_health.max_drift, '
+  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 '
+  'to 720, or for malformed claims.';
 
--- What "missed" means, for every report. A range of organisations, so that one plan serves one of them as well as all.
+-- Defines "missed" for every report. Organisations are selected by a range, so that one plan serves one of them as well
+-- as all.
 CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer, given_up boolean)
@@ -3987,9 +4025,9 @@ BEGIN ATOMIC
                         ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
-  'The periods since a time, of an organisation or, where that is null, of all, that are later than '
-  'integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that '
-  'failed max_attempts times. Not those of which the cleanup has deleted the runs.';
+  'Returns the periods since a time, of one organisation, or of all when of_org is null, that are later than '
+  'integration_health.max_drift and that nobody ran, whose lease ran out before an end was reported, or that failed '
+  'max_attempts times. Leaves out periods whose runs the cleanup has deleted.';
 
 CREATE FUNCTION public.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -4009,11 +4047,11 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_missed_syncs(uuid, integer) IS
-  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was '
-  'reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt '
-  'is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and '
-  'as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 '
-  'when hours is null or outside 1 to 720, or for malformed claims.';
+  'Returns the periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end '
+  'was reported, or that failed max_attempts times, newest first; overdue is the time since the period, given_up '
+  'whether no attempt is left. A period counts once it is later than integration_health.max_drift, by the schedule as '
+  'it was then, and as far back as the cleanup has left the ledger. No rows for a caller who may not see the '
+  'organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
 CREATE FUNCTION public.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -4035,7 +4073,7 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION public.get_cold_starts(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No '
+  'Returns the runs for periods of the last hours (1 to 720) whose worker had to be started first, newest first. No '
   'rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for '
   'malformed claims.';
 
@@ -4074,7 +4112,7 @@ BEGIN ATOMIC
    ORDER BY t.display_name, t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_sync_summary(timestamptz) IS
-  'The query of get_global_sync_summary.';
+  'Runs the query of get_global_sync_summary.';
 
 CREATE FUNCTION public.get_global_sync_summary(hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -4089,18 +4127,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_sync_summary(integer) IS
-  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the '
-  'periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
-  'many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no '
-  'attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for '
-  'malformed claims.';
+  'Returns for every integration type, by display name, the number of enabled schedules of all organisations and, for '
+  'the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
+  'many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt '
+  'left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed '
+  'claims.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Reports on health: of one organisation, and of all for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises
--- first.
+-- The queries are parsed at creation, so that they survive a renamed schema. The functions that applications call raise
+-- errors first, and then run them.
 
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -4129,8 +4167,7 @@ BEGIN ATOMIC
    WHERE public.integration_health_can_read(org_health_status.org_id)
    ORDER BY t.display_name, t.integration_type;
 END;
-COMMENT ON FUNCTION integration_health_private.org_health_status(uuid) IS
-  'The query of get_org_health_status.';
+COMMENT ON FUNCTION integration_health_private.org_health_status(uuid) IS 'Runs the query of get_org_health_status.';
 
 CREATE FUNCTION public.get_org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -4145,14 +4182,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_org_health_status(uuid) IS
-  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where '
-  'never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: '
-  'the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false '
-  'where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed '
-  'claims.';
+  'Returns the health of the organisation org_id: one row for every integration type, by display name. status is '
+  'unknown for a pair never checked, latency_ms is in milliseconds, and is_stale is true when no check came in twice '
+  'the time in which one was expected: the check_interval, or the backoff that the monitor of a failing pair waits '
+  '(null when never checked, false when no check is expected). No rows for a caller who may not see the organisation. '
+  'Errors: 22023 for malformed claims.';
 
--- The function in FROM is evaluated before the history is looked at: wrong hours are an error
--- also where there is no row to find.
+-- The function in FROM is evaluated before the history is read, so that wrong hours are an error even where there are
+-- no rows.
 CREATE FUNCTION integration_health_private.health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -4173,7 +4210,7 @@ BEGIN ATOMIC
    ORDER BY h.checked_at DESC, h.check_no DESC;
 END;
 COMMENT ON FUNCTION integration_health_private.health_trend(uuid, text, integer) IS
-  'The query of get_health_trend. Errors: 22023 when hours is null or outside 1 to 720.';
+  'Runs the query of get_health_trend. Errors: 22023 when hours is null or outside 1 to 720.';
 
 CREATE FUNCTION public.get_health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
@@ -4188,15 +4225,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_health_trend(uuid, text, integer) IS
-  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in '
-  'milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
-  '1 to 720, or for malformed claims.';
+  'Returns the checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; '
+  'latency_ms is in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is '
+  'null or outside 1 to 720, or for malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
--- Queries over all organisations, for global admins
+-- Reports on all organisations, for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The deltas are added up before the join: one pass over them, whatever the number of types.
+-- The deltas are summed before the join, in a single pass, whatever the number of types.
 CREATE FUNCTION integration_health_private.global_health_summary()
 RETURNS TABLE (
   integration_type text, display_name text,
@@ -4222,7 +4259,7 @@ BEGIN ATOMIC
    ORDER BY t.display_name, t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_health_summary() IS
-  'The query of get_global_health_summary.';
+  'Runs the query of get_global_health_summary.';
 
 CREATE FUNCTION integration_health_private.require_all_pairs()
 RETURNS void
@@ -4232,7 +4269,7 @@ BEGIN ATOMIC
     'public.integration_health_status'::regclass, 'public.integration_health_counts'::regclass]);
 END;
 COMMENT ON FUNCTION integration_health_private.require_all_pairs() IS
-  'require_all_rows for the status table and the counts.';
+  'Calls require_all_rows for the status table and the counts.';
 
 CREATE FUNCTION public.get_global_health_summary()
 RETURNS TABLE (
@@ -4248,12 +4285,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that '
-  'is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the '
-  'paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 '
-  'row-level security binds the owner of the function.';
+  'Returns for every integration type, by display name, the number of organisations in each status, and the '
+  'percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim '
+  'at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed '
+  'claims, 55000 when row-level security binds the owner of the function.';
 
--- The longest-lasting problems of each state, by the index; not all of them are sorted.
+-- The index yields the longest-lasting problems of each status, so that they need not all be sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
@@ -4276,7 +4313,7 @@ BEGIN ATOMIC
    LIMIT global_health_problems.max_rows;
 END;
 COMMENT ON FUNCTION integration_health_private.global_health_problems(integer) IS
-  'The query of get_global_health_problems.';
+  'Runs the query of get_global_health_problems.';
 
 CREATE FUNCTION public.get_global_health_problems(max_rows integer DEFAULT 100)
 RETURNS TABLE (
@@ -4293,17 +4330,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_global_health_problems(integer) IS
-  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. '
-  'Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, '
-  '55000 as get_global_health_summary.';
+  'Returns at most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting '
+  'first. Errors: 42501 and 55000 as get_global_health_summary, 22023 when max_rows is null or below 1, or for '
+  'malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
 
--- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet:
--- where that is young enough, all of them are, but for late ones, which have an index of their own, and no other row
--- is read. Rows that a writer is overwriting just now are younger in a moment: they are skipped.
+-- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet. If
+-- it is young enough, so are all the others, except late ones, which have an index of their own, and no other row is
+-- read. Rows that a writer is overwriting are about to become younger, so they are skipped.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -4339,8 +4376,8 @@ COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigin
   'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers and require_all_rows.';
 
--- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more
--- that such a period has been run.
+-- Deletes runs that have ended, or that nobody will end. pruned_until remembers them, since the ledger can no longer
+-- tell that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -4368,9 +4405,9 @@ COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) 
   'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers.';
 
--- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing
--- would ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any
--- wait of a run, and than dispatch_sync_warm_ups may look ahead.
+-- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
+-- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
+-- than a day, and dispatch_sync_warm_ups looks no further ahead.
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -4399,11 +4436,11 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and '
+  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules, and in due_at and '
   'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
--- Never less than 24 hours: an interval that counts as a day or more may be shorter by the calendar, like
--- '-1 month 31 days', or '1 day' over a change of the clocks.
+-- Keeps at least 24 hours: an interval that compares as a day or more may be shorter in the calendar, like
+-- '-1 month 31 days', or '1 day' across a change of the clocks.
 CREATE FUNCTION public.integration_health_cleanup(
   retention interval DEFAULT '30 days', max_rows integer DEFAULT 50000)
 RETURNS bigint
@@ -4427,15 +4464,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, '
-  'longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. '
-  'Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or '
-  'max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes at most max_rows rows and returns how many: history whose checked_at, and sync runs whose period and end, '
+  'are longer ago than retention (a day or more). Rows that a writer has locked wait for the next run. Also corrects '
+  'what a clock that was ahead has left. Errors: 22023 when retention is null or shorter than a day, or max_rows is '
+  'null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
--- Nothing is expected of a pair that was checked within two of the shortest intervals: that spares the rest of the
--- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check
--- that ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the
--- monitors.
+-- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
+-- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
+-- series of failures found it locked, becomes due at once. SKIP LOCKED keeps the job out of the way of the monitors.
 CREATE FUNCTION public.mark_stale_health(max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -4486,20 +4522,20 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM marked;
 END;
 COMMENT ON FUNCTION public.mark_stale_health(integer) IS
-  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time '
-  'in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair '
-  'waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is '
-  'null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Records status unknown for at most max_rows pairs that are stale, and returns how many. A pair is stale when it '
+  'was not checked in twice the time in which it should have been: the check_interval, or the backoff that the '
+  'monitor of a failing pair waits. Pairs of passive types, or with disabled monitors, are not stale. Errors: 22023 '
+  'when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
--- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
--- extension, which may have defaults for further arguments, makes no call ambiguous.
+-- The functions that the jobs call. Nobody else can create a function in this schema, so a look-alike in the schema of
+-- the API, which may have defaults for further arguments, cannot make a call ambiguous.
 CREATE FUNCTION integration_health_private.run_cleanup()
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT public.integration_health_cleanup();
 END;
-COMMENT ON FUNCTION integration_health_private.run_cleanup() IS 'integration_health_cleanup() with its defaults.';
+COMMENT ON FUNCTION integration_health_private.run_cleanup() IS 'Calls integration_health_cleanup() with its defaults.';
 
 CREATE FUNCTION integration_health_private.run_counts()
 RETURNS bigint
@@ -4507,7 +4543,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT public.integration_health_compact();
 END;
-COMMENT ON FUNCTION integration_health_private.run_counts() IS 'integration_health_compact().';
+COMMENT ON FUNCTION integration_health_private.run_counts() IS 'Calls integration_health_compact().';
 
 CREATE FUNCTION integration_health_private.run_stale()
 RETURNS bigint
@@ -4515,7 +4551,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT public.mark_stale_health();
 END;
-COMMENT ON FUNCTION integration_health_private.run_stale() IS 'mark_stale_health() with its default.';
+COMMENT ON FUNCTION integration_health_private.run_stale() IS 'Calls mark_stale_health() with its default.';
 
 CREATE FUNCTION integration_health_private.run_warm_up()
 RETURNS bigint
@@ -4523,9 +4559,9 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT public.dispatch_sync_warm_ups();
 END;
-COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'dispatch_sync_warm_ups() with its default.';
+COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'Calls dispatch_sync_warm_ups() with its default.';
 
--- The one list of the jobs.
+-- The only list of the jobs.
 CREATE FUNCTION integration_health_private.jobs()
 RETURNS TABLE (number integer, job_name text, command text)
 LANGUAGE sql IMMUTABLE
@@ -4536,9 +4572,9 @@ BEGIN ATOMIC
          (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()');
 END;
 COMMENT ON FUNCTION integration_health_private.jobs() IS
-  'The jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
+  'Returns the jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
 
--- A table of that name that is not pg_cron's own may be anybody's, and run his code.
+-- A table of the same name that is not pg_cron's own may belong to anybody, and run that role's code.
 CREATE FUNCTION integration_health_private.has_cron()
 RETURNS boolean
 LANGUAGE sql STABLE
@@ -4552,7 +4588,7 @@ BEGIN ATOMIC
    WHERE e.extname = 'pg_cron';
 END;
 COMMENT ON FUNCTION integration_health_private.has_cron() IS
-  'Whether pg_cron is in this database, and cron.job and cron.job_run_details are its tables.';
+  'Returns whether pg_cron is in this database, and cron.job and cron.job_run_details are its tables.';
 
 CREATE FUNCTION integration_health_private.cleanup_job()
 RETURNS bigint
@@ -4569,8 +4605,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.cleanup_job() IS
-  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes '
-  'after 7 days.';
+  'Calls integration_health_cleanup() with its defaults, after deleting what pg_cron noted of runs of these jobs that '
+  'ended more than 7 days ago.';
 
 CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
@@ -4598,7 +4634,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.health_jobs() IS
-  'The query of get_health_jobs, for callers who may see all of it.';
+  'Runs the query of get_health_jobs, for callers who may see all of it.';
 
 CREATE FUNCTION integration_health_private.health_jobs_for_admin()
 RETURNS TABLE (
@@ -4611,7 +4647,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.health_jobs_for_admin() IS
-  'health_jobs for global admins. Errors: as require_admin_role.';
+  'Calls health_jobs for global admins. Errors: as require_admin_role.';
 
 CREATE FUNCTION public.get_health_jobs()
 RETURNS TABLE (
@@ -4627,10 +4663,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.get_health_jobs() IS
-  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last '
-  'run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row '
-  'also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as '
-  'get_global_health_summary for readers without the admin role, 22023 malformed claims.';
+  'Returns for each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when '
+  'its last run began, how that ended and what it said; problem says in words what is wrong, and is null when nothing '
+  'is. A job that is not scheduled has a row, too. For the writer, the owner and global admins. Errors: 42501 as '
+  'get_global_health_summary for readers without the admin role, 22023 for malformed claims.';
 
 CREATE FUNCTION public.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
@@ -4648,7 +4684,7 @@ BEGIN
       HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, '
              'and run CREATE EXTENSION pg_cron.';
   END IF;
-  -- Seconds are known to 1.5 and later.
+  -- pg_cron knows seconds since version 1.5.
   IF warm_up_schedule IS NULL THEN
     schedules[4] := (
       SELECT CASE WHEN pg_catalog.string_to_array(pg_catalog.substring(e.extversion, '^[0-9]+[.][0-9]+'), '.')::int[]
@@ -4660,7 +4696,7 @@ BEGIN
       HINT = 'Leave the argument out for its default.';
   END IF;
 
-  -- Two roles with the same jobs would do everything twice.
+  -- If two roles had these jobs, everything would be done twice.
   FOR owner IN SELECT DISTINCT h.owner FROM integration_health_private.health_jobs() AS h
                 WHERE h.owner <> current_user::text LOOP
     IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) THEN
@@ -4691,11 +4727,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.schedule_integration_health_jobs(text, text, text, text) IS
-  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who '
-  'must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another '
-  'role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when '
-  'the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is '
-  'null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
+  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must '
+  'be a role that can log in and is a member of the writer or the owner. Returns the jobs. A superuser takes over the '
+  'jobs of another role. warm_up_schedule null: every 30 seconds if pg_cron knows seconds (1.5), otherwise every '
+  'minute. Warns when the last run of one of them failed. Errors: 0A000 when pg_cron is not in this database, 22023 '
+  'when another schedule is null, 55000 when another role has scheduled them; pg_cron''s own errors for a schedule '
+  'that it cannot read.';
 
 CREATE FUNCTION public.unschedule_integration_health_jobs()
 RETURNS integer
@@ -4714,10 +4751,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.unschedule_integration_health_jobs() IS
-  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, '
-  'and returns how many there were: 0 where pg_cron is not in this database.';
+  'Removes the pg_cron jobs of the extension that the caller has scheduled, or those of all roles if it is a '
+  'superuser, and returns how many there were: 0 when pg_cron is not in this database.';
 
--- Organisations that go
+-- Deletion of an organisation
 CREATE FUNCTION integration_health_private.forget_rows(org_id uuid)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -4741,7 +4778,7 @@ BEGIN ATOMIC
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
 END;
-COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'The statement of forget_organisation.';
+COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'Runs the statement of forget_organisation.';
 
 CREATE FUNCTION public.forget_organisation(org_id uuid)
 RETURNS bigint
@@ -4755,18 +4792,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.forget_organisation(uuid) IS
-  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its '
-  'syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later '
-  'begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes all that is stored about an organisation: status, history, counts, monitors, schedules and the ledger of '
+  'its syncs. Returns the number of status rows, monitors, schedules and runs deleted. Checks that are recorded later '
+  'start anew. Errors: 22023 when org_id is null, 55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Rights
 -- ---------------------------------------------------------------------------------------------
 
--- The one list of what the extension hands out. A reader's SELECT is on the columns that a table has when it is
--- granted, not on the table: ctid and xmin tell of other organisations' rows. An upsert that sets its keys needs
--- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as
--- others.
+-- The only list of the rights that the extension grants. A reader gets SELECT on the columns that a table has when it
+-- is granted, not on the table: ctid and xmin would reveal other organisations' rows. A writer needs UPDATE on the keys
+-- for an upsert that sets them. Nobody gets REFERENCES, which reveals rows behind row-level security, or TRIGGER, which
+-- runs code with the rights of others.
 CREATE FUNCTION integration_health_private.rights()
 RETURNS TABLE (reader boolean, writer boolean, privileges text, object text)
 LANGUAGE sql IMMUTABLE
@@ -4885,8 +4922,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.dispatch_sync_warm_ups(interval)');
 END;
 COMMENT ON FUNCTION integration_health_private.rights() IS
-  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the '
-  'object as GRANT names it, with %1$s for the schema of the extension.';
+  'Returns the rights that grant_integration_health grants: whether to the reader, whether to the writer, the '
+  'privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
 
 CREATE FUNCTION integration_health_private.schema_name()
 RETURNS text
@@ -4896,13 +4933,14 @@ BEGIN ATOMIC
    WHERE c.oid = 'public.integration_types'::pg_catalog.regclass;
 END;
 COMMENT ON FUNCTION integration_health_private.schema_name() IS
-  'The schema of what applications call and read, as SQL names it.';
+  'Returns the schema of what applications call and read, quoted as SQL requires.';
 
 CREATE FUNCTION integration_health_private.objects()
 RETURNS SETOF text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
   VALUES ('SCHEMA integration_health_private'),
+         ('FUNCTION integration_health_private.version()'),
          ('FUNCTION integration_health_private.window_start(integer)'),
          ('TABLE integration_health_private.settings'),
          ('FUNCTION integration_health_private.setting()'),
@@ -5106,7 +5144,7 @@ BEGIN ATOMIC
          ('FUNCTION public.grant_integration_health(regrole, regrole)');
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'The schema, tables and functions of integration_health, as GRANT names them.';
+  'Returns the schema, tables and functions of integration_health, as GRANT names them.';
 
 CREATE FUNCTION public.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
@@ -5167,17 +5205,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
-  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
+  'Revokes all rights on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
   'reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that '
-  'the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns '
-  'when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, '
-  '42501 the caller does not own the extension''s tables.';
+  'the tables have now: call the function again after adding one. Either role may be null. For the owner of the '
+  'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
+  '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
 SELECT public.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
 
--- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run
--- with the owner's rights, and what the extension keeps by itself is not for others to write.
+-- Default privileges may give other roles (on Supabase: postgres) all rights on new tables. A trigger of such a role
+-- would run with the owner's rights, and no other role may write what the extension maintains by itself.
 DO $$
 DECLARE
   command text;

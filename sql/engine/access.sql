@@ -20,7 +20,8 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.read_claims() IS
-  'The JSON object in request.jwt.claims, null where there is none; problem says why it cannot be read.';
+  'Returns the JSON object in request.jwt.claims, null when there is none; problem and detail say why it cannot be '
+  'read.';
 
 CREATE FUNCTION integration_health_private.claim_paths(paths text)
 RETURNS SETOF text
@@ -28,7 +29,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT pg_catalog.regexp_split_to_table(pg_catalog.btrim(paths, E' \t\n\r'), '\s*,\s*');
 END;
-COMMENT ON FUNCTION integration_health_private.claim_paths(text) IS 'The paths in a setting, in their order.';
+COMMENT ON FUNCTION integration_health_private.claim_paths(text) IS 'Returns the paths in a setting, in order.';
 
 CREATE FUNCTION integration_health_private.claim_at(
   claims jsonb, path text, OUT is_there boolean, OUT strings text[], OUT problem text)
@@ -59,8 +60,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claim_at(jsonb, text) IS
-  'The strings in the claim at a path of keys; a claim that is null is not there, one that is neither a string nor '
-  'an array of strings is a problem.';
+  'Returns the strings in the claim at a path of keys. is_there is false for a claim that is null; problem is set for '
+  'one that is neither a string nor an array of strings.';
 
 CREATE FUNCTION integration_health_private.claimed_orgs(OUT orgs uuid[], OUT problem text, OUT detail text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -92,7 +93,7 @@ EXCEPTION WHEN data_exception THEN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.claimed_orgs() IS
-  'The organisations that request.jwt.claims names; none where there is a problem.';
+  'Returns the organisations that request.jwt.claims names; none when there is a problem.';
 
 -- @integration_health_org_ids
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -114,7 +115,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.raise_problem(text, text) IS
-  'Errors: 22023 with the problem as its message, where there is one.';
+  'Raises a problem as an error, if there is one. Errors: 22023, with the problem as its message.';
 
 -- @integration_health_can_read
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -133,7 +134,7 @@ $$;
 -- @integration_health_uncounted
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-  -- The planner takes each of these for true in one row of 200, whatever the column holds.
+  -- The planner expects each of these conditions to hold for one row in 200, whatever the column contains.
   SELECT pg_catalog.uuid_cmp(org_id, org_id) = 0 AND -pg_catalog.uuid_cmp(org_id, org_id) = 0
          AND pg_catalog.abs(pg_catalog.uuid_cmp(org_id, org_id)) = 0 AND pg_catalog.uuid_cmp(org_id, org_id) * 2 = 0;
 END;
@@ -160,8 +161,7 @@ BEGIN
   SELECT * INTO document FROM integration_health_private.read_claims();
   SELECT * INTO setting FROM integration_health_private.setting();
   IF document.claims IS NOT NULL THEN
-    -- A claim that cannot be read before the one that names the role is an error; what comes after that is not looked
-    -- at.
+    -- A claim that cannot be read is an error if it comes before the one that names the role; later ones are not read.
     FOR path IN SELECT integration_health_private.claim_paths(setting.role_claims) LOOP
       SELECT * INTO claim FROM integration_health_private.claim_at(document.claims, path);
       document.problem := COALESCE(claim.problem, document.problem);

@@ -1,4 +1,4 @@
--- The PL/pgSQL engine: settings, events, and the guards of what is written as the owner.
+-- The PL/pgSQL engine: settings, events, and the guards of what the extension writes as the owner.
 
 -- @before require_own_triggers
 CREATE TABLE integration_health_private.settings (
@@ -16,10 +16,10 @@ CREATE TABLE integration_health_private.settings (
     CHECK (pg_catalog.concat_ws(',', org_claims, role_claims) !~ '(^|[.,\s])(user_metadata|raw_user_meta_data)([.,\s]|$)')
 );
 COMMENT ON TABLE integration_health_private.settings IS
-  'The settings, in one row at most; a null, or no row, stands for the default. For the owner.';
-COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: true, there is one row.';
+  'The settings, in one row at most; a null, or a missing row, stands for the defaults. For the owner.';
+COMMENT ON COLUMN integration_health_private.settings.is_only IS 'Key: always true, so that there is at most one row.';
 COMMENT ON COLUMN integration_health_private.settings.org_claims IS
-  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; the first that is there '
+  'Paths in request.jwt.claims that name the caller''s organisations, separated by commas; only the first that exists '
   'counts. Default: app_metadata.org_id, org_id.';
 COMMENT ON COLUMN integration_health_private.settings.role_claims IS
   'Paths in request.jwt.claims that name the caller''s roles in the application, separated by commas; all of them '
@@ -44,9 +44,10 @@ BEGIN ATOMIC
     FROM (VALUES (true)) AS always (is_only)
     LEFT JOIN integration_health_private.settings s ON s.is_only = always.is_only;
 END;
-COMMENT ON FUNCTION integration_health_private.setting() IS 'The settings, with the defaults where none is set.';
+COMMENT ON FUNCTION integration_health_private.setting() IS
+  'Returns the settings, with the default of each that is not set.';
 
--- These two settings bind nobody: a session may set its own, as in the C edition.
+-- These two settings restrict nobody, so a session may set its own values, as in the C edition.
 CREATE FUNCTION integration_health_private.max_drift()
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -56,8 +57,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.max_drift() IS
-  'How long after its time a sync may start before it counts as late: integration_health.max_drift where the session '
-  'has set it, else as in the settings. Errors: 22007 the session has set it to no length of time.';
+  'Returns how long after its time a sync may start before it counts as late: integration_health.max_drift if the '
+  'session has set it, otherwise the value in the settings. Errors: 22007 when the session''s value is not an '
+  'interval.';
 
 CREATE FUNCTION integration_health_private.sends_events()
 RETURNS boolean
@@ -68,8 +70,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.sends_events() IS
-  'Whether events are sent: integration_health.notify where the session has set it, else as in the settings. Errors: '
-  '22P02 the session has set it to no boolean.';
+  'Returns whether events are sent: integration_health.notify if the session has set it, otherwise the value in the '
+  'settings. Errors: 22P02 when the session''s value is not a boolean.';
 
 
 -- @require_own_triggers
@@ -85,7 +87,7 @@ BEGIN
     IF written IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'a table must not be null';
     END IF;
-    -- Nobody can attach anything from here to the end of the transaction.
+    -- From here to the end of the transaction nobody can attach a rule or a trigger.
     EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', written);
     SELECT c.relname, c.relhasrules, c.relhastriggers INTO name, has_rules, has_triggers
       FROM pg_class AS c WHERE c.oid = written;

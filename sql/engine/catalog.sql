@@ -1,4 +1,4 @@
--- The PL/pgSQL engine: rows of integration_types, as their transaction sees them.
+-- The PL/pgSQL engine: rows of integration_types, as the transaction's snapshot shows them.
 
 -- @lock_type
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$

@@ -1,18 +1,18 @@
 -- The PL/pgSQL engine: what happens when a check is recorded.
 --
 -- A row passes these triggers of integration_health_status, in the order of their names:
---   BEFORE INSERT  restore     takes a restored row as it is
---                  stamp_first stamps a new one
---   BEFORE UPDATE  keep        what the extension keeps is nobody's to set
---                  key         nor does the key change
---                  mark_...    notes in check_no that the statement sets a column to the value that it has
---                  stamp       makes a whole check of the row and stamps it; runs with the caller's rights
---                  stamp_rest  the same, where the statement does not set http_status
---                  store_late  writes a late check into the ring and leaves the row as it was
---   AFTER INSERT   first       copies the first check of a pair, counts the pair
---   AFTER UPDATE   change      what follows from another status, or number of failures
+--   BEFORE INSERT  restore     accepts a restored row as it is
+--                  stamp_first stamps a new row
+--   BEFORE UPDATE  keep        restores the columns that only the extension may set
+--                  key         refuses a change of the key
+--                  mark_...    notes in check_no that the statement sets a column to the value that it already has
+--                  stamp       makes the row a whole check and stamps it; runs with the caller's rights
+--                  stamp_rest  does the same when the statement does not set http_status
+--                  store_late  writes a late check into the ring, and leaves the row as it was
+--   AFTER INSERT   first       copies the first check of a pair, and counts the pair
+--   AFTER UPDATE   change      applies what follows from a new status or number of failures
 --                  history     copies the checks of a statement into the ring
--- The ring is written after the statement: what a site's own triggers make of a row is what is copied.
+-- The ring is written after the statement, so that rows are copied as a site's own triggers have left them.
 
 -- @before integration_health_status_trigger
 CREATE TABLE integration_health_private.restored_rows (
@@ -21,11 +21,12 @@ CREATE TABLE integration_health_private.restored_rows (
   recorded_at      timestamptz NOT NULL
 );
 COMMENT ON TABLE integration_health_private.restored_rows IS
-  'Restored rows that look like the first check of a pair in the transaction that is writing them: put back by the '
-  'transaction that recorded them. Noted between the BEFORE and the AFTER trigger.';
+  'Restored rows that look like the first check of a pair recorded by the current transaction, as when the '
+  'transaction that recorded a row deletes it and puts it back. Written by the BEFORE INSERT trigger for the AFTER '
+  'INSERT trigger.';
 COMMENT ON COLUMN integration_health_private.restored_rows.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.restored_rows.integration_type IS 'External system.';
-COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the row.';
+COMMENT ON COLUMN integration_health_private.restored_rows.recorded_at IS 'As in the restored row.';
 ALTER TABLE integration_health_private.restored_rows REPLICA IDENTITY FULL;
 ALTER TABLE integration_health_private.restored_rows ENABLE ROW LEVEL SECURITY;
 
@@ -39,7 +40,7 @@ BEGIN
   END IF;
   PERFORM integration_health_private.hold_type(NEW.integration_type);
   IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
-    -- What an INSERT left that then took ON CONFLICT means nothing to later transactions.
+    -- An INSERT that took ON CONFLICT leaves its row behind, which means nothing to later transactions.
     DELETE FROM integration_health_private.restored_rows AS r WHERE r.recorded_at < now();
     INSERT INTO integration_health_private.restored_rows (org_id, integration_type, recorded_at)
     VALUES (NEW.org_id, NEW.integration_type, NEW.recorded_at);
@@ -48,8 +49,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.restore_row() IS
-  'Trigger of integration_health_status, before a restored row is inserted: holds a place for its type, and notes it '
-  'where its time does not tell it from a new check. Errors: 22023 it brings only one of check_no and recorded_at.';
+  'Trigger function of integration_health_status, before a restored row is inserted: makes sure that its type exists, '
+  'and notes the row if its time does not tell it from a new check. Errors: 22023 when only one of check_no and '
+  'recorded_at is given.';
 
 CREATE FUNCTION integration_health_private.require_check(
   status @extschema@.integration_health_state, checked_at timestamptz)
@@ -68,9 +70,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_check(@extschema@.integration_health_state, timestamptz) IS
-  'Errors: 23502 a check has no status or no time, 22023 its status is none that the extension knows.';
+  'Checks status and time of a check. Errors: 23502 when one of them is null, 22023 when the status is not one that '
+  'the extension knows.';
 
--- The first check of a pair; of others too, before they take ON CONFLICT.
+-- Runs for the first check of a pair, and for any other INSERT before it takes ON CONFLICT.
 CREATE FUNCTION integration_health_private.stamp_first()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -91,8 +94,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
-  'Trigger of integration_health_status, before a row is inserted that is not a restored one: stamps the columns '
-  'that the extension keeps. Errors: as require_check.';
+  'Trigger function of integration_health_status, before a row is inserted that is not a restored one: stamps the '
+  'columns that the extension maintains. Errors: as require_check.';
 
 CREATE FUNCTION integration_health_private.keep_columns()
 RETURNS trigger
@@ -107,11 +110,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_columns() IS
-  'Trigger of integration_health_status, before an update that sets a column that the extension keeps: takes that '
-  'back.';
+  'Trigger function of integration_health_status, before an update that sets a column that the extension maintains: '
+  'restores the old values.';
 
--- PL/pgSQL does not see which columns a statement sets; a trigger for a column does. Marks are even, so that none makes
--- the next check_no.
+-- PL/pgSQL does not see which columns a statement sets, but a trigger on a column does. Marks are even, so that a
+-- marked check_no never equals the next one.
 CREATE FUNCTION integration_health_private.mark_column()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -121,8 +124,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.mark_column() IS
-  'Trigger of integration_health_status, before an update that sets a column to the value that it has: adds its '
-  'argument to check_no, which integration_health_status_trigger reads.';
+  'Trigger function of integration_health_status, before an update that sets a column to the value that it already '
+  'has: adds its argument to check_no, for integration_health_status_trigger to read.';
 
 -- @integration_health_status_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -132,7 +135,7 @@ DECLARE
   constrained record;
   is_met boolean;
 BEGIN
-  -- This runs for every check: few statements, and what is rare behind one condition.
+  -- This runs for every check, so it has few statements, and all that is rare is behind one condition.
   IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
@@ -148,10 +151,10 @@ BEGIN
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
            IS NOT DISTINCT FROM
            (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
-      -- No column of a check is set: this is none.
+      -- The statement sets no column of a check, so it does not record one.
       RETURN NEW;
     END IF;
-    -- A check is a whole: what the statement does not set is not the last check's.
+    -- A check is a whole: a column that the statement does not set must not keep the last check's value.
     IF NEW.latency_ms = OLD.latency_ms AND marks & 2 = 0 THEN
       NEW.latency_ms := NULL;
     END IF;
@@ -171,14 +174,14 @@ BEGIN
 
   IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
     PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
-    -- A clock that is ahead must not make all later checks late. Infinity is for the constraints.
+    -- A clock that is ahead must not make all later checks late. Infinity is left to the constraints.
     NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
   END IF;
   NEW.recorded_at := moment;
   NEW.check_no := OLD.check_no + 1;
-  -- A row of before may lie in the future; it makes no check late that is made now().
+  -- A restored row may lie in the future; it makes no check late whose time is now() or later.
   IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= moment OR NEW.checked_at < now()) THEN
-    -- A late check will not be stored in the row: the constraints are asked here.
+    -- A late check will not be stored in the row, so the constraints are checked here.
     FOR constrained IN
       SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
         FROM pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
@@ -189,12 +192,12 @@ BEGIN
           MESSAGE = format('new row for relation "%s" violates check constraint "%s"', TG_TABLE_NAME, constrained.name);
       END IF;
     END LOOP;
-    -- For store_late.
+    -- Tells store_late to run.
     NEW.status_since := NULL;
     RETURN NEW;
   END IF;
 
-  -- What is as it was is not assigned: keep_columns has seen to it.
+  -- Columns that stay as they were are not assigned: keep_columns has restored them.
   IF NEW.status = 'healthy' THEN
     NEW.last_healthy_at := NEW.checked_at;
   END IF;
@@ -221,7 +224,7 @@ DECLARE
   later name;
   written bigint;
 BEGIN
-  -- What has row level (1), BEFORE (2) and UPDATE (16) among its kinds could still drop the row.
+  -- A later trigger with the bits for row level (1), BEFORE (2) and UPDATE (16) in its type could still drop the row.
   SELECT g.tgname INTO later FROM pg_trigger AS g
    WHERE g.tgrelid = TG_RELID AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 19 = 19
      AND g.tgname > TG_NAME ORDER BY g.tgname LIMIT 1;
@@ -248,9 +251,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.store_late() IS
-  'Trigger of integration_health_status, before an update by a check that is older than the last: it goes into the '
-  'history and leaves all but check_no and recorded_at as it was. Errors: 55000 a trigger or rule of the site is in '
-  'the way.';
+  'Trigger function of integration_health_status, before an update by a check that is older than the last: writes the '
+  'check into the history, and leaves all but check_no and recorded_at as it was. Errors: 55000 when a trigger or '
+  'rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.has_check(org_id uuid, integration_type text, check_no bigint)
 RETURNS boolean
@@ -262,15 +265,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.has_check(uuid, text, bigint) IS
-  'Whether a pair is there, and has recorded its check number check_no.';
+  'Returns whether a pair exists and has recorded its check number check_no.';
 
--- A plan is made once, for statements of one row and of thousands: by the index in any case.
+-- One plan serves statements of one row as well as of thousands, so it must use the index in any case.
 CREATE FUNCTION integration_health_private.copy_checks()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- This transaction has deleted pairs, maybe by a trigger of the site between the check and this.
+  -- Whether this transaction has deleted pairs, perhaps in a trigger of the site that ran after the check.
   forgets boolean := COALESCE(current_setting('integration_health_private.forgets_pairs', true), '') = 'on';
   checks bigint;
   has_intruders boolean;
@@ -285,8 +288,8 @@ BEGIN
     PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
   END IF;
 
-  -- The slot of most checks is there. A late check is in it already; so is one whose row was written again, without a
-  -- check, in this transaction.
+  -- The slots of most checks exist. A late check is in its slot already, and so is one whose row was written again in
+  -- this transaction without recording a check.
   UPDATE @extschema@.integration_health_history AS h
      SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
          checked_at = n.checked_at, is_late = NULL
@@ -317,8 +320,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.copy_checks() IS
-  'Trigger of integration_health_status, after a statement that updates it: copies its checks into the history. '
-  'Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a statement that updates it: copies the checks of the '
+  'statement into the history. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_first_check()
 RETURNS trigger
@@ -331,7 +334,7 @@ BEGIN
   IF FOUND THEN
     RETURN NULL;
   END IF;
-  -- A pair that a trigger of the site's has deleted again leaves nothing; its DELETE has counted that.
+  -- A pair that a trigger of the site has already deleted leaves no history; its DELETE has counted it out.
   IF NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, 1) THEN
     PERFORM integration_health_private.count_change(NEW.integration_type, NULL, NEW.status);
     RETURN NULL;
@@ -353,8 +356,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
-  'Trigger of integration_health_status, after the first check of a pair: copies it into the history; then '
-  'follow_first_check. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
+  'calls follow_first_check. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -367,21 +370,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
-  'Trigger of integration_health_status, after a check that changed the status, or the number of failures in a row: '
-  'follow_change. Errors: 55000 as that.';
+  'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
+  'a row: calls follow_change. Errors: 55000 as follow_change.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS NOT NULL OR NEW.recorded_at IS NOT NULL)
   EXECUTE FUNCTION integration_health_private.restore_row();
 COMMENT ON TRIGGER zz_integration_health_restore ON @extschema@.integration_health_status IS
-  'Holds a place for the type of a restored row.';
+  'Makes sure that the type of a restored row exists.';
 CREATE TRIGGER zz_integration_health_key
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_health_key ON @extschema@.integration_health_status IS
-  'The key of a row never changes.';
+COMMENT ON TRIGGER zz_integration_health_key ON @extschema@.integration_health_status IS 'Refuses a change of the key.';
 CREATE TRIGGER zz_integration_health_keep
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at
@@ -390,31 +392,31 @@ CREATE TRIGGER zz_integration_health_keep
                      OR NEW.consecutive_failures IS DISTINCT FROM OLD.consecutive_failures)
   EXECUTE FUNCTION integration_health_private.keep_columns();
 COMMENT ON TRIGGER zz_integration_health_keep ON @extschema@.integration_health_status IS
-  'What the extension keeps is nobody''s to set.';
+  'Restores the columns that only the extension may set.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
   EXECUTE FUNCTION integration_health_private.mark_column('16');
 COMMENT ON TRIGGER zz_integration_health_mark_checked_at ON @extschema@.integration_health_status IS
-  'Notes that checked_at is set to what it was.';
+  'Notes that checked_at is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_error
   BEFORE UPDATE OF error ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.error = OLD.error)
   EXECUTE FUNCTION integration_health_private.mark_column('4');
 COMMENT ON TRIGGER zz_integration_health_mark_error ON @extschema@.integration_health_status IS
-  'Notes that error is set to what it was.';
+  'Notes that error is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_latency_ms
   BEFORE UPDATE OF latency_ms ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.latency_ms = OLD.latency_ms)
   EXECUTE FUNCTION integration_health_private.mark_column('2');
 COMMENT ON TRIGGER zz_integration_health_mark_latency_ms ON @extschema@.integration_health_status IS
-  'Notes that latency_ms is set to what it was.';
+  'Notes that latency_ms is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_retry_after
   BEFORE UPDATE OF retry_after ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.retry_after = OLD.retry_after)
   EXECUTE FUNCTION integration_health_private.mark_column('8');
 COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON @extschema@.integration_health_status IS
-  'Notes that retry_after is set to what it was.';
+  'Notes that retry_after is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_status
   BEFORE UPDATE OF status, latency_ms, error, retry_after ON @extschema@.integration_health_status
   FOR EACH ROW WHEN ((NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
@@ -422,18 +424,18 @@ CREATE TRIGGER zz_integration_health_mark_status
                      (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after))
   EXECUTE FUNCTION integration_health_private.mark_column('32');
 COMMENT ON TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status IS
-  'Notes that a statement is a check, although it changes nothing.';
+  'Notes that a statement records a check although it changes no value.';
 CREATE TRIGGER zz_integration_health_stamp_first
   BEFORE INSERT ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS NULL AND NEW.recorded_at IS NULL)
   EXECUTE FUNCTION integration_health_private.stamp_first();
 COMMENT ON TRIGGER zz_integration_health_stamp_first ON @extschema@.integration_health_status IS
-  'Stamps the columns that the extension keeps in the first check of a pair.';
+  'Stamps the columns that the extension maintains in the first check of a pair.';
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets http_status');
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
-  'Stamps the columns that the extension keeps.';
+  'Stamps the columns that the extension maintains.';
 CREATE TRIGGER zz_integration_health_stamp_rest
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
@@ -452,18 +454,18 @@ CREATE TRIGGER zz_integration_health_first
   FOR EACH ROW WHEN (NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
   EXECUTE FUNCTION integration_health_private.apply_first_check();
 COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health_status IS
-  'Copies the first check of a pair to the history, and counts the pair.';
+  'Copies the first check of a pair into the history, and counts the pair.';
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures)
   EXECUTE FUNCTION integration_health_private.apply_change();
 COMMENT ON TRIGGER zz_integration_health_change ON @extschema@.integration_health_status IS
-  'Counts, sends the event and moves the monitor of a pair whose status, or number of failures, has changed.';
+  'Counts the change, sends the event and moves the monitor of a pair whose status or number of failures has changed.';
 CREATE TRIGGER zz_integration_health_history
   AFTER UPDATE ON @extschema@.integration_health_status REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON @extschema@.integration_health_status IS
-  'Copies the checks of a statement to the history.';
+  'Copies the checks of a statement into the history.';
 
 -- @append_count
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$

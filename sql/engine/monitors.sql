@@ -1,4 +1,4 @@
--- The PL/pgSQL engine: which pairs are checked when.
+-- The PL/pgSQL engine: when each pair is checked.
 
 -- @before integration_monitor_first_due
 CREATE FUNCTION integration_health_private.share_of(length bigint, org_id uuid, integration_type text, seed bigint)
@@ -9,7 +9,8 @@ BEGIN ATOMIC
           & 9223372036854775807) % (length + 1);
 END;
 COMMENT ON FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint) IS
-  'A part of length, 0 to length: always the same one for a pair and a seed, different ones for different pairs.';
+  'Returns a part of length, 0 to length: always the same for a given pair and seed, and different for different '
+  'pairs.';
 
 -- @integration_monitor_first_due
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- The PL/pgSQL engine: rights on its helpers, and what only a migration, or only an extension, has.
+-- The PL/pgSQL engine: rights on its helpers, and the parts that only a migration, or only an extension, has.
 
 -- @rights
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.claimed_orgs()'),
@@ -9,9 +9,9 @@
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
 
 -- @header
--- integration_health @version@, the trusted edition, put together by make from sql/src and sql/engine: one migration for
--- supabase/migrations, or for psql. It needs no extension, and no superuser: its owner is a role that may create
--- schemas in the database and objects in the schema of the API, and has BYPASSRLS, like postgres on Supabase.
+-- integration_health @version@, the trusted edition, assembled by make from sql/src and sql/engine: one migration for
+-- supabase/migrations, or for psql. It needs neither an extension nor a superuser: its owner is a role that may create
+-- schemas in the database and objects in the schema of the API, and that has BYPASSRLS, like postgres on Supabase.
 
 -- @objects
 CREATE FUNCTION integration_health_private.objects()
@@ -21,7 +21,7 @@ BEGIN ATOMIC
   VALUES @objects@;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'The schema, tables and functions of integration_health, as GRANT names them.';
+  'Returns the schema, tables and functions of integration_health, as GRANT names them.';
 
 -- @dump
 SELECT pg_catalog.pg_extension_config_dump('integration_health_private.settings', '');

@@ -1,12 +1,13 @@
--- The PL/pgSQL engine: periods of schedules, and the ledger of their runs. Times beyond 73,069 years from 2000 are no
--- times, as in the C edition: they leave room for any sum of two.
+-- The PL/pgSQL engine: periods of schedules, and the ledger of their runs. As in the C edition, times end 73,069 years
+-- after 2000, so that the sum of any two of them cannot overflow.
 
 -- @before integration_sync_every_is_valid
 CREATE TABLE integration_health_private.time_zones (
   name text COLLATE pg_catalog."C" PRIMARY KEY
 );
 COMMENT ON TABLE integration_health_private.time_zones IS
-  'The names in pg_timezone_names, which takes a tenth of a second to read: for reports on many schedules.';
+  'The names in pg_timezone_names, kept for reports on many schedules because that view takes a tenth of a second to '
+  'read.';
 COMMENT ON COLUMN integration_health_private.time_zones.name IS 'Name of a time zone.';
 ALTER TABLE integration_health_private.time_zones ENABLE ROW LEVEL SECURITY;
 
@@ -20,8 +21,8 @@ BEGIN ATOMIC
   SELECT n.name FROM pg_catalog.pg_timezone_names n ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.refresh_time_zones() IS
-  'Reads the names of time zones anew. For the owner, after an update of the server''s time zones that has removed '
-  'one.';
+  'Reads the names of the time zones again. For the owner, after an update of the server''s time zones that has '
+  'removed one.';
 SELECT integration_health_private.refresh_time_zones();
 
 CREATE FUNCTION integration_health_private.instant(at timestamptz)
@@ -33,18 +34,20 @@ BEGIN ATOMIC
               ELSE LEAST((extract(epoch FROM at) - 946684800) * 1000000, 2305843009213693951)::bigint END;
 END;
 COMMENT ON FUNCTION integration_health_private.instant(timestamptz) IS
-  'A time in microseconds since 2000-01-01 00:00 UTC; the farthest that counts as a time where it is farther away.';
+  'Returns a time in microseconds since 2000-01-01 00:00 UTC; for one that is too far away, the farthest that counts '
+  'as a time.';
 
 CREATE FUNCTION integration_health_private.time_of(instant bigint)
 RETURNS timestamptz
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  -- Days and seconds, for a floating-point number holds the microseconds of 285 years.
+  -- Days and seconds separately, because a floating-point number holds the microseconds of only 285 years.
   SELECT pg_catalog.timezone('UTC', timestamp '2000-01-01'
            + pg_catalog.make_interval(days => (instant / 86400000000)::integer,
                                       secs => (instant % 86400000000)::float8 / 1000000));
 END;
-COMMENT ON FUNCTION integration_health_private.time_of(bigint) IS 'The inverse of instant.';
+COMMENT ON FUNCTION integration_health_private.time_of(bigint) IS
+  'Returns the time at an instant: the inverse of instant().';
 
 -- @integration_sync_every_is_valid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -80,12 +83,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_time_zone() IS
-  'Trigger of integration_sync_schedules, after a time zone was set: keeps its name, for reports on many schedules.';
+  'Trigger function of integration_sync_schedules, after a time zone is set: stores its name, for reports on many '
+  'schedules.';
 CREATE TRIGGER zz_integration_sync_schedules_zone
   AFTER INSERT OR UPDATE OF time_zone ON @extschema@.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_time_zone();
 COMMENT ON TRIGGER zz_integration_sync_schedules_zone ON @extschema@.integration_sync_schedules IS
-  'Keeps the name of the time zone.';
+  'Stores the name of the time zone.';
 
 -- @usable_time_zone
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -112,7 +116,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.timezone(zone, pg_catalog.timezone('UTC', at)) - at;
 END;
 COMMENT ON FUNCTION integration_health_private.zone_offset(text, timestamp) IS
-  'What the clocks of a time zone are ahead of UTC at a time in UTC.';
+  'Returns how far the clocks of a time zone are ahead of UTC at a time in UTC.';
 
 CREATE FUNCTION integration_health_private.period_at(every interval, anchor timestamptz, zone text, n bigint)
 RETURNS timestamptz
@@ -139,8 +143,8 @@ BEGIN
     RETURN integration_health_private.time_of(integration_health_private.instant(anchor) + distance::bigint);
   END IF;
 
-  -- Of two times at which the clocks show local, where they are put back, it is the first. Where there is none,
-  -- because they are put forward over it, the time is as much later as they are put forward.
+  -- Where the clocks are put back and show local twice, the first of the two times counts. Where they are put forward
+  -- and skip local, the time is later by as much as they are put forward.
   local := timezone(zone, anchor) + make_interval(months => (n * months)::integer, days => (n * days)::integer);
   before := integration_health_private.zone_offset(zone, local - interval '1 day');
   after := integration_health_private.zone_offset(zone, local + interval '1 day');
@@ -152,8 +156,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.period_at(interval, timestamptz, text, bigint) IS
-  'Period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a later '
-  'period is never before an earlier one.';
+  'Returns period number n, 0 or more, of a valid schedule; null when it is too far away. Period 0 is the anchor; a '
+  'later period is never before an earlier one.';
 
 CREATE FUNCTION integration_health_private.last_period_no(
   every interval, anchor timestamptz, zone text, at timestamptz)
@@ -172,7 +176,7 @@ BEGIN
     RETURN passed / integration_health_private.micros(every);
   END IF;
   latest := integration_health_private.time_of(integration_health_private.instant(at));
-  -- By the average length of a month this is off by a few periods at the most.
+  -- Uses the average length of a month, so it is off by a few periods at most.
   n := passed / (months * 2629746000000 + days * 86400000000);
   WHILE n > 0 AND COALESCE(integration_health_private.period_at(every, anchor, zone, n) > latest, true) LOOP
     n := n - 1;
@@ -184,7 +188,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.last_period_no(interval, timestamptz, text, timestamptz) IS
-  'The number of the last period of a valid schedule that is not after a time; -1 when there is none.';
+  'Returns the number of the last period of a valid schedule that is not after at; -1 when there is none.';
 
 CREATE FUNCTION integration_health_private.require_plan(every interval, anchor timestamptz, time_zone text)
 RETURNS void
@@ -203,7 +207,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_plan(interval, timestamptz, text) IS
-  'Errors: 22023 a part of a schedule is no valid one.';
+  'Checks the interval, anchor and time zone of a schedule. Errors: 22023 when one of them is not valid.';
 
 -- @integration_sync_periods
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 10 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -218,7 +222,7 @@ BEGIN
   LOOP
     period := integration_health_private.period_at(every, anchor, time_zone, n);
     EXIT WHEN period IS NULL OR period > until;
-    -- Two days are one where a zone has left one out.
+    -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time.';

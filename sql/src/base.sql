@@ -1,23 +1,23 @@
 -- ---------------------------------------------------------------------------------------------
--- Types, the schema of what is no API, and the check of an argument that several reports have
+-- Types, the private schema, and helpers that several parts share
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TYPE @extschema@.integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
 COMMENT ON TYPE @extschema@.integration_health_state IS
-  'Result of a health check: healthy, degraded (works, but slowly or in part), unhealthy, unknown (nobody could '
-  'tell).';
+  'Result of a health check: healthy, degraded (works, but slowly or only in part), unhealthy, unknown (could not be '
+  'determined).';
 
 CREATE TYPE @extschema@.integration_monitoring_mode AS ENUM ('active', 'passive');
 COMMENT ON TYPE @extschema@.integration_monitoring_mode IS
-  'active: the monitor probes the external system; passive: it does not, only scheduled syncs tell.';
+  'active: the monitor checks the external system regularly; passive: the system is left alone except for single '
+  'probes, and scheduled syncs are recorded as checks.';
 
 CREATE TYPE @extschema@.integration_sync_outcome AS ENUM ('running', 'succeeded', 'failed');
-COMMENT ON TYPE @extschema@.integration_sync_outcome IS
-  'State of one run of a scheduled sync.';
+COMMENT ON TYPE @extschema@.integration_sync_outcome IS 'State of one run of a scheduled sync.';
 
 CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
-  'What extension integration_health keeps to itself. Nothing in it is for applications.';
+  'Internals of the extension integration_health. Nothing in it is for applications.';
 
 CREATE FUNCTION integration_health_private.version()
 RETURNS text
@@ -39,23 +39,23 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
-  'The time that lies hours before now(). Errors: 22023 hours is null or outside 1 to 720.';
+  'Returns the time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
 
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'require_own_triggers';
 COMMENT ON FUNCTION integration_health_private.require_own_triggers(regclass[]) IS
-  'Locks the tables in ROW EXCLUSIVE mode. To be called by a SECURITY DEFINER function before it writes them. '
-  'Errors: 55000 one of them has a rule, or an enabled trigger whose function belongs to neither the present user '
-  'nor a superuser, unless it is in C, or SECURITY DEFINER and of the table''s owner, or row-level security that '
-  'binds the present user.';
+  'Locks the tables in ROW EXCLUSIVE mode; a SECURITY DEFINER function calls it before it writes them. Errors: 55000 '
+  'when a table has a rule, when its row-level security binds the current user, or when it has an enabled trigger '
+  'whose function belongs to neither the current user nor a superuser, unless the function is in C, or is SECURITY '
+  'DEFINER and belongs to the table''s owner.';
 
 CREATE FUNCTION integration_health_private.require_all_rows(VARIADIC tables regclass[])
 RETURNS void
 LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'require_all_rows';
 COMMENT ON FUNCTION integration_health_private.require_all_rows(regclass[]) IS
-  'To be called by a SECURITY DEFINER function before it reads the rows of all organisations. Errors: 55000 '
-  'row-level security of one of the tables binds the present user.';
+  'Checks that the current user sees all rows of the tables; a SECURITY DEFINER function calls it before it reads the '
+  'rows of all organisations. Errors: 55000 when row-level security of one of the tables binds the current user.';
 
 CREATE FUNCTION integration_health_private.require_max_rows(max_rows integer)
 RETURNS void
@@ -68,7 +68,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_max_rows(integer) IS
-  'Errors: 22023 max_rows is null or below 1.';
+  'Checks an argument max_rows. Errors: 22023 when it is null or below 1.';
 
 CREATE FUNCTION integration_health_private.micros(length interval)
 RETURNS bigint
@@ -79,8 +79,8 @@ BEGIN ATOMIC
           + extract(microseconds FROM length))::bigint;
 END;
 COMMENT ON FUNCTION integration_health_private.micros(interval) IS
-  'The length of an interval in microseconds as comparisons of intervals count it: days of 24 hours, months of 30 '
-  'days. Errors: 22003 it is longer than 292,000 years.';
+  'Returns the length of an interval in microseconds, with days of 24 hours and months of 30 days, as PostgreSQL '
+  'compares intervals. Errors: 22003 when it is longer than 292,000 years.';
 
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
@@ -89,9 +89,9 @@ BEGIN ATOMIC
   SELECT CASE WHEN pg_catalog.length(value) > 100 THEN "left"(value, 100) || '...' ELSE value END;
 END;
 COMMENT ON FUNCTION integration_health_private.echo(text) IS
-  'What an error may repeat of a value that a caller has sent: its first 100 characters.';
+  'Returns as much of a value sent by a caller as an error may repeat: its first 100 characters.';
 
--- In PL/pgSQL, for it is asked at every event: a function in SQL that cannot be inlined is planned at every call.
+-- In PL/pgSQL, because it is called for every event: an SQL function that cannot be inlined is planned at every call.
 CREATE FUNCTION integration_health_private.utc_text(at timestamptz)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -100,7 +100,7 @@ DECLARE
   year integer := extract(year FROM utc);
 BEGIN
   RETURN CASE WHEN year > 0 THEN lpad(year::text, GREATEST(4, length(year::text)), '0')
-              -- The year before 1 is 0.
+              -- ISO 8601 calls the year before 1 the year 0; extract() returns -1 for it.
               WHEN year >= -1 THEN '0000'
               ELSE '-' || lpad((-1 - year)::text, GREATEST(3, length((-1 - year)::text)), '0') END
          || to_char(utc, '-MM-DD"T"HH24:MI:SS')
@@ -108,7 +108,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
-  'A time as ISO 8601 in UTC, with a fraction only where there is one.';
+  'Returns a time in UTC as ISO 8601, with a fraction of a second only where there is one.';
 
 CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
 RETURNS void
@@ -120,7 +120,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
-  'Errors: 55000, always: something that a site has attached to a table kept a statement from doing its work.';
+  'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
+  'work. Errors: 55000, always.';
 
 CREATE FUNCTION integration_health_private.refuse_new_key()
 RETURNS trigger
@@ -134,7 +135,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger of status rows, monitors and schedules, before an update that changes the key. Errors: 22023, always.';
+  'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
+  'Errors: 22023, always.';
 
 CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
 RETURNS void
@@ -147,11 +149,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_arguments(text[], boolean[]) IS
-  'Errors: 22023 names the first of the arguments that is null.';
+  'Checks that none of the named arguments is null. Errors: 22023, naming the first one that is.';
 
 CREATE FUNCTION integration_health_private.send_event(event text)
 RETURNS void
 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'send_event';
 COMMENT ON FUNCTION integration_health_private.send_event(text) IS
   'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is '
-  'off. Whoever can log in may listen: no error texts, and nothing longer than a URL.';
+  'off. Any role that can log in may listen, so an event contains no error texts and nothing longer than a URL.';

@@ -30,28 +30,29 @@ COMMENT ON COLUMN @extschema@.integration_types.integration_type IS
   'Key: a lower-case identifier of at most 63 characters.';
 COMMENT ON COLUMN @extschema@.integration_types.display_name IS 'Name to show to people.';
 COMMENT ON COLUMN @extschema@.integration_types.check_interval IS
-  'Time between two active checks of a pair; 15 minutes to 366 days.';
+  'Time between two checks of a pair in active mode; 15 minutes to 366 days.';
 COMMENT ON COLUMN @extschema@.integration_types.max_backoff IS
-  'Longest wait between two active checks of a failing pair, or before a rate limited type is probed; check_interval '
-  'to 366 days.';
+  'Longest wait between two checks of a failing pair, or before a rate-limited type is probed; check_interval to 366 '
+  'days.';
 COMMENT ON COLUMN @extschema@.integration_types.monitoring_mode IS
-  'active: probed every check_interval; passive: one pair is probed when passive_until has passed, and none where '
+  'active: pairs are checked every check_interval; passive: one pair is probed after passive_until, and none while '
   'that is null.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_since IS
   'When the type went passive; null in active mode.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_reason IS
   'Why the type went passive; null in active mode.';
 COMMENT ON COLUMN @extschema@.integration_types.passive_until IS
-  'When a passive type is probed: as long as the external system asked for (Retry-After), at most max_backoff; where '
-  'it did not, check_interval, doubled with each probe. Null: never. Claims wait for it in active mode, too.';
+  'When a passive type is probed next: after the time that the external system asked for (Retry-After), at most '
+  'max_backoff; if it asked for none, after check_interval, doubled with each probe. Null: never. Claims wait for '
+  'this time in active mode, too.';
 COMMENT ON COLUMN @extschema@.integration_types.probes IS
-  'Probes handed out since the type went passive. Kept by claims.';
+  'Number of probes handed out since the type went passive. Maintained by claims.';
 COMMENT ON COLUMN @extschema@.integration_types.planned_since IS
-  'When the type became active again, or its intervals shorter; null when they never did. No check is missed before. '
-  'Kept by a trigger.';
+  'When the type last became active again, or its intervals were shortened; null if neither has happened. No check is '
+  'expected before this time. Maintained by a trigger.';
 COMMENT ON COLUMN @extschema@.integration_types.created_at IS
-  'When the row was made. Filled by a trigger: a row that brings it along is a restored one and replaces the seed of '
-  'the same key.';
+  'When the row was created. Filled by a trigger: a row inserted with a value is a restored one, and replaces the '
+  'seed of the same key.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -59,7 +60,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT EXISTS (SELECT FROM @extschema@.integration_types t WHERE t.integration_type = has_type.of_type);
 END;
-COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Whether there is a type of that name.';
+COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
 CREATE FUNCTION integration_health_private.type_names()
 RETURNS text
@@ -68,7 +69,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.string_agg(t.integration_type, ', ' ORDER BY t.integration_type) FROM @extschema@.integration_types t;
 END;
 COMMENT ON FUNCTION integration_health_private.type_names() IS
-  'The names of all types, which are no secret; null where there are none.';
+  'Returns the names of all types, which are not secret; null when there are none.';
 
 CREATE FUNCTION integration_health_private.hold_place(of_type text)
 RETURNS void
@@ -78,14 +79,14 @@ BEGIN ATOMIC
   VALUES (hold_place.of_type, hold_place.of_type, '-infinity') ON CONFLICT DO NOTHING;
 END;
 COMMENT ON FUNCTION integration_health_private.hold_place(text) IS
-  'Inserts a type that will be replaced by what a dump has of it.';
+  'Inserts a placeholder for a type, which the type''s row from a dump will replace.';
 
 CREATE FUNCTION integration_health_private.hold_type(integration_type text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT integration_health_private.has_type(integration_type) THEN
-    -- So that it does not wait for a writer who waits for it.
+    -- Serialises the writers of types, so that this INSERT never waits for a writer who is waiting for it.
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', integration_health_private.relation('integration_types'));
     PERFORM set_config('integration_health_private.writes_types', 'on', true);
     PERFORM integration_health_private.hold_place(integration_type);
@@ -94,8 +95,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.hold_type(text) IS
-  'Makes sure that the type of a restored row is there: the foreign key asks for it, and pg_restore with several '
-  'jobs may bring it later. Locks integration_types in SHARE ROW EXCLUSIVE mode where it is not.';
+  'Makes sure that the type of a restored row exists: the foreign key requires it, but pg_restore with several jobs '
+  'may restore it later. Locks integration_types in SHARE ROW EXCLUSIVE mode if it does not exist.';
 
 CREATE FUNCTION @extschema@.integration_types_trigger()
 RETURNS trigger
@@ -103,7 +104,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   is_there boolean;
 BEGIN
-  -- With the caller's rights: the table that fired is named, and nothing else of the extension.
+  -- Runs with the caller's rights, so it refers to the table that fired it and to nothing else of the extension.
   IF TG_NARGS <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
   ELSIF TG_TABLE_NAME <> 'integration_types'
@@ -119,7 +120,7 @@ BEGIN
     NEW.created_at := now();
     RETURN NEW;
   END IF;
-  -- What the extension writes itself passes, and so does a row that was read and is written back.
+  -- Accepts what the extension writes itself, and a row that a client has read and is writing back.
   IF NEW.integration_type IS NULL OR current_setting('integration_health_private.writes_types', true) = 'on' THEN
     RETURN NEW;
   END IF;
@@ -140,7 +141,7 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- With the columns that a site has added.
+  -- Includes the columns that a site has added.
   PERFORM set_config('integration_health_private.writes_types', 'on', true);
   EXECUTE (SELECT format('INSERT INTO %s AS t SELECT ($1).* ON CONFLICT (integration_type) DO UPDATE SET %s', TG_RELID::regclass,
                          string_agg(format('%1$I = EXCLUDED.%1$I', a.attname), ', ' ORDER BY a.attnum))
@@ -152,17 +153,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_types_trigger() IS
-  'Trigger of integration_types: stamps created_at; a row that brings it along is restored and replaces the seed of '
-  'its key. Errors: 39P01 not called by its trigger, 42809 another table.';
+  'Trigger function of integration_types, before an insert: stamps created_at. A row that already has it is a '
+  'restored one, and replaces the seed of its key. Errors: 39P01 when not called by its trigger, 42809 when called '
+  'for another table, 42501 when the caller may not replace that row.';
 
 CREATE TRIGGER zz_integration_types_stamp
   BEFORE INSERT ON @extschema@.integration_types
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_types_trigger();
 COMMENT ON TRIGGER zz_integration_types_stamp ON @extschema@.integration_types IS
-  'Stamps created_at; lets a restored row replace the seed of its key.';
+  'Stamps created_at, and lets a restored row replace the seed of its key.';
 
--- What follows from a change of the mode or the intervals, whoever makes it. A restored row, with another created_at,
--- stays as it is.
+-- Applies what follows from a change of the mode or the intervals, whoever makes it. A restored row, recognised by a
+-- different created_at, is left as it is.
 CREATE FUNCTION integration_health_private.plan_type()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -195,14 +197,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_type() IS
-  'Trigger of integration_types, before an update: keeps planned_since, and what the columns passive_ say, in step '
-  'with the mode and the intervals.';
+  'Trigger function of integration_types, before an update: keeps planned_since, probes and the passive_ columns '
+  'consistent with the mode and the intervals.';
 
 CREATE TRIGGER zz_integration_types_plan
   BEFORE UPDATE ON @extschema@.integration_types
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_type();
 COMMENT ON TRIGGER zz_integration_types_plan ON @extschema@.integration_types IS
-  'Keeps planned_since, and what the columns passive_ say, in step with the mode and the intervals.';
+  'Keeps planned_since, probes and the passive_ columns consistent with the mode and the intervals.';
 
 INSERT INTO @extschema@.integration_types (integration_type, display_name)
 VALUES ('xledger', 'Xledger'), ('dynamics', 'Microsoft Dynamics 365');
@@ -212,25 +214,26 @@ ALTER TABLE @extschema@.integration_types ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_types_read ON @extschema@.integration_types
   FOR SELECT USING (true);
 COMMENT ON POLICY integration_types_read ON @extschema@.integration_types IS
-  'Types are no secret between organisations.';
+  'Types are not secret: every organisation may see them.';
 
--- Rows of types, as they are now under any isolation level.
+-- The engine's access to rows of types: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.latest_type(integration_type text)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_type';
 COMMENT ON FUNCTION integration_health_private.latest_type(text) IS
-  'A row of integration_types as committed now; null where there is none.';
+  'Returns the row of a type as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_type';
 COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
-  'A row of integration_types, locked; null where there is none, or, with skip_locked, somebody else has locked it.';
+  'Locks the row of a type and returns it; null when there is none or, with skip_locked, when somebody else has '
+  'locked it.';
 
 CREATE FUNCTION integration_health_private.store_type(type @extschema@.integration_types)
 RETURNS @extschema@.integration_types
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_type';
 COMMENT ON FUNCTION integration_health_private.store_type(@extschema@.integration_types) IS
-  'Writes what the columns monitoring_mode, passive_ and probes of a type say, whose row is locked, and returns it '
-  'as it is stored. Errors: 55000 as require_own_triggers, or something of the site has kept the row from being '
+  'Writes monitoring_mode, the passive_ columns and probes of a type, whose row must be locked, and returns the row '
+  'as stored. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from being '
   'written.';

@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
--- What a change means: called by the engine when a check changes the status of a pair or the number of its failures in
--- a row, when a pair appears, and when it goes
+-- Consequences of changes. The engine calls these functions when a check changes the status of a pair or its number of
+-- consecutive failures, and when a pair is created or deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -8,15 +8,15 @@ CREATE FUNCTION integration_health_private.append_count(
 RETURNS @extschema@.integration_health_counts
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'append_count';
 COMMENT ON FUNCTION integration_health_private.append_count(text, @extschema@.integration_health_state, bigint) IS
-  'Adds delta to the number of pairs of a type that have a status, and returns the row. Errors: 55000 as '
-  'require_own_triggers, or something of the site has kept it from being written.';
+  'Adds delta to the number of pairs of a type that have a status, and returns the appended row. Errors: 55000 as '
+  'require_own_triggers, or when a rule or trigger of the site kept the row from being written.';
 
 CREATE FUNCTION integration_health_private.fold_counts()
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_counts'::regclass]);
-  -- Only sums with more than one row are folded, and rows that another fold holds are left to it.
+  -- Only sums with more than one row are folded. Rows that another fold has locked are left to it.
   WITH crowded AS MATERIALIZED (
     SELECT c.integration_type, c.status FROM @extschema@.integration_health_counts c
      GROUP BY c.integration_type, c.status HAVING pg_catalog.count(*) > 1
@@ -35,7 +35,7 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM gone;
 END;
 COMMENT ON FUNCTION integration_health_private.fold_counts() IS
-  'What integration_health_compact does. Errors: 55000 as require_own_triggers.';
+  'Does the work of integration_health_compact. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION @extschema@.integration_health_compact()
 RETURNS bigint
@@ -44,8 +44,8 @@ BEGIN ATOMIC
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
-  'Folds the rows of integration_health_counts into one for each type and status, and returns how many rows went. '
-  'Blocks no writer, changes no count.';
+  'Folds the rows of integration_health_counts into one per type and status, and returns how many rows it replaced. '
+  'Blocks no writer, and changes no count. Errors: 55000 when somebody else has a trigger or rule on the table.';
 
 CREATE FUNCTION integration_health_private.count_change(
   integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
@@ -58,8 +58,8 @@ BEGIN
   IF is_now IS NOT NULL THEN
     PERFORM integration_health_private.append_count(integration_type, is_now, 1);
   END IF;
-  -- So that the table stays small where no job ever runs. Not where a row that another fold took would be a
-  -- serialization failure.
+  -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
+  -- cause a serialization failure.
   IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
     PERFORM integration_health_private.fold_counts();
   END IF;
@@ -67,8 +67,8 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.count_change(
   text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
-  'Counts a pair that went from one status to another; null for one that appears (was) or goes (is_now). Folds the '
-  'counts after one change in a thousand. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
+  'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_transition(
   org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
@@ -78,7 +78,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   sent integer;
 BEGIN
-  -- Of more than 10000 a transaction sends one event instead of the rest: they take memory.
+  -- Events take memory: after 10000 of them, a transaction sends one overflow event instead of the rest.
   sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
   IF sent < 10000 THEN
     PERFORM integration_health_private.send_event(format(
@@ -95,7 +95,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_transition(
   uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that went from one status to another; from null, with its first check.';
+  'Sends the event of a pair that changed from one status to another; was is null for its first check.';
 
 CREATE FUNCTION integration_health_private.move_monitor(
   monitor @extschema@.integration_monitors, type @extschema@.integration_types, failures integer)
@@ -116,8 +116,8 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_monitor(
   @extschema@.integration_monitors, @extschema@.integration_types, integer) IS
-  'Says when the pair of a monitor, whose row is locked, is due that a check has left with so many failures in a row. '
-  'Errors: 55000 as store_monitors.';
+  'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
+  'row. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.follow_change(
   org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
@@ -129,9 +129,10 @@ BEGIN
     PERFORM integration_health_private.count_change(integration_type, was, is_now);
     PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
   END IF;
-  -- One failure is checked again as soon as none; a second one waits longer.
+  -- After one failure a pair waits no longer than after none; after a second one it does.
   IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- A claim that holds the monitor hands the pair out, or has looked for itself: it is not waited for.
+    -- Does not wait for a claim that has locked the monitor: it is handing the pair out, or has read the failures
+    -- itself.
     PERFORM integration_health_private.move_monitor(
       integration_health_private.lock_monitor(org_id, integration_type),
       integration_health_private.latest_type(integration_type), failures);
@@ -141,8 +142,9 @@ $$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Called by the engine after a check of a pair that changed its status, or the number of its failures in a row: '
-  'counts, sends the event, moves the monitor. Errors: 55000 a trigger or rule of the site is in the way.';
+  'Called by the engine after a check that changed the status of a pair, or its number of failures in a row: counts '
+  'the change, sends the event, and moves the monitor. Errors: 55000 when a trigger or rule of the site is in the '
+  'way.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status @extschema@.integration_health_state, http_status integer, checked_at timestamptz)
@@ -159,5 +161,6 @@ $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
   'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
-  'of its type where the check answers the probe. Not at commit, as for later checks: a row that is new cannot ask '
-  'for that without asking all. Errors: 55000 a trigger or rule of the site is in the way.';
+  'of its type if the check answers the probe. The last is not left to commit, as it is for later checks, because a '
+  'deferred trigger would have to fire for every new row. Errors: 55000 when a trigger or rule of the site is in the '
+  'way.';

@@ -1,8 +1,8 @@
 -- ---------------------------------------------------------------------------------------------
--- Dump: the data of these tables is dumped with the database
+-- Dump: pg_dump includes the rows of these tables
 -- ---------------------------------------------------------------------------------------------
 
--- One statement each: two in one SELECT fail with "tuple already updated by self".
+-- One statement per table: two calls in one SELECT fail with "tuple already updated by self".
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_types', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_status', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_history', '');

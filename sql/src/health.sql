@@ -1,9 +1,8 @@
 -- ---------------------------------------------------------------------------------------------
--- Health: the latest status of each pair, its history, and the counts. In tables written at every check,
--- the columns that most checks change stand together at the end: WAL holds the stretch from the first
--- changed byte to the last. What a check may say is said by the constraints of the status table, once;
--- late results are held against them, too. Names of triggers sort last, so that they see what a site's
--- own BEFORE triggers made.
+-- Health: the latest status of each pair, its history, and the counts. In tables that are written at every check, the
+-- columns that most checks change stand together at the end, because WAL holds the range from the first changed byte to
+-- the last. The constraints of the status table alone say what a check may contain; late checks must satisfy them, too.
+-- Trigger names sort last, so that the triggers see a row as a site's own BEFORE triggers have left it.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.integration_health_status (
@@ -31,10 +30,10 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- Neither changes at a healthy check: that stays a HOT update.
+-- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON @extschema@.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::@extschema@.integration_health_state;
-COMMENT ON INDEX @extschema@.integration_health_status_problems IS 'What get_global_health_problems looks for.';
+COMMENT ON INDEX @extschema@.integration_health_status_problems IS 'Serves get_global_health_problems.';
 COMMENT ON TABLE @extschema@.integration_health_status IS
   'The latest status of each (org_id, integration_type). Writing a row records a check.';
 COMMENT ON COLUMN @extschema@.integration_health_status.org_id IS
@@ -49,23 +48,24 @@ COMMENT ON COLUMN @extschema@.integration_health_status.http_status IS
 COMMENT ON COLUMN @extschema@.integration_health_status.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN @extschema@.integration_health_status.retry_after IS
-  'Seconds, 0 to 31536000, that the external system asked to be left alone for (Retry-After, RFC 9110); null when it '
+  'Seconds, 0 to 31536000, for which the external system asked to be left alone (Retry-After, RFC 9110); null when it '
   'did not.';
 COMMENT ON COLUMN @extschema@.integration_health_status.is_probe IS
-  'True from when the pair was handed out to probe its passive type until it is checked; else null. Kept by claims '
-  'and the trigger.';
+  'True from the time the pair is handed out to probe its passive type until it is checked; otherwise null. '
+  'Maintained by claims and the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.checked_at IS
   'When the check was made. Defaults to now(), also in an UPDATE that does not set it.';
 COMMENT ON COLUMN @extschema@.integration_health_status.status_since IS
-  'checked_at of the first check of the present run of equal statuses. Kept by the trigger.';
+  'checked_at of the first check since which the status has not changed. Maintained by the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.last_healthy_at IS
-  'checked_at of the last healthy check; null when there was none. Kept by the trigger.';
+  'checked_at of the last healthy check; null when there was none. Maintained by the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.consecutive_failures IS
-  'unhealthy adds one, healthy and degraded reset to 0, unknown leaves it. Kept by the trigger.';
+  'Number of failures in a row: unhealthy adds one, healthy and degraded reset it to 0, unknown leaves it as it is. '
+  'Maintained by the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.check_no IS
-  'Running number of the recorded checks of the pair, from 1, without a gap. Kept by the trigger.';
+  'Number of the check among those recorded for the pair, from 1, without gaps. Maintained by the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.recorded_at IS
-  'When the check was recorded. Kept by the trigger.';
+  'When the check was recorded. Maintained by the trigger.';
 
 CREATE TABLE @extschema@.integration_health_history (
   org_id           uuid NOT NULL,
@@ -81,21 +81,21 @@ CREATE TABLE @extschema@.integration_health_history (
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- Not by checked_at: what changes with every check is in no index.
+-- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON @extschema@.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX @extschema@.integration_health_history_late IS
-  'Late results are older than the place in the ring tells: the cleanup looks for them by themselves.';
+  'Late checks are older than their slots suggest, so the cleanup looks for them separately.';
 COMMENT ON TABLE @extschema@.integration_health_history IS
-  'The last 96 checks of each (org_id, integration_type): a ring of slots, written by the trigger of '
-  'integration_health_status and by the cleanup alone.';
+  'The last 96 checks of each (org_id, integration_type): a ring of slots, written only by the trigger of '
+  'integration_health_status and by the cleanup.';
 COMMENT ON COLUMN @extschema@.integration_health_history.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_health_history.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_health_history.slot IS
   'Place in the ring, check_no modulo 96.';
 COMMENT ON COLUMN @extschema@.integration_health_history.check_no IS
-  'Running number of the check, as in integration_health_status when it was recorded.';
+  'Number of the check: check_no in integration_health_status when it was recorded.';
 COMMENT ON COLUMN @extschema@.integration_health_history.is_late IS
-  'True where a newer check was known when this one was recorded; else null.';
+  'True when a newer check had been recorded before this one; otherwise null.';
 COMMENT ON COLUMN @extschema@.integration_health_history.status IS 'Result of the check.';
 COMMENT ON COLUMN @extschema@.integration_health_history.latency_ms IS
   'Response time in milliseconds; null when there was no response.';
@@ -109,44 +109,45 @@ CREATE TABLE @extschema@.integration_health_counts (
   status           @extschema@.integration_health_state NOT NULL,
   delta            bigint NOT NULL
 );
--- It has no key; where all tables are published, its folding must be, too.
+-- The table has no key: where all tables are published, folding the counts requires a replica identity.
 ALTER TABLE @extschema@.integration_health_counts REPLICA IDENTITY FULL;
 COMMENT ON TABLE @extschema@.integration_health_counts IS
-  'Internal. Changes of the number of pairs by type and status: the sum of delta is the number of rows of '
+  'Internal. Changes in the number of pairs by type and status: the sum of delta is the number of rows of '
   'integration_health_status.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.status IS 'Status that is counted.';
 COMMENT ON COLUMN @extschema@.integration_health_counts.delta IS
-  'Pairs that came to this status, less those that left it.';
+  'Number of pairs that entered this status, less those that left it.';
 
 CREATE FUNCTION @extschema@.integration_health_status_trigger()
 RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'integration_health_status_trigger';
 COMMENT ON FUNCTION @extschema@.integration_health_status_trigger() IS
-  'Trigger of integration_health_status: stamps the columns it keeps, copies each check into the history ring, keeps '
-  'the counts. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed, 23502 status '
-  'or checked_at is null, 42703 or 42804 the table was altered, 55000 the check could not be copied.';
+  'Trigger function of integration_health_status: stamps the columns that it maintains, copies each check into the '
+  'history, and keeps the counts. Errors: 39P01 when not called by its trigger, 42809 when called for another table, '
+  '22023 when a key is changed, 23502 when status or checked_at is null, 42703 or 42804 when the table was altered, '
+  '55000 when the check could not be copied.';
 
 -- @engine status_triggers
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE INSERT OR UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
-  'Stamps the columns that the extension keeps; copies an updated row to the history.';
+  'Stamps the columns that the extension maintains, and copies an updated row into the history.';
 
 CREATE TRIGGER zz_integration_health_first
   AFTER INSERT ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no = 1 AND NEW.recorded_at >= pg_catalog.now())
   EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health_status IS
-  'Copies the first check of a pair to the history, and counts the pair.';
+  'Copies the first check of a pair into the history, and counts the pair.';
 -- @end
 
 CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_health_history
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'delete_ring';
 COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
-  'Deletes the history of a pair, and returns a row that is left; null where all are gone. Errors: 55000 as '
+  'Deletes the history of a pair, and returns a row that is left; null when none is. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_pair()
@@ -155,7 +156,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
   IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
-    -- A pair of the same key would find it later.
+    -- A later pair with the same key would find that row in its history.
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
   PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
@@ -163,8 +164,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger of integration_health_status, after a row was deleted: removes its history, counts it out. Errors: 55000 '
-  'a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a row is deleted: deletes its history and counts the pair '
+  'out. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -173,7 +174,7 @@ DECLARE
   name text;
 BEGIN
   FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
-    -- A table that the same command names is empty by now, and cannot be truncated again.
+    -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
     IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
       PERFORM integration_health_private.guard(name);
       EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
@@ -183,20 +184,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 as '
-  'require_own_triggers.';
+  'Trigger function of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 '
+  'as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
 COMMENT ON TRIGGER zz_integration_health_forget ON @extschema@.integration_health_status IS
-  'Removes the history of a pair that goes.';
+  'Deletes the history of a deleted pair, and counts the pair out.';
 
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON @extschema@.integration_health_status
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
-  'Empties the history and the counts with the table.';
+  'Empties the history and the counts along with the table.';
 
 CREATE FUNCTION @extschema@.integration_health_mode_trigger()
 RETURNS trigger
@@ -228,13 +229,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_mode_trigger() IS
-  'Trigger of integration_health_status: a check with HTTP status 429 puts its type into passive mode, the answer to '
-  'a probe puts it back. Errors: 39P01 not called by its trigger, 42809 another table, 55000 a trigger of the site '
-  'on integration_types keeps the mode as it is.';
+  'Trigger function of integration_health_status: puts a type into passive mode after a check with HTTP status 429, '
+  'and back into active mode after an answered probe. Errors: 39P01 when not called by its trigger, 42809 when called '
+  'for another table, 55000 when a trigger of the site on integration_types prevents the change of mode.';
 
--- They run at commit, when the transaction waits for nobody's status rows any more. A late check leaves these columns
--- as they were, and one that is told again says nothing new; a row that was recorded before this transaction is a
--- restored one.
+-- The triggers run at commit, when the transaction no longer waits for the status rows of others. They ignore late
+-- checks, which leave these columns as they were, checks that are reported again unchanged, and restored rows, which
+-- were recorded before this transaction.
 CREATE CONSTRAINT TRIGGER zz_integration_health_first_mode
   AFTER INSERT ON @extschema@.integration_health_status
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
@@ -258,15 +259,15 @@ ALTER TABLE @extschema@.integration_health_status ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.integration_health_history ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.integration_health_counts ENABLE ROW LEVEL SECURITY;
 
--- The sub-select makes the planner evaluate the claims once a query, not once a row.
+-- The sub-select makes the planner evaluate the claims once per query, not once per row.
 CREATE POLICY integration_health_status_read ON @extschema@.integration_health_status
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_status_read ON @extschema@.integration_health_status IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE POLICY integration_health_history_read ON @extschema@.integration_health_history
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_health_history_read ON @extschema@.integration_health_history IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';

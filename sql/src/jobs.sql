@@ -2,9 +2,9 @@
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
 
--- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet:
--- where that is young enough, all of them are, but for late ones, which have an index of their own, and no other row
--- is read. Rows that a writer is overwriting just now are younger in a moment: they are skipped.
+-- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet. If
+-- it is young enough, so are all the others, except late ones, which have an index of their own, and no other row is
+-- read. Rows that a writer is overwriting are about to become younger, so they are skipped.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -40,8 +40,8 @@ COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigin
   'Deletes at most max_rows rows of history with a checked_at before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers and require_all_rows.';
 
--- Runs that have ended, or that nobody will end. What is deleted is remembered: the ledger could not tell any more
--- that such a period has been run.
+-- Deletes runs that have ended, or that nobody will end. pruned_until remembers them, since the ledger can no longer
+-- tell that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -69,9 +69,9 @@ COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) 
   'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers.';
 
--- A clock that was ahead for a moment leaves times where none can lie that was made by the rules, and where nothing
--- would ever look for them: claim_due_health_checks mends what it hands out, this the rest. A day is more than any
--- wait of a run, and than dispatch_sync_warm_ups may look ahead.
+-- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
+-- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
+-- than a day, and dispatch_sync_warm_ups looks no further ahead.
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -100,11 +100,11 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules and in due_at and '
+  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules, and in due_at and '
   'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
--- Never less than 24 hours: an interval that counts as a day or more may be shorter by the calendar, like
--- '-1 month 31 days', or '1 day' over a change of the clocks.
+-- Keeps at least 24 hours: an interval that compares as a day or more may be shorter in the calendar, like
+-- '-1 month 31 days', or '1 day' across a change of the clocks.
 CREATE FUNCTION @extschema@.integration_health_cleanup(
   retention interval DEFAULT '30 days', max_rows integer DEFAULT 50000)
 RETURNS bigint
@@ -128,15 +128,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
-  'Deletes at most max_rows rows, of history with checked_at, and of sync runs with their period and their end, '
-  'longer ago than retention (a day or more), and returns how many; rows that a writer holds wait for the next run. '
-  'Also mends what a clock that was ahead has left. Errors: 22023 retention is null or shorter than a day, or '
-  'max_rows is null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes at most max_rows rows and returns how many: history whose checked_at, and sync runs whose period and end, '
+  'are longer ago than retention (a day or more). Rows that a writer has locked wait for the next run. Also corrects '
+  'what a clock that was ahead has left. Errors: 22023 when retention is null or shorter than a day, or max_rows is '
+  'null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
--- Nothing is expected of a pair that was checked within two of the shortest intervals: that spares the rest of the
--- question for most of them. A monitor that waits longer than the rules say, for the clock was ahead, or the check
--- that ended a row of failures found it locked, is due at once. SKIP LOCKED keeps the job out of the way of the
--- monitors.
+-- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
+-- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
+-- series of failures found it locked, becomes due at once. SKIP LOCKED keeps the job out of the way of the monitors.
 CREATE FUNCTION @extschema@.mark_stale_health(max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -187,20 +186,20 @@ BEGIN ATOMIC
   SELECT pg_catalog.count(*) FROM marked;
 END;
 COMMENT ON FUNCTION @extschema@.mark_stale_health(integer) IS
-  'Records status unknown for at most max_rows pairs that are stale: those that were not checked in twice the time '
-  'in which they should have been, which is the check_interval, or the backoff that the monitor of a failing pair '
-  'waits; pairs of passive types and with disabled monitors are not. Returns how many. Errors: 22023 max_rows is '
-  'null or below 1, 55000 a trigger or rule of somebody else on the tables.';
+  'Records status unknown for at most max_rows pairs that are stale, and returns how many. A pair is stale when it '
+  'was not checked in twice the time in which it should have been: the check_interval, or the backoff that the '
+  'monitor of a failing pair waits. Pairs of passive types, or with disabled monitors, are not stale. Errors: 22023 '
+  'when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
--- What the jobs call. Nobody else can make a function in this schema, so that a look-alike in the schema of the
--- extension, which may have defaults for further arguments, makes no call ambiguous.
+-- The functions that the jobs call. Nobody else can create a function in this schema, so a look-alike in the schema of
+-- the API, which may have defaults for further arguments, cannot make a call ambiguous.
 CREATE FUNCTION integration_health_private.run_cleanup()
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT @extschema@.integration_health_cleanup();
 END;
-COMMENT ON FUNCTION integration_health_private.run_cleanup() IS 'integration_health_cleanup() with its defaults.';
+COMMENT ON FUNCTION integration_health_private.run_cleanup() IS 'Calls integration_health_cleanup() with its defaults.';
 
 CREATE FUNCTION integration_health_private.run_counts()
 RETURNS bigint
@@ -208,7 +207,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT @extschema@.integration_health_compact();
 END;
-COMMENT ON FUNCTION integration_health_private.run_counts() IS 'integration_health_compact().';
+COMMENT ON FUNCTION integration_health_private.run_counts() IS 'Calls integration_health_compact().';
 
 CREATE FUNCTION integration_health_private.run_stale()
 RETURNS bigint
@@ -216,7 +215,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT @extschema@.mark_stale_health();
 END;
-COMMENT ON FUNCTION integration_health_private.run_stale() IS 'mark_stale_health() with its default.';
+COMMENT ON FUNCTION integration_health_private.run_stale() IS 'Calls mark_stale_health() with its default.';
 
 CREATE FUNCTION integration_health_private.run_warm_up()
 RETURNS bigint
@@ -224,9 +223,9 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT @extschema@.dispatch_sync_warm_ups();
 END;
-COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'dispatch_sync_warm_ups() with its default.';
+COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'Calls dispatch_sync_warm_ups() with its default.';
 
--- The one list of the jobs.
+-- The only list of the jobs.
 CREATE FUNCTION integration_health_private.jobs()
 RETURNS TABLE (number integer, job_name text, command text)
 LANGUAGE sql IMMUTABLE
@@ -237,9 +236,9 @@ BEGIN ATOMIC
          (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()');
 END;
 COMMENT ON FUNCTION integration_health_private.jobs() IS
-  'The jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
+  'Returns the jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
 
--- A table of that name that is not pg_cron's own may be anybody's, and run his code.
+-- A table of the same name that is not pg_cron's own may belong to anybody, and run that role's code.
 CREATE FUNCTION integration_health_private.has_cron()
 RETURNS boolean
 LANGUAGE sql STABLE
@@ -253,7 +252,7 @@ BEGIN ATOMIC
    WHERE e.extname = 'pg_cron';
 END;
 COMMENT ON FUNCTION integration_health_private.has_cron() IS
-  'Whether pg_cron is in this database, and cron.job and cron.job_run_details are its tables.';
+  'Returns whether pg_cron is in this database, and cron.job and cron.job_run_details are its tables.';
 
 CREATE FUNCTION integration_health_private.cleanup_job()
 RETURNS bigint
@@ -270,8 +269,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.cleanup_job() IS
-  'integration_health_cleanup() with its defaults; before it, what pg_cron noted of the runs of these jobs goes '
-  'after 7 days.';
+  'Calls integration_health_cleanup() with its defaults, after deleting what pg_cron noted of runs of these jobs that '
+  'ended more than 7 days ago.';
 
 CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
@@ -299,7 +298,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.health_jobs() IS
-  'The query of get_health_jobs, for callers who may see all of it.';
+  'Runs the query of get_health_jobs, for callers who may see all of it.';
 
 CREATE FUNCTION integration_health_private.health_jobs_for_admin()
 RETURNS TABLE (
@@ -312,7 +311,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.health_jobs_for_admin() IS
-  'health_jobs for global admins. Errors: as require_admin_role.';
+  'Calls health_jobs for global admins. Errors: as require_admin_role.';
 
 CREATE FUNCTION @extschema@.get_health_jobs()
 RETURNS TABLE (
@@ -328,10 +327,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_health_jobs() IS
-  'For each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when its last '
-  'run began, how that ended and what it said; problem says in words what is wrong, null where nothing is. A row '
-  'also for a job that is not scheduled. For the writer, the owner and global admins. Errors: 42501 as '
-  'get_global_health_summary for readers without the admin role, 22023 malformed claims.';
+  'Returns for each pg_cron job of the extension its schedule, the role it runs as, whether it is active, and when '
+  'its last run began, how that ended and what it said; problem says in words what is wrong, and is null when nothing '
+  'is. A job that is not scheduled has a row, too. For the writer, the owner and global admins. Errors: 42501 as '
+  'get_global_health_summary for readers without the admin role, 22023 for malformed claims.';
 
 CREATE FUNCTION @extschema@.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
@@ -349,7 +348,7 @@ BEGIN
       HINT = 'Add pg_cron to shared_preload_libraries, set cron.database_name to this database, restart, '
              'and run CREATE EXTENSION pg_cron.';
   END IF;
-  -- Seconds are known to 1.5 and later.
+  -- pg_cron knows seconds since version 1.5.
   IF warm_up_schedule IS NULL THEN
     schedules[4] := (
       SELECT CASE WHEN pg_catalog.string_to_array(pg_catalog.substring(e.extversion, '^[0-9]+[.][0-9]+'), '.')::int[]
@@ -361,7 +360,7 @@ BEGIN
       HINT = 'Leave the argument out for its default.';
   END IF;
 
-  -- Two roles with the same jobs would do everything twice.
+  -- If two roles had these jobs, everything would be done twice.
   FOR owner IN SELECT DISTINCT h.owner FROM integration_health_private.health_jobs() AS h
                 WHERE h.owner <> current_user::text LOOP
     IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) THEN
@@ -392,11 +391,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text) IS
-  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who '
-  'must be a role that can log in and belongs to the writer or the owner. A superuser takes over the jobs of another '
-  'role. warm_up_schedule null: every 30 seconds where pg_cron knows seconds (1.5), else every minute. Warns when '
-  'the last run of one of them failed. Errors: 0A000 pg_cron is not in this database, 22023 another schedule is '
-  'null, 55000 another role has scheduled them; pg_cron''s own errors for a schedule it cannot read.';
+  'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must '
+  'be a role that can log in and is a member of the writer or the owner. Returns the jobs. A superuser takes over the '
+  'jobs of another role. warm_up_schedule null: every 30 seconds if pg_cron knows seconds (1.5), otherwise every '
+  'minute. Warns when the last run of one of them failed. Errors: 0A000 when pg_cron is not in this database, 22023 '
+  'when another schedule is null, 55000 when another role has scheduled them; pg_cron''s own errors for a schedule '
+  'that it cannot read.';
 
 CREATE FUNCTION @extschema@.unschedule_integration_health_jobs()
 RETURNS integer
@@ -415,10 +415,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.unschedule_integration_health_jobs() IS
-  'Removes the pg_cron jobs of the extension that the caller has scheduled, of all roles where it is a superuser, '
-  'and returns how many there were: 0 where pg_cron is not in this database.';
+  'Removes the pg_cron jobs of the extension that the caller has scheduled, or those of all roles if it is a '
+  'superuser, and returns how many there were: 0 when pg_cron is not in this database.';
 
--- Organisations that go
+-- Deletion of an organisation
 CREATE FUNCTION integration_health_private.forget_rows(org_id uuid)
 RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -442,7 +442,7 @@ BEGIN ATOMIC
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
 END;
-COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'The statement of forget_organisation.';
+COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'Runs the statement of forget_organisation.';
 
 CREATE FUNCTION @extschema@.forget_organisation(org_id uuid)
 RETURNS bigint
@@ -456,6 +456,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.forget_organisation(uuid) IS
-  'Deletes all that is kept of an organisation: status, history, counts, monitors, schedules and the ledger of its '
-  'syncs. Returns the number of status rows, monitors, schedules and runs that went. Checks that are recorded later '
-  'begin anew. Errors: 22023 org_id is null, 55000 a trigger or rule of somebody else on the tables.';
+  'Deletes all that is stored about an organisation: status, history, counts, monitors, schedules and the ledger of '
+  'its syncs. Returns the number of status rows, monitors, schedules and runs deleted. Checks that are recorded later '
+  'start anew. Errors: 22023 when org_id is null, 55000 when somebody else has a trigger or rule on the tables.';

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------------------------
--- Leases of checks: which pairs a monitor process is handed, so that no other gets them until they are due again
+-- Leases of checks: hands each due pair to one monitor, and to no other until the pair is due again
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.has_waited(
@@ -12,8 +12,8 @@ BEGIN ATOMIC
          AND passive_until > moment + interval '1 microsecond' * integration_health_private.micros(max_backoff);
 END;
 COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz) IS
-  'Whether the time that a type asked for has passed at a moment. One that is farther away than any that is ever set '
-  'was set while the clock was wrong.';
+  'Returns whether the time for which a type asked to be left alone is over at moment. A time further ahead than '
+  'max_backoff was set while the clock was wrong, and counts as over.';
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
@@ -33,11 +33,12 @@ BEGIN ATOMIC
           LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
-  'Says anew when at most max_rows pairs of each type are due that a clock which was ahead has left due where none '
-  'can be by the rules. Errors: 55000 as require_own_triggers.';
+  'Computes due_at again for at most max_rows pairs of each type that are due more than twice max_backoff after '
+  'moment: only a clock that was ahead can have set that. Errors: 55000 as require_own_triggers.';
 
--- One expression, so that it is inlined. A pair that was handed out before, and has been due for two intervals since,
--- for nobody asked, is spread over the interval after the next: from now on all of them would be due together.
+-- A single expression, so that it is inlined. A pair that was handed out before, and has since been due for more than
+-- two intervals because nobody asked for work, is spread over the interval after the next: otherwise all such pairs
+-- would stay due together from now on.
 CREATE FUNCTION integration_health_private.next_lease(
   org_id uuid, integration_type text, claimed_at timestamptz, due_at timestamptz, failures integer, check_interval interval,
   max_backoff interval, moment timestamptz)
@@ -57,8 +58,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.next_lease(
   uuid, text, timestamptz, timestamptz, integer, interval, interval, timestamptz) IS
-  'What claimed_at and due_at of a pair become that is due at a moment and has so many failures in a row: handed '
-  'out, or, where its backoff has not ended, claimed_at as it was.';
+  'Returns the new claimed_at and due_at of a pair that is due at moment and has that many failures in a row: handed '
+  'out or, where its backoff has not ended, with claimed_at unchanged.';
 
 CREATE FUNCTION integration_health_private.move_due_monitors(
   of_type text, check_interval interval, max_backoff interval, moment timestamptz, max_rows bigint)
@@ -78,7 +79,7 @@ BEGIN ATOMIC
            move_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.move_due_monitors(text, interval, interval, timestamptz, bigint) IS
-  'Moves at most max_rows pairs of a type on that are due at a moment, by next_lease, and returns what they are now. '
+  'Applies next_lease to at most max_rows pairs of a type that are due at moment, and returns the rows as stored. '
   'Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.lease_pairs(
@@ -87,7 +88,7 @@ RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_int
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  -- Pairs that are due and may not be handed out, for they have failed, are passed by: so many at most.
+  -- How many pairs the claim may pass over that are due but still in backoff.
   may_pass_by bigint := 16 + 3 * wanted;
   leased bigint := 0;
   asked_for bigint;
@@ -120,15 +121,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_pairs(@extschema@.integration_types, timestamptz, bigint) IS
-  'Hands out at most wanted pairs of a type that are due at a moment, and not those that somebody else is handing '
-  'out; pairs in backoff wait until that ends. Errors: 55000 something keeps a pair due that was moved on.';
+  'Hands out at most wanted pairs of a type that are due at moment, and skips those that somebody else is handing '
+  'out; pairs in backoff wait until that ends. Errors: 55000 when something on the table keeps a pair due that was '
+  'moved on.';
 
 CREATE FUNCTION integration_health_private.lease_probe(type @extschema@.integration_types, moment timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  -- Nothing is waited for: who has locked the type, or the status of the pair, is about to change them.
+  -- Waits for no lock: whoever has locked the type, or the status of the pair, is about to change it.
   type := integration_health_private.lock_type(type.integration_type, true);
   IF type.integration_type IS NULL OR type.monitoring_mode <> 'passive'
      OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment) THEN
@@ -139,7 +141,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  -- It waits for the answer twice as long as the last time, and so does the next probe where that is limited again.
+  -- The next probe waits twice as long as this one did, whether this one is not answered or is rate limited again.
   type.passive_until := moment + integration_health_private.backoff(
     type.check_interval, type.max_backoff, COALESCE(LEAST(type.probes, 1000), 0) + 2);
   type.probes := type.probes + 1;
@@ -152,7 +154,7 @@ COMMENT ON FUNCTION integration_health_private.lease_probe(@extschema@.integrati
   'Hands out one pair of a passive type that has waited long enough, as its probe. Errors: 55000 as lease_pairs and '
   'store_type.';
 
--- The one whose pair is overdue most comes first: none starves another.
+-- The type whose pair is longest overdue comes first, so that no type starves another.
 CREATE FUNCTION integration_health_private.due_types(moment timestamptz)
 RETURNS SETOF text
 LANGUAGE sql STABLE ROWS 10
@@ -168,7 +170,7 @@ BEGIN ATOMIC
    ORDER BY o.due_at, d.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.due_types(timestamptz) IS
-  'The types of which a pair may be handed out at a moment; of a passive one it is the probe.';
+  'Returns the types of which a pair may be handed out at moment; for a passive type, that pair is its probe.';
 
 CREATE FUNCTION integration_health_private.lease_of_type(
   type @extschema@.integration_types, moment timestamptz, wanted bigint)
@@ -185,11 +187,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_of_type(@extschema@.integration_types, timestamptz, bigint) IS
-  'lease_probe of a passive type, lease_pairs of an active one. Errors: 55000 as these, or a site has altered the '
-  'type.';
+  'Calls lease_probe for a passive type, lease_pairs for an active one. Errors: 55000 as these, or as '
+  'refuse_null_interval.';
 
--- When all monitors are due the planner would rather read and sort them all; a seqscan's penalty in turn would have
--- the plan compiled.
+-- When all monitors are due, the planner would rather read and sort them all, so sequential scans are off. The penalty
+-- for those would in turn trigger JIT compilation, so that is off, too.
 CREATE FUNCTION integration_health_private.lease_checks(max_rows integer)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -212,7 +214,7 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.lease_checks(integer) IS 'What claim_due_health_checks does.';
+COMMENT ON FUNCTION integration_health_private.lease_checks(integer) IS 'Does the work of claim_due_health_checks.';
 
 CREATE FUNCTION @extschema@.claim_due_health_checks(max_rows integer DEFAULT 100)
 RETURNS TABLE (
@@ -223,8 +225,8 @@ BEGIN ATOMIC
     FROM integration_health_private.lease_checks(claim_due_health_checks.max_rows) AS l;
 END;
 COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
-  'Hands out at most max_rows pairs of active types that are due, each to one caller, and not again before its '
-  'check_interval has passed: due_at is when it is due next, unless its check fails: then it waits check_interval * '
-  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out '
-  'as a probe: the type is active again when it is checked and was not rate limited. Errors: 22023 max_rows is null '
-  'or below 1.';
+  'Hands out at most max_rows due pairs of active types, each to one caller, and not again before its check_interval '
+  'has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * '
+  '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as '
+  'a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when '
+  'max_rows is null or below 1.';

@@ -1,9 +1,9 @@
 -- ---------------------------------------------------------------------------------------------
--- Active monitoring: which pairs are checked when
+-- Active monitoring: when each pair is checked
 -- ---------------------------------------------------------------------------------------------
 
--- Each claim moves due_at, which the claims look for: these rows are written again and again, and
--- never in place. The status table, which knows of failures, is only read.
+-- Each claim changes due_at, the column by which claims find pairs, so these rows are updated often, and never as HOT
+-- updates. The failures come from the status table, which claims only read, except to mark a probe.
 CREATE TABLE @extschema@.integration_monitors (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -17,28 +17,29 @@ CREATE TABLE @extschema@.integration_monitors (
 CREATE INDEX integration_monitors_due ON @extschema@.integration_monitors
   (integration_type, due_at) WHERE enabled;
 COMMENT ON TABLE @extschema@.integration_monitors IS
-  'The pairs that are to be checked, handed out by claim_due_health_checks.';
+  'The pairs to be checked, which claim_due_health_checks hands out.';
 COMMENT ON COLUMN @extschema@.integration_monitors.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_monitors.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_monitors.enabled IS 'Whether the pair is handed out.';
 COMMENT ON COLUMN @extschema@.integration_monitors.due_at IS
-  'When the pair may be handed out next. Filled by a trigger, moved by claims, and by checks that fail, or end a row '
-  'of failures.';
+  'When the pair may be handed out next. Filled by a trigger; changed by claims, and by checks that fail or end a '
+  'series of failures.';
 COMMENT ON COLUMN @extschema@.integration_monitors.claimed_at IS
-  'When the pair was handed out last; null when it never was. Kept by claims.';
+  'When the pair was last handed out; null if it never was. Maintained by claims.';
 COMMENT ON COLUMN @extschema@.integration_monitors.planned_since IS
-  'When the monitor was enabled again last; null when it was never disabled. No check is missed before. Kept by a '
-  'trigger.';
+  'When the monitor was last enabled again; null if it never was. No check is expected before this time. Maintained '
+  'by a trigger.';
 COMMENT ON INDEX @extschema@.integration_monitors_due IS
-  'What claim_due_health_checks looks for. By type, so that passive types are not passed over one by one.';
+  'Serves claim_due_health_checks. Begins with the type, so that a claim does not have to skip the pairs of passive '
+  'types one by one.';
 
 CREATE FUNCTION @extschema@.integration_monitor_first_due(
   org_id uuid, integration_type text, check_interval interval, since timestamptz)
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_first_due';
 COMMENT ON FUNCTION @extschema@.integration_monitor_first_due(uuid, text, interval, timestamptz) IS
-  'Internal. A time within check_interval after since, always the same one for a pair, different ones for different '
-  'pairs.';
+  'Internal. Returns a time within check_interval after since, always the same for a given pair, and different for '
+  'different pairs.';
 
 CREATE FUNCTION @extschema@.integration_monitor_ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval,
@@ -46,17 +47,17 @@ CREATE FUNCTION @extschema@.integration_monitor_ready_at(
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_monitor_ready_at';
 COMMENT ON FUNCTION @extschema@.integration_monitor_ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'Internal. When a pair that was handed out at claimed_at may be again, after so many consecutive failures: '
-  'check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, never less than '
-  'check_interval. -infinity when claimed_at is null.';
+  'Internal. Returns when a pair that was handed out at claimed_at may be handed out again after that many '
+  'consecutive failures: after check_interval * 2^(failures - 1), at most max_backoff, with up to a tenth of jitter, '
+  'and never less than check_interval. -infinity when claimed_at is null.';
 
 CREATE FUNCTION integration_health_private.backoff(
   check_interval interval, max_backoff interval, failures integer)
 RETURNS interval
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'backoff';
 COMMENT ON FUNCTION integration_health_private.backoff(interval, interval, integer) IS
-  'The wait after so many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, at most '
-  'max_backoff.';
+  'Returns the wait after that many consecutive failures: check_interval * 2^(failures - 1), at least check_interval, '
+  'at most max_backoff.';
 
 CREATE FUNCTION integration_health_private.refuse_null_interval()
 RETURNS boolean
@@ -68,7 +69,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
-  'Errors: 55000, always: a site has altered integration_types, and nobody can tell when a pair is due.';
+  'Refuses a type with a null interval, after a site has altered integration_types: nothing tells when a pair is due. '
+  'Errors: 55000, always.';
 
 CREATE FUNCTION integration_health_private.first_due_of(org_id uuid, integration_type text)
 RETURNS timestamptz
@@ -88,8 +90,8 @@ BEGIN ATOMIC
               THEN integration_health_private.refuse_null_interval() IS NOT NULL ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.first_due_of(uuid, text) IS
-  'When a new monitor of a pair is due: within the interval of its type, and not before an interval has passed since '
-  'the last check that was recorded. Errors: 55000 as refuse_null_interval.';
+  'Returns when a new or re-enabled monitor of a pair is due: within the check_interval of its type, and not before '
+  'one has passed since the last recorded check. Errors: 55000 as refuse_null_interval.';
 
 CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
@@ -105,8 +107,8 @@ BEGIN
       HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    -- Nothing was expected while it was disabled. Many may be enabled together: where they have become due meanwhile,
-    -- they are spread.
+    -- No check was expected while the monitor was disabled. Many may be enabled at once, so those that have become due
+    -- meanwhile are spread.
     NEW.planned_since := clock_timestamp();
     IF NEW.due_at <= NEW.planned_since THEN
       NEW.due_at := integration_health_private.first_due_of(NEW.org_id, NEW.integration_type);
@@ -122,29 +124,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_monitors_trigger() IS
-  'Trigger of integration_monitors: spreads the first check of a new pair, or of one that is enabled again, over the '
-  'interval of its type, keeps the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 '
-  'a key was changed.';
+  'Trigger function of integration_monitors: spreads the first checks of new and re-enabled pairs over the interval '
+  'of their type. Errors: 39P01 when not called by its trigger, 42809 when called for another table, 55000 as '
+  'first_due_of.';
 
 CREATE TRIGGER zz_integration_monitors_stamp
   BEFORE INSERT ON @extschema@.integration_monitors
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_stamp ON @extschema@.integration_monitors IS
-  'Says when a pair is due that is new; a row that brings due_at along is a restored one.';
+  'Sets when a new pair is due; a row inserted with due_at is a restored one.';
 CREATE TRIGGER zz_integration_monitors_enable
   BEFORE UPDATE ON @extschema@.integration_monitors
   FOR EACH ROW WHEN (NEW.enabled AND NOT OLD.enabled)
   EXECUTE FUNCTION @extschema@.integration_monitors_trigger();
 COMMENT ON TRIGGER zz_integration_monitors_enable ON @extschema@.integration_monitors IS
-  'Says since when a pair is checked again, and when it is due.';
+  'Sets since when a re-enabled pair is checked again, and when it is due.';
 
--- Under another key a pair would be due at once, whatever was handed out.
+-- Under another key, a pair would be handed out again within its interval.
 CREATE TRIGGER zz_integration_monitors_key
   BEFORE UPDATE ON @extschema@.integration_monitors
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_monitors_key ON @extschema@.integration_monitors IS
-  'The key of a row never changes.';
+COMMENT ON TRIGGER zz_integration_monitors_key ON @extschema@.integration_monitors IS 'Refuses a change of the key.';
 
 ALTER TABLE @extschema@.integration_monitors ENABLE ROW LEVEL SECURITY;
 
@@ -152,9 +153,9 @@ CREATE POLICY integration_monitors_read ON @extschema@.integration_monitors
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_monitors_read ON @extschema@.integration_monitors IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
--- One expression, so that it is inlined: it is asked of a million pairs.
+-- A single expression, so that it is inlined: reports and jobs evaluate it for up to a million pairs.
 CREATE FUNCTION integration_health_private.stale_at(
   checked_at timestamptz, failures integer,
   monitoring_mode @extschema@.integration_monitoring_mode, check_interval interval, max_backoff interval,
@@ -177,15 +178,15 @@ END;
 COMMENT ON FUNCTION integration_health_private.stale_at(
   timestamptz, integer, @extschema@.integration_monitoring_mode, interval, interval, timestamptz, boolean,
   timestamptz, timestamptz, timestamptz) IS
-  'The time after which a pair that was last checked at checked_at, and has so many consecutive failures, is stale. '
-  'A check is expected within check_interval, or the backoff of failures where a monitor waits for that, and when '
-  'the monitor is due where that is later; the pair is stale when as much time again has passed. Nothing is expected '
+  'Returns the time after which a pair that was last checked at checked_at, and has that many consecutive failures, '
+  'is stale. A check is expected within check_interval, or within the backoff if a monitor waits for that, or when '
+  'the monitor is due if that is later; the pair is stale when as much time again has passed. Nothing is expected '
   'before type_since (planned_since or passive_until of the type) or enabled_since (planned_since of the monitor). '
-  'Null where nothing is expected: the type is passive, or the monitor disabled. enabled is null where the pair has '
-  'no monitor.';
+  'Null when nothing is expected: the type is passive, or the monitor disabled. enabled is null when the pair has no '
+  'monitor.';
 
--- Stored times follow from the intervals of the type: they are made anew with them. A monitor that somebody has locked
--- is left: a claim in flight may want the row of the type next.
+-- due_at depends on the intervals of the type, and is computed again when they change. Monitors that somebody has
+-- locked are skipped, not waited for: a claim in flight may want the row of the type next.
 CREATE FUNCTION integration_health_private.plan_monitors(integration_type text)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -209,7 +210,7 @@ BEGIN ATOMIC
    WHERE m.org_id = n.org_id AND m.integration_type = n.integration_type AND m.due_at <> n.due_at;
 END;
 COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
-  'Says anew when the pairs of a type are due that are not due yet. Errors: 55000 as require_own_triggers.';
+  'Computes due_at again for those pairs of a type that are not due yet. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.plan_monitors_of_type()
 RETURNS trigger
@@ -223,14 +224,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.plan_monitors_of_type() IS
-  'Trigger of integration_types, after an update: says anew when the pairs of a type are due whose intervals have '
-  'changed. A restored row changes nothing. Errors: 55000 as plan_monitors.';
+  'Trigger function of integration_types, after an update: computes due_at again for the pairs of a type whose '
+  'intervals have changed. Ignores restored rows. Errors: 55000 as plan_monitors.';
 
 CREATE TRIGGER zz_integration_types_plan_monitors
   AFTER UPDATE ON @extschema@.integration_types
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.plan_monitors_of_type();
 COMMENT ON TRIGGER zz_integration_types_plan_monitors ON @extschema@.integration_types IS
-  'Says anew when the pairs of a type are due whose intervals have changed.';
+  'Computes due_at again for the pairs of a type whose intervals have changed.';
 
 CREATE FUNCTION @extschema@.set_monitor(
   org_id uuid, integration_type text, enabled boolean DEFAULT NULL)
@@ -244,32 +245,32 @@ BEGIN ATOMIC
   RETURNING m;
 END;
 COMMENT ON FUNCTION @extschema@.set_monitor(uuid, text, boolean) IS
-  'Says whether the pair is to be checked, and returns its row; where enabled is null or left out it stays as it is, '
-  'true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 org_id or '
-  'integration_type is null, 23503 unknown integration_type, 42501 the caller is no writer.';
+  'Sets whether the pair is to be checked, and returns its row. If enabled is null or omitted, it stays as it is; it '
+  'is true for a new pair. A new pair is due within the check_interval of its type. Errors: 23502 when org_id or '
+  'integration_type is null, 23503 for an unknown integration_type, 42501 when the caller is not a writer.';
 
--- Rows of monitors, as they are now under any isolation level: locked, so that nobody else hands them out, and
--- written.
+-- The engine's access to rows of monitors: in the C edition always the latest version, whatever the isolation level.
+-- Rows are locked so that nobody else hands them out.
 CREATE FUNCTION integration_health_private.latest_monitor(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_monitor';
 COMMENT ON FUNCTION integration_health_private.latest_monitor(uuid, text) IS
-  'The monitor of a pair as committed now; null where there is none.';
+  'Returns the monitor of a pair as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_monitor(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_monitor';
 COMMENT ON FUNCTION integration_health_private.lock_monitor(uuid, text) IS
-  'The monitor of a pair, locked; null where there is none, or somebody else has locked it.';
+  'Locks the monitor of a pair and returns it; null when there is none, or when somebody else has locked it.';
 
 CREATE FUNCTION integration_health_private.lock_due_monitors(of_type text, moment timestamptz, max_rows bigint)
 RETURNS SETOF @extschema@.integration_monitors
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_due_monitors';
 COMMENT ON FUNCTION integration_health_private.lock_due_monitors(text, timestamptz, bigint) IS
-  'At most max_rows enabled monitors of a type that are due at a moment, locked, those that are due longest first, '
-  'and not those that somebody else has locked.';
+  'Locks and returns at most max_rows enabled monitors of a type that are due at moment, the longest overdue first, '
+  'and skips those that somebody else has locked.';
 
--- A plan is made once, for one row and for thousands: by the primary key in any case.
+-- One plan serves one row as well as thousands, so it must use the primary key in any case.
 CREATE FUNCTION integration_health_private.store_monitors(
   of_type text, org_ids uuid[], claimed_at timestamptz[], due_at timestamptz[])
 RETURNS SETOF @extschema@.integration_monitors
@@ -277,12 +278,12 @@ LANGUAGE c VOLATILE STRICT
 SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'store_monitors';
 COMMENT ON FUNCTION integration_health_private.store_monitors(text, uuid[], timestamptz[], timestamptz[]) IS
-  'Writes claimed_at and due_at of monitors of a type, which are locked, and returns their rows. Errors: 55000 as '
+  'Writes claimed_at and due_at of monitors of a type, which must be locked, and returns their rows. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.mark_probe(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_health_status
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mark_probe';
 COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
-  'Notes in the status row of a pair that its next check answers a probe, and returns it; null where there is none, '
-  'or somebody else has locked it. Errors: 55000 as require_own_triggers.';
+  'Notes in the status row of a pair that its next check answers a probe, and returns the row; null when there is '
+  'none, or when somebody else has locked it. Errors: 55000 as require_own_triggers.';

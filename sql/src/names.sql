@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
--- Names. A body in PL/pgSQL keeps names, where one of standard SQL keeps the objects themselves: what the former use
--- of the schema of the API stands here, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- Names. A PL/pgSQL body stores the names of objects, a body of standard SQL refers to the objects themselves. PL/pgSQL
+-- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -18,7 +18,7 @@ BEGIN ATOMIC
          END;
 END;
 COMMENT ON FUNCTION integration_health_private.relation(text) IS
-  'The table of the extension that was made with a name.';
+  'Returns the table of the extension that was created under a name.';
 
 CREATE FUNCTION integration_health_private.guard(VARIADIC names text[])
 RETURNS void
@@ -27,7 +27,7 @@ BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY(
     SELECT integration_health_private.relation(n) FROM pg_catalog.unnest(guard.names) AS n));
 END;
-COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'require_own_triggers for tables by their names.';
+COMMENT ON FUNCTION integration_health_private.guard(text[]) IS 'Calls require_own_triggers for tables given by name.';
 
 CREATE FUNCTION integration_health_private.ready_at(
   org_id uuid, integration_type text, claimed_at timestamptz, check_interval interval, max_backoff interval,
@@ -38,7 +38,7 @@ BEGIN ATOMIC
   SELECT @extschema@.integration_monitor_ready_at($1, $2, $3, $4, $5, $6);
 END;
 COMMENT ON FUNCTION integration_health_private.ready_at(uuid, text, timestamptz, interval, interval, integer) IS
-  'integration_monitor_ready_at.';
+  'Calls integration_monitor_ready_at.';
 
 CREATE FUNCTION integration_health_private.last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
@@ -48,7 +48,7 @@ BEGIN ATOMIC
   SELECT @extschema@.integration_sync_last_period($1, $2, $3, $4);
 END;
 COMMENT ON FUNCTION integration_health_private.last_period(interval, timestamptz, text, timestamptz) IS
-  'integration_sync_last_period.';
+  'Calls integration_sync_last_period.';
 
 CREATE FUNCTION integration_health_private.next_period(
   every interval, anchor timestamptz, time_zone text, after timestamptz)
@@ -58,7 +58,7 @@ BEGIN ATOMIC
   SELECT @extschema@.integration_sync_next_period($1, $2, $3, $4);
 END;
 COMMENT ON FUNCTION integration_health_private.next_period(interval, timestamptz, text, timestamptz) IS
-  'integration_sync_next_period.';
+  'Calls integration_sync_next_period.';
 
 CREATE FUNCTION integration_health_private.is_late(drift interval)
 RETURNS boolean
@@ -66,7 +66,7 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT @extschema@.integration_sync_is_late($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'integration_sync_is_late.';
+COMMENT ON FUNCTION integration_health_private.is_late(interval) IS 'Calls integration_sync_is_late.';
 
 CREATE FUNCTION integration_health_private.is_every(every interval)
 RETURNS boolean
@@ -74,7 +74,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT @extschema@.integration_sync_every_is_valid($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'integration_sync_every_is_valid.';
+COMMENT ON FUNCTION integration_health_private.is_every(interval) IS 'Calls integration_sync_every_is_valid.';
 
 CREATE FUNCTION integration_health_private.is_time_zone(time_zone text)
 RETURNS boolean
@@ -82,4 +82,4 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
   SELECT @extschema@.integration_sync_time_zone_is_valid($1);
 END;
-COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'integration_sync_time_zone_is_valid.';
+COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'Calls integration_sync_time_zone_is_valid.';

@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------------------------
--- Passive mode: a type that was rate limited is left alone, and comes back by itself
+-- Passive mode: a rate-limited type is left alone, and becomes active again by itself
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.lock_mode(integration_type text, may_wait boolean)
@@ -8,8 +8,8 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   waits boolean := may_wait AND COALESCE(current_setting('integration_health_private.holds_mode', true), '') <> 'on';
 BEGIN
-  -- A transaction that holds one waits for no other, so that two that see several types limited, each in its order, do
-  -- not deadlock: what it leaves, the next check that is limited does.
+  -- A transaction that holds such a lock waits for no other, so that two transactions which find several types limited,
+  -- in different orders, do not deadlock. What is skipped here, the next rate-limited check does.
   IF waits THEN
     PERFORM set_config('integration_health_private.holds_mode', 'on', true);
   END IF;
@@ -17,8 +17,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
-  'Locks the row of a type, to change its mode, and returns it; null where somebody else has locked it, and not '
-  'may_wait, or the transaction has locked one before.';
+  'Locks the row of a type, to change its mode, and returns it. Does not wait if may_wait is false, or if the '
+  'transaction has locked a type for this before: null when somebody else has locked the row.';
 
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type @extschema@.integration_types, asked_until timestamptz, by_probe boolean)
@@ -28,7 +28,7 @@ DECLARE
   moment timestamptz := clock_timestamp();
   waits_until timestamptz;
 BEGIN
-  -- Looked at before the lock, which most limited checks need not wait for, and again under it.
+  -- Decided before the lock, so that most rate-limited checks need not wait for it, and again under it.
   FOR pass IN 1 .. 2 LOOP
     waits_until := CASE WHEN asked_until IS NOT NULL THEN LEAST(asked_until, moment + type.max_backoff) END;
     IF type.integration_type IS NULL
@@ -48,7 +48,7 @@ BEGIN
   END IF;
   type.monitoring_mode := 'passive';
   type.passive_since := moment;
-  -- Readers of all organisations see the reason: it names none.
+  -- Readers of all organisations see the reason, so it names none of them.
   type.passive_reason := 'HTTP 429';
   type.probes := 0;
   type.passive_until := GREATEST(COALESCE(waits_until, moment + type.check_interval),
@@ -62,10 +62,11 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
   @extschema@.integration_types, timestamptz, boolean) IS
-  'Puts a type into passive mode; where it is in it, a later asked_until, or that of a probe, replaces the present '
-  'one. asked_until is null where the external system gave no time. Errors: 55000 as store_type.';
+  'Puts a type into passive mode. If it is passive already, a later asked_until, or that of a probe, replaces '
+  'passive_until. asked_until is null when the external system gave no time. Errors: 55000 as store_type.';
 
--- All of them are overdue, and would be checked at once. So many at most: it is done on behalf of a check.
+-- The overdue pairs would otherwise all be checked at once. Their number is limited, because this is done on behalf of
+-- a single check.
 CREATE FUNCTION integration_health_private.spread_due_monitors(
   of_type text, check_interval interval, moment timestamptz)
 RETURNS bigint
@@ -81,7 +82,7 @@ BEGIN ATOMIC
            spread_due_monitors.of_type, d.org_ids, d.claimed_at, d.due_at) s;
 END;
 COMMENT ON FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz) IS
-  'Spreads the pairs of a type that are due at a moment over the check_interval after it, 10000 of them at most, and '
+  'Spreads the pairs of a type that are due at moment, at most 10000 of them, over the check_interval after it, and '
   'returns how many. Errors: 55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.resume_type(type @extschema@.integration_types)
@@ -104,8 +105,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resume_type(@extschema@.integration_types) IS
-  'Puts a type, whose row is locked, into active mode, spreads its pairs over the next check interval, and returns '
-  'its row. Errors: 55000 as store_type and store_monitors.';
+  'Puts a type, whose row must be locked, into active mode, spreads its overdue pairs over the next check_interval if '
+  'it was passive, and returns its row. Errors: 55000 as store_type and store_monitors.';
 
 CREATE FUNCTION integration_health_private.is_probe(type @extschema@.integration_types, org_id uuid)
 RETURNS boolean
@@ -117,7 +118,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.is_probe(@extschema@.integration_types, uuid) IS
-  'Whether the type is passive, and the pair of an organisation was handed out since: as its probe, that is.';
+  'Returns whether the pair of an organisation is the probe of its type: the type is passive, and the pair has been '
+  'handed out since it went passive.';
 
 CREATE FUNCTION integration_health_private.end_passive_mode(
   type @extschema@.integration_types, org_id uuid, may_wait boolean)
@@ -125,7 +127,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF integration_health_private.is_probe(type, org_id) THEN
-    -- Again, under the lock.
+    -- Checked again under the lock.
     type := integration_health_private.lock_mode(type.integration_type, may_wait);
     IF integration_health_private.is_probe(type, org_id) THEN
       PERFORM integration_health_private.resume_type(type);
@@ -134,8 +136,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which was answered. Leaves it to the '
-  'next probe when somebody else has locked the type, and may_wait is false. Errors: 55000 as resume_type.';
+  'Puts a type into active mode when the pair of an organisation is its probe, which has been answered. Leaves that '
+  'to the next probe when somebody else has locked the type and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type @extschema@.integration_types)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -150,7 +152,7 @@ BEGIN
   type := integration_health_private.resume_type(type);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.resume_monitoring(text) IS 'What resume_active_monitoring does.';
+COMMENT ON FUNCTION integration_health_private.resume_monitoring(text) IS 'Does the work of resume_active_monitoring.';
 
 CREATE FUNCTION @extschema@.resume_active_monitoring(integration_type text)
 RETURNS @extschema@.integration_types
@@ -159,5 +161,5 @@ BEGIN ATOMIC
   SELECT integration_health_private.resume_monitoring(resume_active_monitoring.integration_type);
 END;
 COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
-  'Puts a type back into active mode and returns its row; pairs that are overdue, 10000 of them at most, are spread '
-  'over the next check_interval, whatever passive_until said: that is cleared. Errors: 22023 no such type.';
+  'Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue '
+  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type.';

@@ -25,14 +25,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.record_health_check(
   uuid, text, @extschema@.integration_health_state, integer, integer, text, timestamptz, integer) IS
-  'Records one check and returns the status row of the pair: latency_ms in milliseconds, http_status 100 to 599, '
-  'error at most 2000 characters, checked_at now() when null and no later than the recording, retry_after the '
-  'seconds that an HTTP 429 asked for. A check older than the current one goes to the history only. Errors: 23502 '
-  'org_id, integration_type or status is null, 23503 unknown integration_type, 23514 a value out of range, 42501 the '
-  'caller is no writer.';
+  'Records one check and returns the status row of the pair. latency_ms is in milliseconds, http_status is 100 to '
+  '599, error has at most 2000 characters, checked_at is now() when null and never later than the recording, '
+  'retry_after is the number of seconds that an HTTP 429 asked for. A check older than the current one goes into the '
+  'history only. Errors: 23502 when org_id, integration_type or status is null, 23503 for an unknown '
+  'integration_type, 23514 for a value out of range, 42501 when the caller is not a writer.';
 
--- The n-th check of a pair by time goes in round n, in the order of the keys, as bytes: two callers, or one and a
--- writer who sorts, cannot deadlock.
+-- Round n holds the n-th check by time of each pair, in byte order of the keys, so that two callers, or a caller and a
+-- writer who sorts the same way, cannot deadlock.
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses @extschema@.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -55,8 +55,8 @@ BEGIN ATOMIC
    GROUP BY o.round ORDER BY o.round;
 END;
 COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
-  'The entries of an array of checks, a row for those that can be recorded in one statement. Errors: 22P02, 22003, '
-  '22007, 22008 a value is none of its type.';
+  'Returns the entries of an array of checks, as one row for each set that can be recorded in a single statement. '
+  'Errors: 22P02, 22003, 22007 or 22008 when a value is not one of its type.';
 
 CREATE FUNCTION integration_health_private.record_round(
   org_ids uuid[], types text[], statuses @extschema@.integration_health_state[], latencies integer[], http_statuses integer[],
@@ -79,7 +79,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.record_round(
   uuid[], text[], @extschema@.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
-  'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of the table.';
+  'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of '
+  'integration_health_status.';
 
 CREATE FUNCTION integration_health_private.record_entries(checks jsonb)
 RETURNS integer
@@ -107,7 +108,7 @@ BEGIN ATOMIC
     FROM pg_catalog.string_to_table(message, '"') WITH ORDINALITY AS p (part, place);
 END;
 COMMENT ON FUNCTION integration_health_private.clip_values(text) IS
-  'A message of the server''s with no more than 100 characters of anything that it quotes, and 1000 in all.';
+  'Returns a message of the server with at most 100 characters of anything that it quotes, and 1000 in all.';
 
 CREATE FUNCTION integration_health_private.refuse_entry(place bigint, problem text, detail text, choices text)
 RETURNS void
@@ -123,8 +124,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_entry(bigint, text, text, text) IS
-  'Errors: 22023, always: what is wrong with the entry at place, from 0; choices, where it is not null, is a '
-  'sentence that says what would be right.';
+  'Refuses the entry at place, counted from 0, and says what is wrong with it; choices, unless it is null, is a '
+  'sentence that says what would be right. Errors: 22023, always.';
 
 CREATE FUNCTION integration_health_private.require_known_keys(checks jsonb)
 RETURNS void
@@ -136,7 +137,7 @@ BEGIN
   IF checks IS NULL OR jsonb_typeof(checks) <> 'array' THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'checks must be a JSON array of objects';
   END IF;
-  -- A misspelt key would be lost in silence; a cast would round a retry_after, or read it from a string.
+  -- Otherwise a misspelt key would be ignored silently, and a cast would round retry_after or read it from a string.
   SELECT e.place - 1 AS place, e.entry,
          CASE WHEN jsonb_typeof(e.entry) = 'object'
               THEN (SELECT k FROM jsonb_object_keys(e.entry) AS k WHERE k <> ALL (keys) LIMIT 1)
@@ -160,8 +161,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_known_keys(jsonb) IS
-  'Errors: 22023 checks is no array, or an entry is no object, has a key that means nothing, or a retry_after that '
-  'is no whole number of seconds.';
+  'Checks the shape of an array of checks. Errors: 22023 when it is not an array, or an entry is not an object, has '
+  'an unknown key, or has a retry_after that is not a whole number of seconds from 0 to 31536000.';
 
 CREATE FUNCTION integration_health_private.blame_entry(checks jsonb)
 RETURNS void
@@ -177,12 +178,12 @@ BEGIN
                         FROM jsonb_array_elements(checks) WITH ORDINALITY AS e (entry, place) ORDER BY e.place LOOP
     PERFORM integration_health_private.record_entries(jsonb_build_array(entry));
   END LOOP;
-  -- All of them are taken back.
+  -- Rolls all of them back.
   RAISE EXCEPTION USING ERRCODE = 'IH001';
 EXCEPTION
   WHEN data_exception OR integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-    -- With our search_path the server qualifies it.
+    -- Under this search_path the server qualifies the name of the type.
     problem := regexp_replace(problem, '(enum )\S+\.(integration_health_state)', '\1\2');
     PERFORM integration_health_private.refuse_entry(
       place, integration_health_private.clip_values(problem), integration_health_private.clip_values(detail),
@@ -195,8 +196,8 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.blame_entry(jsonb) IS
-  'Records the entries of an array one by one, and takes them back. Errors: 22023 names the first that fails, and '
-  'what is wrong with it.';
+  'Records the entries of an array one by one, and rolls them back. Errors: 22023, naming the first entry that fails, '
+  'and what is wrong with it.';
 
 CREATE FUNCTION @extschema@.record_health_checks(checks jsonb)
 RETURNS integer
@@ -207,14 +208,14 @@ BEGIN
     RETURN integration_health_private.record_entries(checks);
   EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
     PERFORM integration_health_private.blame_entry(checks);
-    -- Together they fail, one by one they do not.
+    -- Every entry can be recorded alone, but not all of them together.
     RAISE;
   END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.record_health_checks(jsonb) IS
-  'Records an array of objects with the keys org_id, integration_type, status and, as wanted, latency_ms, '
-  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (whole seconds, '
-  'what the external system asked for) in one go and returns how many. Checks of one pair are recorded in the order '
-  'of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with it, nothing '
-  'being recorded; 42501 the caller is no writer.';
+  'Records an array of objects with the keys org_id, integration_type and status and, optionally, latency_ms, '
+  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (the whole '
+  'seconds that the external system asked for), all or none, and returns how many. Checks of one pair are recorded in '
+  'the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with '
+  'it; 42501 when the caller is not a writer.';

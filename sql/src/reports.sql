@@ -2,8 +2,8 @@
 -- Reports on health: of one organisation, and of all for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The queries are parsed when they are made, so that they outlive a renamed schema; what applications call raises
--- first.
+-- The queries are parsed at creation, so that they survive a renamed schema. The functions that applications call raise
+-- errors first, and then run them.
 
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -32,8 +32,7 @@ BEGIN ATOMIC
    WHERE @extschema@.integration_health_can_read(org_health_status.org_id)
    ORDER BY t.display_name, t.integration_type;
 END;
-COMMENT ON FUNCTION integration_health_private.org_health_status(uuid) IS
-  'The query of get_org_health_status.';
+COMMENT ON FUNCTION integration_health_private.org_health_status(uuid) IS 'Runs the query of get_org_health_status.';
 
 CREATE FUNCTION @extschema@.get_org_health_status(org_id uuid)
 RETURNS TABLE (
@@ -48,14 +47,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_org_health_status(uuid) IS
-  'The health of the organisation org_id: one row for every integration type, by display name; status unknown where '
-  'never checked, latency in milliseconds, is_stale when no check came in twice the time in which one should have: '
-  'the check_interval, or the backoff that the monitor of a failing pair waits (null where never checked, false '
-  'where no check is expected). No rows for a caller who may not see the organisation. Errors: 22023 malformed '
-  'claims.';
+  'Returns the health of the organisation org_id: one row for every integration type, by display name. status is '
+  'unknown for a pair never checked, latency_ms is in milliseconds, and is_stale is true when no check came in twice '
+  'the time in which one was expected: the check_interval, or the backoff that the monitor of a failing pair waits '
+  '(null when never checked, false when no check is expected). No rows for a caller who may not see the organisation. '
+  'Errors: 22023 for malformed claims.';
 
--- The function in FROM is evaluated before the history is looked at: wrong hours are an error
--- also where there is no row to find.
+-- The function in FROM is evaluated before the history is read, so that wrong hours are an error even where there are
+-- no rows.
 CREATE FUNCTION integration_health_private.health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -76,7 +75,7 @@ BEGIN ATOMIC
    ORDER BY h.checked_at DESC, h.check_no DESC;
 END;
 COMMENT ON FUNCTION integration_health_private.health_trend(uuid, text, integer) IS
-  'The query of get_health_trend. Errors: 22023 when hours is null or outside 1 to 720.';
+  'Runs the query of get_health_trend. Errors: 22023 when hours is null or outside 1 to 720.';
 
 CREATE FUNCTION @extschema@.get_health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
@@ -91,15 +90,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_health_trend(uuid, text, integer) IS
-  'The checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency in '
-  'milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
-  '1 to 720, or for malformed claims.';
+  'Returns the checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; '
+  'latency_ms is in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is '
+  'null or outside 1 to 720, or for malformed claims.';
 
 -- ---------------------------------------------------------------------------------------------
--- Queries over all organisations, for global admins
+-- Reports on all organisations, for global admins
 -- ---------------------------------------------------------------------------------------------
 
--- The deltas are added up before the join: one pass over them, whatever the number of types.
+-- The deltas are summed before the join, in a single pass, whatever the number of types.
 CREATE FUNCTION integration_health_private.global_health_summary()
 RETURNS TABLE (
   integration_type text, display_name text,
@@ -125,7 +124,7 @@ BEGIN ATOMIC
    ORDER BY t.display_name, t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_health_summary() IS
-  'The query of get_global_health_summary.';
+  'Runs the query of get_global_health_summary.';
 
 CREATE FUNCTION integration_health_private.require_all_pairs()
 RETURNS void
@@ -135,7 +134,7 @@ BEGIN ATOMIC
     '@extschema@.integration_health_status'::regclass, '@extschema@.integration_health_counts'::regclass]);
 END;
 COMMENT ON FUNCTION integration_health_private.require_all_pairs() IS
-  'require_all_rows for the status table and the counts.';
+  'Calls require_all_rows for the status table and the counts.';
 
 CREATE FUNCTION @extschema@.get_global_health_summary()
 RETURNS TABLE (
@@ -151,12 +150,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_health_summary() IS
-  'For every integration type, by display name, the number of organisations in each status, and the percentage that '
-  'is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the '
-  'paths in integration_health.role_claims names integration_health.admin_role, 22023 malformed claims, 55000 '
-  'row-level security binds the owner of the function.';
+  'Returns for every integration type, by display name, the number of organisations in each status, and the '
+  'percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim '
+  'at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed '
+  'claims, 55000 when row-level security binds the owner of the function.';
 
--- The longest-lasting problems of each state, by the index; not all of them are sorted.
+-- The index yields the longest-lasting problems of each status, so that they need not all be sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
@@ -179,7 +178,7 @@ BEGIN ATOMIC
    LIMIT global_health_problems.max_rows;
 END;
 COMMENT ON FUNCTION integration_health_private.global_health_problems(integer) IS
-  'The query of get_global_health_problems.';
+  'Runs the query of get_global_health_problems.';
 
 CREATE FUNCTION @extschema@.get_global_health_problems(max_rows integer DEFAULT 100)
 RETURNS TABLE (
@@ -196,6 +195,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_health_problems(integer) IS
-  'At most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting first. '
-  'Errors: 42501 as get_global_health_summary, 22023 when max_rows is null or below 1, or for malformed claims, '
-  '55000 as get_global_health_summary.';
+  'Returns at most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting '
+  'first. Errors: 42501 and 55000 as get_global_health_summary, 22023 when max_rows is null or below 1, or for '
+  'malformed claims.';

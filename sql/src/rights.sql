@@ -2,10 +2,10 @@
 -- Rights
 -- ---------------------------------------------------------------------------------------------
 
--- The one list of what the extension hands out. A reader's SELECT is on the columns that a table has when it is
--- granted, not on the table: ctid and xmin tell of other organisations' rows. An upsert that sets its keys needs
--- UPDATE on them. Nobody gets REFERENCES, which tells of rows behind row-level security, or TRIGGER, which runs as
--- others.
+-- The only list of the rights that the extension grants. A reader gets SELECT on the columns that a table has when it
+-- is granted, not on the table: ctid and xmin would reveal other organisations' rows. A writer needs UPDATE on the keys
+-- for an upsert that sets them. Nobody gets REFERENCES, which reveals rows behind row-level security, or TRIGGER, which
+-- runs code with the rights of others.
 CREATE FUNCTION integration_health_private.rights()
 RETURNS TABLE (reader boolean, writer boolean, privileges text, object text)
 LANGUAGE sql IMMUTABLE
@@ -120,8 +120,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION %1$s.dispatch_sync_warm_ups(interval)');
 END;
 COMMENT ON FUNCTION integration_health_private.rights() IS
-  'The rights that grant_integration_health hands out: whether to the reader, to the writer, the privileges, and the '
-  'object as GRANT names it, with %1$s for the schema of the extension.';
+  'Returns the rights that grant_integration_health grants: whether to the reader, whether to the writer, the '
+  'privileges, and the object as GRANT names it, with %1$s for the schema of the extension.';
 
 CREATE FUNCTION integration_health_private.schema_name()
 RETURNS text
@@ -131,7 +131,7 @@ BEGIN ATOMIC
    WHERE c.oid = '@extschema@.integration_types'::pg_catalog.regclass;
 END;
 COMMENT ON FUNCTION integration_health_private.schema_name() IS
-  'The schema of what applications call and read, as SQL names it.';
+  'Returns the schema of what applications call and read, quoted as SQL requires.';
 
 -- @engine objects
 CREATE FUNCTION integration_health_private.objects()
@@ -147,7 +147,7 @@ BEGIN ATOMIC
    ORDER BY d.classid, d.objid;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'The schema, tables and functions that were made with this one, as GRANT names them.';
+  'Returns the schema, tables and functions of the extension, as GRANT names them.';
 -- @end
 
 CREATE FUNCTION @extschema@.grant_integration_health(reader regrole, writer regrole)
@@ -209,17 +209,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
-  'Takes every right on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
+  'Revokes all rights on the extension''s tables and functions from PUBLIC, anon, reader and writer, then grants '
   'reader what authenticated has on Supabase, and writer what service_role has. A reader may SELECT the columns that '
-  'the tables have now: call it again after adding one. Either may be null. For the owner of the extension. Warns '
-  'when the writer lacks BYPASSRLS: row-level security will keep it from recording. Errors: 42704 no such role, '
-  '42501 the caller does not own the extension''s tables.';
+  'the tables have now: call the function again after adding one. Either role may be null. For the owner of the '
+  'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
+  '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
 SELECT @extschema@.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
 
--- Default privileges leave other roles (Supabase: postgres) everything on new tables. A trigger of theirs would run
--- with the owner's rights, and what the extension keeps by itself is not for others to write.
+-- Default privileges may give other roles (on Supabase: postgres) all rights on new tables. A trigger of such a role
+-- would run with the owner's rights, and no other role may write what the extension maintains by itself.
 DO $$
 DECLARE
   command text;

@@ -2,7 +2,7 @@
 -- The ledger of sync runs: who runs which period, and how it ended
 -- ---------------------------------------------------------------------------------------------
 
--- No foreign key: the ledger outlives a schedule. Nothing that changes is indexed.
+-- No foreign key, because the ledger outlives schedules. No column that changes is indexed.
 CREATE TABLE @extschema@.integration_sync_runs (
   org_id           uuid NOT NULL,
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -27,32 +27,30 @@ CREATE TABLE @extschema@.integration_sync_runs (
 ) WITH (fillfactor = 70);
 CREATE INDEX integration_sync_runs_time ON @extschema@.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE @extschema@.integration_sync_runs IS
-  'The ledger of scheduled syncs: one row for each period that somebody ran, written by claim_sync_run, '
-  'finish_sync_run and the cleanup alone.';
+  'The ledger of scheduled syncs: one row for each period that somebody ran, written only by claim_sync_run and '
+  'finish_sync_run, and deleted by the cleanup and forget_organisation.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.integration_type IS 'External system.';
-COMMENT ON COLUMN @extschema@.integration_sync_runs.scheduled_for IS
-  'The period, a time of the schedule.';
+COMMENT ON COLUMN @extschema@.integration_sync_runs.scheduled_for IS 'The period: a time of the schedule.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.attempt IS
-  'How often the period was claimed. Reports of an earlier attempt are refused.';
+  'Number of the current attempt: how often the period has been claimed. Reports of an earlier attempt are refused.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.outcome IS
-  'running until the current attempt has ended, then succeeded or failed.';
+  'running until the current attempt ends, then succeeded or failed.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.started_at IS
   'When the current attempt was claimed.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.finished_at IS
   'When the current attempt ended; null while it runs.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.lease_until IS
-  'When somebody else may claim the run if it has not ended; null when it has.';
+  'When somebody else may claim the run if it has not ended by then; null once it has.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.drift IS
-  'How long after its time the current attempt was claimed; negative: before.';
+  'How long after its time the current attempt was claimed; negative if before.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.cold_start IS
   'Whether the worker had to be started for the current attempt.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.error IS
   'What went wrong, at most 2000 characters; null when nothing did.';
 COMMENT ON COLUMN @extschema@.integration_sync_runs.idempotency_key IS
-  'org_id:integration_type:period, the same for all attempts: for the external system.';
-COMMENT ON INDEX @extschema@.integration_sync_runs_time IS
-  'For the cleanup and the reports of a time.';
+  'Key for the external system, the same for all attempts: org_id:integration_type:period.';
+COMMENT ON INDEX @extschema@.integration_sync_runs_time IS 'Serves the cleanup, and reports on a window of time.';
 
 ALTER TABLE @extschema@.integration_sync_runs ENABLE ROW LEVEL SECURITY;
 
@@ -60,7 +58,7 @@ CREATE POLICY integration_sync_runs_read ON @extschema@.integration_sync_runs
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_runs_read ON @extschema@.integration_sync_runs IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE FUNCTION integration_health_private.retry_at(finished_at timestamptz, retry_backoff interval, attempts integer)
 RETURNS timestamptz
@@ -69,10 +67,10 @@ BEGIN ATOMIC
   SELECT finished_at + integration_health_private.backoff(retry_backoff, GREATEST(retry_backoff, interval '1 hour'), attempts);
 END;
 COMMENT ON FUNCTION integration_health_private.retry_at(timestamptz, interval, integer) IS
-  'When a run that failed at finished_at may be claimed again, after so many attempts: retry_backoff, doubled with '
-  'each further attempt, at most an hour or retry_backoff.';
+  'Returns when a run that failed at finished_at may be claimed again, after that many attempts: after retry_backoff, '
+  'doubled with each further attempt, up to an hour, or up to retry_backoff if that is longer.';
 
--- A time that no clock can have set but one that was ahead counts as past.
+-- A time that only a clock which was ahead can have set counts as past.
 CREATE FUNCTION integration_health_private.may_lease(
   outcome @extschema@.integration_sync_outcome, attempt integer, finished_at timestamptz, lease_until timestamptz,
   max_attempts integer, retry_backoff interval, moment timestamptz)
@@ -88,8 +86,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.may_lease(
   @extschema@.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz) IS
-  'Whether a run may be claimed once more at a moment: attempts are left, and it failed and has waited, or its lease '
-  'ran out before it ended.';
+  'Returns whether a run may be claimed once more at moment: attempts are left, and either it failed and has waited, '
+  'or its lease ran out before it ended.';
 
 CREATE FUNCTION integration_health_private.require_period(
   schedule @extschema@.integration_sync_schedules, scheduled_for timestamptz)
@@ -108,14 +106,15 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is not a period of the schedule',
       HINT = format('The nearest period is %s.', integration_health_private.utc_text(nearest));
   ELSIF scheduled_for > clock_timestamp() + interval '1 minute' THEN
-    -- A worker's clock may be that much ahead of the database's.
+    -- The clock of a worker may be that much ahead of the database's.
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is still to come',
       HINT = format('Claim it when it is %s.', integration_health_private.utc_text(scheduled_for));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_period(@extschema@.integration_sync_schedules, timestamptz) IS
-  'Errors: 22023 the schedule has no such period, or it lies more than a minute ahead.';
+  'Checks that a period may be claimed. Errors: 22023 when the schedule has no such period, or it lies more than a '
+  'minute ahead.';
 
 CREATE FUNCTION integration_health_private.report_drift(run @extschema@.integration_sync_runs)
 RETURNS void
@@ -154,9 +153,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.require_whole(@extschema@.integration_sync_schedules) IS
-  'Errors: 23502 a column, which a site may have replaced, is null.';
+  'Checks that no column of a schedule is null, since a site may have replaced it. Errors: 23502 when one is.';
 
--- Rows of runs, as they are now under any isolation level.
+-- The engine's access to rows of runs: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.insert_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, started_at timestamptz, lease_until timestamptz,
   cold_start boolean)
@@ -164,23 +163,24 @@ RETURNS @extschema@.integration_sync_runs
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'insert_run';
 COMMENT ON FUNCTION integration_health_private.insert_run(
   uuid, text, timestamptz, timestamptz, timestamptz, boolean) IS
-  'Inserts the first attempt of a period and returns its run; null where there is one. Waits for who is inserting '
-  'it. Errors: 55000 as require_own_triggers.';
+  'Inserts the first attempt of a period and returns its run; null when the period has a run. Waits for whoever is '
+  'inserting it. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.lock_run(org_id uuid, integration_type text, scheduled_for timestamptz)
 RETURNS @extschema@.integration_sync_runs
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_run';
 COMMENT ON FUNCTION integration_health_private.lock_run(uuid, text, timestamptz) IS
-  'The run of a period, locked; null where there is none. Waits for who has locked it.';
+  'Locks the run of a period and returns it; null when there is none. Waits for whoever has locked it.';
 
 CREATE FUNCTION integration_health_private.store_run(run @extschema@.integration_sync_runs)
 RETURNS @extschema@.integration_sync_runs
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_run';
 COMMENT ON FUNCTION integration_health_private.store_run(@extschema@.integration_sync_runs) IS
-  'Writes a run, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
-  'something of the site has kept the row from being written.';
+  'Writes a run, whose row must be locked, and returns the row as stored. Errors: 55000 as require_own_triggers, or '
+  'when a rule or trigger of the site kept the row from being written.';
 
--- PL/pgSQL takes no name twice among its arguments: the key and the result of claim_sync_run have the same names.
+-- claim_sync_run is an SQL function that calls these: its arguments and results share names, which PL/pgSQL does not
+-- allow.
 CREATE FUNCTION integration_health_private.lease_period(
   schedule @extschema@.integration_sync_schedules, uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run @extschema@.integration_sync_runs, claimed boolean)
@@ -202,7 +202,7 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_period(schedule, $4);
 
-  -- Anew only where a cleanup has taken the row each time: never twice in life.
+  -- Repeated only if a cleanup deletes the row in between, which in practice never happens twice.
   FOR try IN 1 .. 10 LOOP
     moment := clock_timestamp();
     run := integration_health_private.insert_run($2, $3, $4, moment, moment + length, $5);
@@ -211,7 +211,7 @@ BEGIN
 
     run := integration_health_private.lock_run($2, $3, $4);
     CONTINUE WHEN run.attempt IS NULL;
-    -- The lock may have been waited for.
+    -- Taking the lock may have meant waiting.
     moment := clock_timestamp();
     claimed := integration_health_private.may_lease(
       run.outcome, run.attempt, run.finished_at, run.lease_until, schedule.max_attempts, schedule.retry_backoff, moment);
@@ -232,7 +232,7 @@ BEGIN
   END IF;
 
   IF claimed THEN
-    -- Looked at after the run was inserted, so that a cleanup that ended meanwhile is seen.
+    -- Read after the run was inserted, so that a cleanup that ended meanwhile is seen.
     schedule := integration_health_private.latest_schedule($2, $3);
     IF run.attempt = 1 AND $4 <= schedule.pruned_until THEN
       RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is too long ago',
@@ -247,7 +247,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_period(
   @extschema@.integration_sync_schedules, uuid, text, timestamptz, boolean, interval) IS
-  'What claim_sync_run does with valid arguments, and the schedule that they name.';
+  'Does the work of claim_sync_run for valid arguments and the schedule that they name.';
 
 CREATE FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval)
 RETURNS TABLE (run @extschema@.integration_sync_runs, claimed boolean)
@@ -265,10 +265,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.lease_run(uuid, text, timestamptz, boolean, interval) IS
-  'What claim_sync_run does.';
+  'Does the work of claim_sync_run.';
 
--- No period up to this one is due any more, or, where it failed, not before its wait is over; a schedule that has
--- moved on, or whose time zone is gone, stays as it is.
+-- From now on no period up to this one is due or, if it failed, not before its wait is over. A schedule that has moved
+-- on, or whose time zone no longer exists, is left as it is.
 CREATE FUNCTION integration_health_private.move_schedule(
   schedule @extschema@.integration_sync_schedules, run @extschema@.integration_sync_runs)
 RETURNS void
@@ -296,10 +296,10 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_schedule(
   @extschema@.integration_sync_schedules, @extschema@.integration_sync_runs) IS
-  'Says when a schedule, whose row is locked, can be claimed next when a run of it has ended. Errors: 55000 as '
+  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended. Errors: 55000 as '
   'store_schedule.';
 
--- In passive mode the end of a sync is a check like any other; in active mode it is none.
+-- In passive mode the end of a sync counts as a check; in active mode it does not.
 CREATE FUNCTION integration_health_private.record_end(
   org_id uuid, integration_type text, outcome @extschema@.integration_sync_outcome, error text)
 RETURNS void
@@ -313,7 +313,7 @@ BEGIN ATOMIC
    WHERE t.integration_type = record_end.integration_type AND t.monitoring_mode = 'passive';
 END;
 COMMENT ON FUNCTION integration_health_private.record_end(uuid, text, @extschema@.integration_sync_outcome, text) IS
-  'Records the end of a run as a check, where its type is in passive mode. Errors: those of record_health_check.';
+  'Records the end of a run as a check if its type is in passive mode. Errors: those of record_health_check.';
 
 CREATE FUNCTION integration_health_private.finish_run(
   uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text, OUT run @extschema@.integration_sync_runs)
@@ -335,7 +335,7 @@ BEGIN
       MESSAGE = format('attempt %s of this sync run is not the current one, which is %s', $4, run.attempt),
       HINT = 'Somebody else has claimed the run since: drop this result.';
   ELSIF run.outcome = $5 THEN
-    -- The report is repeated. A lease that ran out is no matter as long as nobody else has claimed the run.
+    -- The report is repeated. That the lease ran out does not matter as long as nobody else has claimed the run.
     RETURN;
   ELSIF run.outcome <> 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
@@ -356,8 +356,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.finish_run(
-  uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
-  'What finish_sync_run does.';
+  uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS 'Does the work of finish_sync_run.';
 
 CREATE FUNCTION @extschema@.claim_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz,
@@ -375,10 +374,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.claim_sync_run(uuid, text, timestamptz, boolean, interval) IS
   'Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until '
-  'lease (1 second to 1 day) has passed. A run that failed, when its retry_backoff has passed, or whose lease ran '
-  'out can be claimed again, max_attempts times in all; one that succeeded never. Warns when it starts later than '
-  'integration_health.max_drift. Errors: 22023 an argument is null or out of range, no schedule, scheduled_for is no '
-  'period of it, lies more than a minute ahead, or is older than the ledger; 55000 the schedule is disabled.';
+  'lease (1 second to 1 day) has passed. A run that failed and whose retry_backoff has passed, or whose lease ran '
+  'out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later '
+  'than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, '
+  'or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the '
+  'schedule is disabled.';
 
 CREATE FUNCTION @extschema@.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -390,7 +390,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.finish_sync_run(
   uuid, text, timestamptz, integer, @extschema@.integration_sync_outcome, text) IS
-  'Ends an attempt as succeeded or failed and returns its run; the same report again changes nothing. Where the type '
-  'is in passive mode it is also recorded as a check, healthy or unhealthy. Errors: 22023 an argument is null, '
-  'nobody has claimed the run, or outcome is running; 23514 error has more than 2000 characters; 55000 another '
-  'attempt has taken its place, or it has ended with the other outcome.';
+  'Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type '
+  'is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument '
+  'other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 '
+  'characters; 55000 when another attempt has taken over, or this one has ended with the other outcome.';

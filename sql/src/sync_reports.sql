@@ -1,5 +1,5 @@
 -- ---------------------------------------------------------------------------------------------
--- Reports on syncs: which are due, late, missed or cold
+-- Reports on syncs: which are due, late or missed, and which started cold
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.require_all_syncs()
@@ -11,9 +11,9 @@ BEGIN ATOMIC
     'integration_health_private.sync_plans'::regclass]);
 END;
 COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
-  'require_all_rows for schedules, plans and runs.';
+  'Calls require_all_rows for schedules, plans and runs.';
 
--- Schedules that have a period to be claimed; of each, the last period counts.
+-- The schedules whose last period can be claimed; earlier periods do not count.
 CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
@@ -37,9 +37,9 @@ BEGIN ATOMIC
                   r.outcome, r.attempt, r.finished_at, r.lease_until, s.max_attempts, s.retry_backoff, pg_catalog.now()))
    ORDER BY s.due_at LIMIT due_syncs.max_rows;
 END;
-COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'The query of get_due_syncs.';
+COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'Runs the query of get_due_syncs.';
 
--- As claim_due_health_checks: by the index, however many are due.
+-- As in lease_checks, the index is used however many schedules are due.
 CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
@@ -53,10 +53,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
-  'For sync workers: the last period of at most max_rows enabled schedules, where it can be claimed: nobody has run '
-  'it, or its last attempt failed and its wait is over, or the lease of that ran out, and it is not given up. Those '
-  'that can be claimed longest come first; attempts is how many there were. Errors: 22023 max_rows is null or below '
-  '1.';
+  'For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last '
+  'one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and '
+  'it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when '
+  'max_rows is null or below 1.';
 
 CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -79,11 +79,12 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_sync_drift(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, that started later than integration_health.max_drift, '
-  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside '
-  '1 to 720, or for malformed claims.';
+  'Returns the runs for periods of the last hours (1 to 720) that started later than integration_health.max_drift, '
+  'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 '
+  'to 720, or for malformed claims.';
 
--- What "missed" means, for every report. A range of organisations, so that one plan serves one of them as well as all.
+-- Defines "missed" for every report. Organisations are selected by a range, so that one plan serves one of them as well
+-- as all.
 CREATE FUNCTION integration_health_private.missed_syncs(of_org uuid, since timestamptz)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer, given_up boolean)
@@ -123,9 +124,9 @@ BEGIN ATOMIC
                         ELSE true END;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) IS
-  'The periods since a time, of an organisation or, where that is null, of all, that are later than '
-  'integration_health.max_drift and that nobody ran, or whose last attempt was given up without a word, or that '
-  'failed max_attempts times. Not those of which the cleanup has deleted the runs.';
+  'Returns the periods since a time, of one organisation, or of all when of_org is null, that are later than '
+  'integration_health.max_drift and that nobody ran, whose lease ran out before an end was reported, or that failed '
+  'max_attempts times. Leaves out periods whose runs the cleanup has deleted.';
 
 CREATE FUNCTION @extschema@.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -145,11 +146,11 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_missed_syncs(uuid, integer) IS
-  'The periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end was '
-  'reported, or that failed max_attempts times, newest first; overdue is the time since, given_up whether no attempt '
-  'is left. A period counts when it is later than integration_health.max_drift, by the schedule as it was then, and '
-  'as far as the cleanup has left the ledger. No rows for a caller who may not see the organisation. Errors: 22023 '
-  'when hours is null or outside 1 to 720, or for malformed claims.';
+  'Returns the periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end '
+  'was reported, or that failed max_attempts times, newest first; overdue is the time since the period, given_up '
+  'whether no attempt is left. A period counts once it is later than integration_health.max_drift, by the schedule as '
+  'it was then, and as far back as the cleanup has left the ledger. No rows for a caller who may not see the '
+  'organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
 CREATE FUNCTION @extschema@.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -171,7 +172,7 @@ BEGIN ATOMIC
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
 COMMENT ON FUNCTION @extschema@.get_cold_starts(uuid, integer) IS
-  'The runs of the last hours (1 to 720), by their period, whose worker had to be started first, newest first. No '
+  'Returns the runs for periods of the last hours (1 to 720) whose worker had to be started first, newest first. No '
   'rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for '
   'malformed claims.';
 
@@ -210,7 +211,7 @@ BEGIN ATOMIC
    ORDER BY t.display_name, t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_sync_summary(timestamptz) IS
-  'The query of get_global_sync_summary.';
+  'Runs the query of get_global_sync_summary.';
 
 CREATE FUNCTION @extschema@.get_global_sync_summary(hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -225,8 +226,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_global_sync_summary(integer) IS
-  'For every integration type, by display name, the number of enabled schedules of all organisations and, of the '
-  'periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
-  'many periods were missed (as get_missed_syncs), the longest drift, and how many of the missed ones have no '
-  'attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for '
-  'malformed claims.';
+  'Returns for every integration type, by display name, the number of enabled schedules of all organisations and, for '
+  'the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
+  'many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt '
+  'left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed '
+  'claims.';

@@ -6,14 +6,14 @@ CREATE FUNCTION @extschema@.integration_sync_every_is_valid(every interval)
 RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_every_is_valid';
 COMMENT ON FUNCTION @extschema@.integration_sync_every_is_valid(interval) IS
-  'Whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 minute '
-  'to 3660 days, not both.';
+  'Returns whether a schedule may have the interval every: days and months (at most 3660 and 120), or a time from 1 '
+  'minute to 3660 days, but not both.';
 
 CREATE FUNCTION @extschema@.integration_sync_time_zone_is_valid(time_zone text)
 RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_time_zone_is_valid';
 COMMENT ON FUNCTION @extschema@.integration_sync_time_zone_is_valid(text) IS
-  'Whether time_zone is the name of a time zone, spelt as in pg_timezone_names.';
+  'Returns whether time_zone is the name of a time zone, spelt as in pg_timezone_names.';
 
 CREATE FUNCTION @extschema@.integration_sync_key(
   org_id uuid, integration_type text, scheduled_for timestamptz)
@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_sync_key(uuid, text, timestamptz) IS
-  'The idempotency key of a period: org_id:integration_type:period, the period in UTC as ISO 8601.';
+  'Returns the idempotency key of a period: org_id:integration_type:period, with the period in UTC as ISO 8601.';
 
 CREATE TABLE @extschema@.integration_sync_schedules (
   org_id           uuid NOT NULL,
@@ -55,11 +55,10 @@ CREATE INDEX integration_sync_schedules_due ON @extschema@.integration_sync_sche
   WHERE enabled;
 CREATE INDEX integration_sync_schedules_warm_up ON @extschema@.integration_sync_schedules
   (warm_up_for) WHERE enabled AND warm_up_url IS NOT NULL;
-COMMENT ON INDEX @extschema@.integration_sync_schedules_due IS 'What get_due_syncs looks for.';
-COMMENT ON INDEX @extschema@.integration_sync_schedules_warm_up IS
-  'What dispatch_sync_warm_ups looks for.';
+COMMENT ON INDEX @extschema@.integration_sync_schedules_due IS 'Serves get_due_syncs.';
+COMMENT ON INDEX @extschema@.integration_sync_schedules_warm_up IS 'Serves dispatch_sync_warm_ups.';
 COMMENT ON TABLE @extschema@.integration_sync_schedules IS
-  'When the sync of each (org_id, integration_type) is to run: at anchor and then every interval.';
+  'When the sync of each (org_id, integration_type) is to run: at anchor, and from then on at intervals of every.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.org_id IS 'Organisation.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.integration_type IS 'External system.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.every IS
@@ -67,28 +66,29 @@ COMMENT ON COLUMN @extschema@.integration_sync_schedules.every IS
   'more.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.anchor IS 'The first period.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.time_zone IS
-  'Where days and months are counted, a name of pg_timezone_names. Looked up by a trigger when somebody sets it: '
-  'what a dump brings may have left the time zones of this system, and is skipped with a warning then.';
+  'Where days and months are counted: a name from pg_timezone_names. Looked up by a trigger when somebody sets it, '
+  'but not in a restored row: a schedule whose time zone this system does not have is skipped with a warning.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.enabled IS
-  'Whether the sync may be claimed, and is missed when nobody runs it.';
+  'Whether periods may be claimed, and count as missed when nobody runs them.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_url IS
-  'Where to POST shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
+  'URL to POST to shortly before each period, to wake the worker; http or https, at most 2000 ASCII characters, no '
   'secrets. Null: no warm-up.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.max_attempts IS
-  'How often a period may be claimed, 1 to 100; then it is given up.';
+  'How often a period may be claimed before it is given up, 1 to 100.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.retry_backoff IS
-  'How long a period waits after its first attempt failed, doubled with each further one, at most an hour or '
-  'retry_backoff; 0 to 1 day.';
+  'How long a period waits after its first attempt failed, 0 to 1 day; doubled with each further attempt, up to an '
+  'hour, or up to retry_backoff if that is longer.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.planned_since IS
-  'Since when every, anchor, time_zone and enabled are as they are. Kept by a trigger; what was before is in '
-  'sync_plans.';
+  'When every, anchor, time_zone or enabled last changed. Maintained by a trigger; earlier plans are in sync_plans.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.due_at IS
-  'When a period can be claimed next: the first one after the last that succeeded or was given up, or of the present '
-  'plan, or when the last that failed may be tried again; infinity: none. Kept by a trigger and finish_sync_run.';
+  'When a period can be claimed next: the first period of the current plan, or the first after the last one that '
+  'succeeded or was given up, or the time when the last one that failed may be tried again; infinity: none. '
+  'Maintained by a trigger and finish_sync_run.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.warm_up_for IS
-  'The next period to send a warm-up for. Kept by a trigger and dispatch_sync_warm_ups.';
+  'The next period to send a warm-up for. Maintained by a trigger and dispatch_sync_warm_ups.';
 COMMENT ON COLUMN @extschema@.integration_sync_schedules.pruned_until IS
-  'Runs up to this period are deleted, so that it cannot be claimed any more. Kept by integration_health_cleanup.';
+  'Runs up to this period have been deleted, so these periods can no longer be claimed. Maintained by '
+  'integration_health_cleanup.';
 
 CREATE FUNCTION @extschema@.integration_sync_schedules_trigger()
 RETURNS trigger
@@ -110,7 +110,7 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- No constraint: the zone of a row that is restored, or as it was, may have left the system's list.
+  -- Not a constraint, because the zone of a restored or unchanged row may no longer be in the system's list.
   IF NOT integration_health_private.is_time_zone(NEW.time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME,
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(NEW.time_zone)),
@@ -118,7 +118,7 @@ BEGIN
   END IF;
   NEW.planned_since := clock_timestamp();
   NEW.due_at := 'infinity';
-  -- A plan that the constraints of the table will refuse has no period.
+  -- A plan that the constraints of the table will refuse has no periods.
   IF integration_health_private.is_every(NEW.every) AND isfinite(NEW.anchor) AND NEW.time_zone IS NOT NULL THEN
     NEW.due_at := COALESCE(integration_health_private.next_period(
       NEW.every, NEW.anchor, NEW.time_zone, NEW.planned_since - interval '1 microsecond'), 'infinity');
@@ -128,22 +128,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_sync_schedules_trigger() IS
-  'Trigger of integration_sync_schedules: stamps planned_since, and the first period, when the plan changes, keeps '
-  'the key as it is. Errors: 39P01 not called by its trigger, 42809 another table, 22023 a key was changed.';
+  'Trigger function of integration_sync_schedules: stamps planned_since and the first period when the plan changes. '
+  'Errors: 39P01 when not called by its trigger, 42809 when called for another table, 23514 for an unknown time zone.';
 
 CREATE TRIGGER zz_integration_sync_schedules_stamp
   BEFORE INSERT ON @extschema@.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_sync_schedules_trigger();
 COMMENT ON TRIGGER zz_integration_sync_schedules_stamp ON @extschema@.integration_sync_schedules IS
-  'Says since when a plan holds; a new row that brings planned_since along is a restored one.';
--- As text, for a day is not 24 hours.
+  'Sets since when the plan of a new schedule applies; a row inserted with planned_since is a restored one.';
+-- Compared as text, because the intervals 1 day and 24 hours are equal, but their periods are not.
 CREATE TRIGGER zz_integration_sync_schedules_replan
   BEFORE UPDATE ON @extschema@.integration_sync_schedules
   FOR EACH ROW WHEN ((NEW.every::text, NEW.anchor, NEW.time_zone, NEW.enabled)
                      IS DISTINCT FROM (OLD.every::text, OLD.anchor, OLD.time_zone, OLD.enabled))
   EXECUTE FUNCTION @extschema@.integration_sync_schedules_trigger();
 COMMENT ON TRIGGER zz_integration_sync_schedules_replan ON @extschema@.integration_sync_schedules IS
-  'Says since when a changed plan holds.';
+  'Sets since when a changed plan applies.';
 
 CREATE TABLE integration_health_private.sync_plans (
   org_id           uuid NOT NULL,
@@ -156,16 +156,16 @@ CREATE TABLE integration_health_private.sync_plans (
   PRIMARY KEY (org_id, integration_type, until)
 );
 COMMENT ON TABLE integration_health_private.sync_plans IS
-  'What enabled schedules were before they changed or were disabled: their periods may be missed as well.';
+  'What enabled schedules were before they were changed or disabled: periods of those plans may be missed as well.';
 COMMENT ON COLUMN integration_health_private.sync_plans.org_id IS 'Organisation.';
 COMMENT ON COLUMN integration_health_private.sync_plans.integration_type IS 'External system.';
 COMMENT ON COLUMN integration_health_private.sync_plans.every IS 'As in integration_sync_schedules.';
 COMMENT ON COLUMN integration_health_private.sync_plans.anchor IS 'As in integration_sync_schedules.';
 COMMENT ON COLUMN integration_health_private.sync_plans.time_zone IS 'As in integration_sync_schedules.';
-COMMENT ON COLUMN integration_health_private.sync_plans.since IS 'When the plan began to hold.';
-COMMENT ON COLUMN integration_health_private.sync_plans.until IS 'When it ceased to: not included.';
+COMMENT ON COLUMN integration_health_private.sync_plans.since IS 'When the plan took effect.';
+COMMENT ON COLUMN integration_health_private.sync_plans.until IS 'When the plan ceased to apply (exclusive).';
 
--- It keeps what get_missed_syncs can ask for: 720 hours.
+-- Plans are kept for as long as get_missed_syncs can look back: 720 hours.
 CREATE FUNCTION integration_health_private.keep_plan(
   org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text, since timestamptz,
   until timestamptz)
@@ -183,8 +183,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.keep_plan(
   uuid, text, interval, timestamptz, text, timestamptz, timestamptz) IS
-  'Keeps what a schedule was from since until a time, and forgets what it was before the longest window of a report. '
-  'Errors: 55000 as require_own_triggers.';
+  'Stores the plan that a schedule had from since to until, and deletes those that ended before the longest window of '
+  'a report. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.forget_plans(org_id uuid, integration_type text)
 RETURNS void
@@ -196,7 +196,7 @@ BEGIN ATOMIC
       OR p.org_id = forget_plans.org_id AND p.integration_type = forget_plans.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.forget_plans(uuid, text) IS
-  'Deletes what a schedule that is gone once was; all of them where org_id is null. Errors: 55000 as '
+  'Deletes the stored plans of a deleted schedule, or all of them if org_id is null. Errors: 55000 as '
   'require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.keep_plans()
@@ -215,27 +215,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.keep_plans() IS
-  'Trigger of integration_sync_schedules, after a change: keeps the plan of before as long as the schedule is there. '
-  'Errors: 55000 as require_own_triggers.';
+  'Trigger function of integration_sync_schedules, after a change: stores the previous plan, for as long as the '
+  'schedule exists. Errors: 55000 as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_sync_schedules_plans
   AFTER UPDATE OR DELETE ON @extschema@.integration_sync_schedules
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.keep_plans();
 COMMENT ON TRIGGER zz_integration_sync_schedules_plans ON @extschema@.integration_sync_schedules IS
-  'Keeps the plan of before as long as the schedule is there.';
+  'Stores the previous plan, for as long as the schedule exists.';
 CREATE TRIGGER zz_integration_sync_schedules_truncate
   AFTER TRUNCATE ON @extschema@.integration_sync_schedules
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.keep_plans();
 COMMENT ON TRIGGER zz_integration_sync_schedules_truncate ON @extschema@.integration_sync_schedules IS
-  'Empties what is kept of plans with the table.';
+  'Deletes all stored plans along with the schedules.';
 
--- Under another key the periods of a schedule could be run again.
+-- Under another key, periods that have been run could be run again.
 CREATE TRIGGER zz_integration_sync_schedules_key
   BEFORE UPDATE ON @extschema@.integration_sync_schedules
   FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
   EXECUTE FUNCTION integration_health_private.refuse_new_key();
 COMMENT ON TRIGGER zz_integration_sync_schedules_key ON @extschema@.integration_sync_schedules IS
-  'The key of a row never changes.';
+  'Refuses a change of the key.';
 
 ALTER TABLE @extschema@.integration_sync_schedules ENABLE ROW LEVEL SECURITY;
 ALTER TABLE integration_health_private.sync_plans ENABLE ROW LEVEL SECURITY;
@@ -244,49 +244,51 @@ CREATE POLICY integration_sync_schedules_read ON @extschema@.integration_sync_sc
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY integration_sync_schedules_read ON @extschema@.integration_sync_schedules IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE POLICY sync_plans_read ON integration_health_private.sync_plans
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
                     AND @extschema@.integration_health_uncounted(org_id));
 COMMENT ON POLICY sync_plans_read ON integration_health_private.sync_plans IS
-  'A caller sees the organisations that its claims name.';
+  'Callers see the organisations that their claims name.';
 
 CREATE FUNCTION integration_health_private.usable_time_zone(
   org_id uuid, integration_type text, every interval, anchor timestamptz, time_zone text)
 RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'usable_time_zone';
 COMMENT ON FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text) IS
-  'time_zone where the schedule has periods; null, with a WARNING that names the schedule, where it has none any '
-  'more: so it does not keep a job or report from the others.';
+  'Returns time_zone if the schedule has periods; otherwise null, with a WARNING that names the schedule, so that a '
+  'schedule that no longer has any does not keep a job or report from the others.';
 
 CREATE FUNCTION @extschema@.integration_sync_periods(
   every interval, anchor timestamptz, time_zone text, since timestamptz, until timestamptz)
 RETURNS SETOF timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'integration_sync_periods';
 COMMENT ON FUNCTION @extschema@.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz) IS
-  'The periods of a schedule from since to until, both included, in order. Errors: 22023 no valid schedule, or more '
-  'than 100000 periods.';
+  'Returns the periods of a schedule from since to until, both included, in order. Errors: 22023 when the schedule is '
+  'not valid, or there are more than 100000 periods.';
 
 CREATE FUNCTION @extschema@.integration_sync_last_period(
   every interval, anchor timestamptz, time_zone text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_last_period';
 COMMENT ON FUNCTION @extschema@.integration_sync_last_period(interval, timestamptz, text, timestamptz) IS
-  'The last period of a schedule that is not after at; null before its anchor. Errors: 22023 no valid schedule.';
+  'Returns the last period of a schedule that is not after at; null before its anchor. Errors: 22023 when the '
+  'schedule is not valid.';
 
 CREATE FUNCTION @extschema@.integration_sync_next_period(
   every interval, anchor timestamptz, time_zone text, after timestamptz)
 RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_next_period';
 COMMENT ON FUNCTION @extschema@.integration_sync_next_period(interval, timestamptz, text, timestamptz) IS
-  'The first period of a schedule after a time. Errors: 22023 no valid schedule.';
+  'Returns the first period of a schedule that is after the time after; null when it is too far away. Errors: 22023 '
+  'when the schedule is not valid.';
 
 CREATE FUNCTION @extschema@.integration_sync_is_late(drift interval)
 RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'integration_sync_is_late';
 COMMENT ON FUNCTION @extschema@.integration_sync_is_late(interval) IS
-  'Whether drift is more than integration_health.max_drift.';
+  'Returns whether drift is longer than integration_health.max_drift.';
 
 CREATE FUNCTION @extschema@.set_sync_schedule(
   org_id uuid, integration_type text, every interval, anchor timestamptz,
@@ -310,27 +312,28 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.set_sync_schedule(
   uuid, text, interval, timestamptz, text, boolean, text, integer, interval) IS
-  'Makes the schedule of a pair, or changes it, and returns its row: periods at anchor and then every interval, days '
-  'and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are where they are null or '
-  'left out; a new schedule has true, 5 and 1 minute. Errors: 23502 another argument than those and warm_up_url is '
-  'null, 23503 unknown integration_type, 23514 an argument is not allowed, 42501 the caller is no writer.';
+  'Creates or changes the schedule of a pair, and returns its row: periods at anchor and from then on at intervals of '
+  'every, with days and months counted in time_zone. enabled, max_attempts and retry_backoff stay as they are if they '
+  'are null or omitted; a new schedule has true, 5 and 1 minute. Errors: 23502 when an argument other than those and '
+  'warm_up_url is null, 23503 for an unknown integration_type, 23514 when an argument is not allowed, 42501 when the '
+  'caller is not a writer.';
 
--- Rows of schedules, as they are now under any isolation level.
+-- The engine's access to rows of schedules: in the C edition always the latest version, whatever the isolation level.
 CREATE FUNCTION integration_health_private.latest_schedule(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_sync_schedules
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'latest_schedule';
 COMMENT ON FUNCTION integration_health_private.latest_schedule(uuid, text) IS
-  'The schedule of a pair as committed now; null where there is none.';
+  'Returns the schedule of a pair as committed now; null when there is none.';
 
 CREATE FUNCTION integration_health_private.lock_schedule(org_id uuid, integration_type text)
 RETURNS @extschema@.integration_sync_schedules
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'lock_schedule';
 COMMENT ON FUNCTION integration_health_private.lock_schedule(uuid, text) IS
-  'The schedule of a pair, locked; null where there is none. Waits for who has locked it.';
+  'Locks the schedule of a pair and returns it; null when there is none. Waits for whoever has locked it.';
 
 CREATE FUNCTION integration_health_private.store_schedule(schedule @extschema@.integration_sync_schedules)
 RETURNS @extschema@.integration_sync_schedules
 LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'store_schedule';
 COMMENT ON FUNCTION integration_health_private.store_schedule(@extschema@.integration_sync_schedules) IS
-  'Writes a schedule, whose row is locked, and returns it as it is stored. Errors: 55000 as require_own_triggers, or '
-  'something of the site has kept the row from being written.';
+  'Writes a schedule, whose row must be locked, and returns the row as stored. Errors: 55000 as require_own_triggers, '
+  'or when a rule or trigger of the site kept the row from being written.';

@@ -1,8 +1,8 @@
 -- ---------------------------------------------------------------------------------------------
--- Warm-ups: the worker of a sync is woken shortly before its time, once. What becomes of the call is no health check.
+-- Warm-ups: the worker of a sync is woken once, shortly before its time. The result of the call is not a health check.
 -- ---------------------------------------------------------------------------------------------
 
--- One whose time has passed without a call, because no job ran, is moved on to the next.
+-- A schedule whose period passed without a call, because no job ran, is moved on to the next period.
 CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -29,8 +29,8 @@ BEGIN ATOMIC
   SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
 END;
 COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
-  'The schedules with a period after moment, at horizon at the latest, whose worker was not called for it; from now '
-  'on it was. Errors: 55000 as require_own_triggers.';
+  'Returns the schedules with a period after moment, and not after horizon, for which the worker has not been called, '
+  'and notes that it has. Errors: 55000 as require_own_triggers.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
@@ -47,7 +47,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.has_http_post() IS
-  'Whether pg_net is there for the caller: net.http_post with its arguments and result, owned by a superuser.';
+  'Returns whether pg_net is available to the caller: net.http_post with its arguments and result, owned by a '
+  'superuser.';
 
 CREATE FUNCTION @extschema@.dispatch_sync_warm_ups(ahead interval DEFAULT '1 minute')
 RETURNS bigint
@@ -74,12 +75,12 @@ BEGIN
       called := called + 1;
     ELSE
       BEGIN
-        -- The worker may have to start first: 10 seconds.
+        -- The timeout is 10 seconds, because the worker may have to start first.
         EXECUTE 'SELECT net.http_post($1, $2, ''{}'', ''{"Content-Type": "application/json"}'', 10000)'
           USING warm_up.warm_up_url, (body || '}')::jsonb;
         called := called + 1;
       EXCEPTION WHEN OTHERS THEN
-        -- The others are called all the same.
+        -- The other workers are still called.
         RAISE WARNING USING MESSAGE = 'a worker could not be called for its warm-up',
           DETAIL = format('%s}: %s', body, SQLERRM), HINT = 'Correct warm_up_url in integration_sync_schedules.';
       END;
@@ -89,6 +90,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.dispatch_sync_warm_ups(interval) IS
-  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once a period, with '
-  'net.http_post of pg_net where the caller may use it, else as an event on the channel integration_health; returns '
-  'how many. Warns of a URL that pg_net refuses. Errors: 22023 ahead is null or out of range.';
+  'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and '
+  'returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel '
+  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range.';

@@ -39,7 +39,7 @@ UPDATE integration_health_status SET status = 'healthy';
 SELECT monitoring_mode FROM integration_types WHERE integration_type = 'xledger';
 SELECT * FROM t.violations();
 
--- a site's own column is no check, and what the extension keeps is nobody's to set
+-- setting a site's own column is not a check, and nobody can set the columns that the extension maintains
 RESET ROLE;
 BEGIN;
 ALTER TABLE integration_health_status ADD note text;
@@ -70,7 +70,7 @@ SELECT max(checked_at) <= clock_timestamp() AS not_later, count(*) FROM integrat
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''healthy'', checked_at => ''infinity'')', :'org_a'));
 SELECT t.error(format('SELECT record_health_check(%L, ''dynamics'', ''healthy'', checked_at => ''infinity'')', :'org_a'));
 RESET ROLE;
--- a row that came from the future before this was so, as a dump may bring it
+-- a row with a time in the future, from before this rule, as a dump may bring it
 INSERT INTO integration_health_status (org_id, integration_type, status, checked_at, status_since, consecutive_failures, check_no, recorded_at)
 VALUES (:'org_b', 'xledger', 'unhealthy', '2999-01-01 00:00+00', '2999-01-01 00:00+00', 1, 7, '2026-01-01 00:00+00');
 SELECT status, check_no, checked_at <= clock_timestamp() AS not_later FROM record_health_check(:'org_b', 'xledger', 'healthy');

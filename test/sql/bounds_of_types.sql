@@ -1,4 +1,4 @@
--- An interval that somebody means as "never" is refused: it would make the reports of all fail (22008).
+-- An interval meant as "never" is refused: it would make the reports of all organisations fail (22008).
 \i test/fixtures/preamble.sql
 SELECT t.error($$UPDATE integration_types SET check_interval = '4000 years', max_backoff = '4000 years' WHERE integration_type = 'xledger'$$);
 SELECT t.error($$UPDATE integration_types SET max_backoff = '367 days' WHERE integration_type = 'xledger'$$);

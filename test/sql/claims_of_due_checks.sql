@@ -3,7 +3,7 @@
 SET ROLE service_role;
 SELECT right(org_id::text, 1) AS org, integration_type, enabled, claimed_at, due_at >= now() AND due_at < now() + interval '15 minutes' AS within_interval
   FROM set_monitor(:'org_a', 'xledger');
--- the same pair is due at the same place of the interval, other pairs are spread over it
+-- a pair is always due at the same point of its interval, and other pairs are spread over it
 SELECT count(set_monitor(('00000000-0000-0000-0001-' || lpad(n::text, 12, '0'))::uuid, 'xledger')) FROM generate_series(1, 1000) AS n;
 SELECT count(*) AS buckets, bool_and(n BETWEEN 30 AND 110) AS even FROM (SELECT count(*) AS n FROM (
   SELECT width_bucket(mod(extract(epoch FROM due_at), 900), 0, 900, 15) AS bucket FROM integration_monitors) AS b GROUP BY bucket) AS c;
@@ -81,7 +81,7 @@ SELECT t.error(format('SELECT set_monitor(%s)', v)) FROM unnest(ARRAY[$$NULL, 'x
 SELECT t.error($$UPDATE integration_monitors SET due_at = now()$$);
 SELECT t.error($$INSERT INTO integration_monitors (org_id, integration_type, due_at) VALUES (gen_random_uuid(), 'xledger', now())$$);
 RESET ROLE;
--- the claim finds what is due by the index, however many monitors there are, and writes no more than it hands out
+-- the claim finds due pairs by the index, however many monitors there are, and writes only those that it hands out
 TRUNCATE integration_monitors;
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT gen_random_uuid(), 'xledger', now() + (n - 100) * interval '1 second' FROM generate_series(1, 20000) AS n;
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT gen_random_uuid(), 'dynamics', now() - interval '1 day' FROM generate_series(1, 10000) AS n;

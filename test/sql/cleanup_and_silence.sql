@@ -14,7 +14,7 @@ SELECT count(*) AS history, (SELECT count(*) FROM integration_health_status) AS 
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
 SELECT slot, check_no FROM integration_health_history;
 SELECT t.error(format('SELECT integration_health_cleanup(%s)', v)) FROM unnest(ARRAY['NULL', $$'0'$$, $$'-1 day'$$, $$'1 microsecond'$$, $$'23:59:59.999999'$$, $$'1 day', 0$$, $$'1 day', NULL$$]) AS v;
--- an interval that counts as a day takes nothing younger than a day, in whatever month
+-- an interval that compares as a day deletes nothing younger than a day, whatever the month
 SELECT integration_health_cleanup('-1000 months 30001 days');
 SELECT integration_health_cleanup('24 hours');
 SELECT count(*) AS kept FROM integration_health_history;

@@ -10,7 +10,7 @@ BEGIN
   END LOOP;
 END
 $$;
--- 40,001 rows without folding; that none comes in 16,000 transactions has a chance of 1 in 10^7
+-- 40,001 rows without folding; the probability of no fold in 16,000 transactions is 1 in 10^7
 SELECT count(*) < 32000 AS folded FROM integration_health_counts;
 SELECT * FROM t.violations();
 SELECT integration_health_compact() >= 0 AS folded;

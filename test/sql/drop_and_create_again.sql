@@ -18,7 +18,7 @@ SELECT count(*) FROM integration_health_history;
 SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();
 SELECT set_config('request.jwt.claims', t.claims(:'org_a', 'global_admin'), false) IS NOT NULL AS signed_in;
 SELECT integration_type, total, unhealthy FROM get_global_health_summary();
--- the schema gets another name in mid-session
+-- the schema is renamed in mid-session
 RESET ROLE;
 SELECT :'schema' = 'public' AS in_public \gset
 ALTER SCHEMA :"schema" RENAME TO renamed;

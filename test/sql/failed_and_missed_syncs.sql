@@ -1,4 +1,4 @@
--- A sync that fails waits, and is given up in the end; what is missed is told by the plan of then; one bad schedule spoils no report.
+-- A sync that fails waits, and is given up in the end; periods are missed by the plan of their time; one bad schedule spoils no report.
 \i test/fixtures/preamble.sql
 SET client_min_messages = error;
 SELECT period, period - interval '10 days' AS anchor FROM (SELECT date_trunc('minute', now()) - interval '20 minutes' AS period) AS p \gset
@@ -41,7 +41,7 @@ SELECT integration_type, failed, missed, given_up FROM get_global_sync_summary(4
 UPDATE integration_sync_schedules SET max_attempts = 4;
 SELECT count(*) FROM get_missed_syncs(:'org_a', 4);
 SELECT claimed, attempt FROM claim_sync_run(:'org_a', 'xledger', :'period');
--- an attempt that said nothing is one as well
+-- an attempt that reported nothing counts, too
 UPDATE integration_sync_runs SET lease_until = now() - interval '1 second' WHERE outcome = 'running';
 SELECT claimed, attempt, outcome FROM claim_sync_run(:'org_a', 'xledger', :'period');
 SELECT attempts, given_up FROM get_missed_syncs(:'org_a', 4);
@@ -54,7 +54,7 @@ UPDATE integration_sync_runs SET finished_at = now() + interval '1 year';
 SELECT claimed, attempt FROM claim_sync_run(:'org_a', 'xledger', :'period');
 SELECT outcome FROM finish_sync_run(:'org_a', 'xledger', :'period', 6, 'succeeded');
 SELECT due_at - :'period'::timestamptz AS next FROM integration_sync_schedules;
--- those that are given up starve nobody
+-- periods that were given up do not crowd out others
 SELECT count(set_sync_schedule(('00000000-0000-0000-0004-' || lpad(n::text, 12, '0'))::uuid, 'dynamics', '1 day', :'anchor', max_attempts => 1)) FROM generate_series(1, 1001) AS n;
 UPDATE integration_sync_schedules SET due_at = anchor WHERE integration_type = 'dynamics';
 INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, finished_at, cold_start)
@@ -79,7 +79,7 @@ SELECT count(*) FROM get_missed_syncs(:'org_a', 720);
 SELECT count(set_sync_schedule(:'org_a', 'xledger', '1 day', :'anchor', 'Etc/UTC', false));
 SELECT count(*) FROM get_missed_syncs(:'org_a', 720);
 UPDATE integration_sync_schedules SET planned_since = planned_since - interval '12 hours';
--- set_sync_schedule at each deploy leaves it so
+-- calling set_sync_schedule at each deploy changes nothing about that
 SELECT enabled FROM set_sync_schedule(:'org_a', 'xledger', '1 day', :'anchor', 'Etc/UTC');
 SELECT enabled FROM set_sync_schedule(:'org_a', 'xledger', '1 day', :'anchor', 'Etc/UTC', true);
 SELECT scheduled_for = :'period' AS last FROM get_missed_syncs(:'org_a', 720) ORDER BY 1;
@@ -119,7 +119,7 @@ CREATE TEMPORARY TABLE dumped AS SELECT * FROM integration_sync_schedules;
 DELETE FROM integration_sync_schedules;
 INSERT INTO integration_sync_schedules SELECT * FROM dumped;
 SELECT right(org_id::text, 1) AS org, time_zone FROM integration_sync_schedules ORDER BY 1;
--- what may not be null and is: named
+-- a column that must not be null and is null is named
 BEGIN;
 ALTER TABLE integration_sync_schedules ALTER time_zone DROP NOT NULL, ALTER max_attempts DROP NOT NULL;
 ALTER TABLE integration_sync_schedules DISABLE TRIGGER USER;

@@ -1,4 +1,4 @@
--- What a caller sent is repeated in part only, and where the right values are few they are named.
+-- Errors repeat only part of what a caller sent, and name the valid values where they are few.
 \i test/fixtures/preamble.sql
 SET ROLE service_role;
 SELECT v, t.error(format('SELECT record_health_checks(%L)', jsonb_build_array(jsonb_build_object('org_id', :'org_a', 'integration_type', 'xledger', 'status', 'healthy') || v)))

@@ -1,5 +1,5 @@
--- Indexes and constraints that a site has put on the history: no memory is kept, they run as the owner of the table,
--- and none of them records checks.
+-- Indexes and constraints that a site has put on the history: they leak no memory, run as the owner of the table,
+-- and cannot record checks.
 \i test/fixtures/preamble.sql
 CREATE FUNCTION t.harmless(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN upper($1); END';
 CREATE INDEX site_expression ON integration_health_history (t.harmless(error)) WHERE latency_ms > 0;
@@ -45,7 +45,7 @@ ALTER TABLE integration_health_history DROP CONSTRAINT site_nests;
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy');
 SELECT * FROM t.violations();
 
--- one on the status table: both are exact
+-- a constraint on the status table that records a check: both checks are recorded exactly
 ALTER TABLE integration_health_status ADD CONSTRAINT site_nests CHECK (t.nest(org_id));
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'degraded');
 SELECT right(org_id::text, 1) AS org, status, check_no FROM integration_health_status ORDER BY 1;
@@ -94,12 +94,12 @@ DROP TABLE t.org;
 SELECT check_no > 0 AS recorded FROM record_health_check(:'org_a', 'xledger', 'healthy');
 SELECT * FROM t.violations();
 
--- generated columns of the status table: a late check is held against its own
+-- generated columns of the status table: the constraints see those of a late check itself
 ALTER TABLE integration_health_status ADD site_seconds numeric GENERATED ALWAYS AS (latency_ms / 1000.0) STORED, ADD CONSTRAINT site_is_fast CHECK (site_seconds < 60);
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''degraded'', 60000, checked_at => now() - interval ''1 hour'')', :'org_a'));
 SELECT status FROM record_health_check(:'org_a', 'xledger', 'degraded', 59999, checked_at => now() - interval '1 hour');
 ALTER TABLE integration_health_status DROP site_seconds;
--- a pair that a trigger of the site's deletes, or checks again, before ours has copied it
+-- a pair that a trigger of the site deletes, or checks again, before the extension's trigger has copied it
 CREATE FUNCTION t.undo() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.error = 'delete' THEN
@@ -127,7 +127,7 @@ SELECT integration_type, status, sum(delta) FROM integration_health_counts GROUP
 SELECT * FROM t.violations();
 DROP TRIGGER a_site ON integration_health_status;
 
--- two transactions of one message: the second does not know what the first has seen, and rolled back
+-- two transactions in one message: the second does not rely on what the first saw and rolled back
 TRUNCATE integration_health_status;
 BEGIN \; INSERT INTO integration_health_status (org_id, integration_type, status, checked_at, status_since, consecutive_failures, check_no, recorded_at) VALUES ('00000000-0000-0000-0000-00000000000a', 'telepathy', 'healthy', '2026-01-01Z', '2026-01-01Z', 0, 5, '2026-01-01Z') \; ROLLBACK \; BEGIN \; INSERT INTO integration_health_status (org_id, integration_type, status, checked_at, status_since, consecutive_failures, check_no, recorded_at) VALUES ('00000000-0000-0000-0000-00000000000a', 'telepathy', 'healthy', '2026-01-01Z', '2026-01-01Z', 0, 5, '2026-01-01Z') \; COMMIT;
 SELECT integration_type, check_no FROM integration_health_status;

@@ -1,5 +1,5 @@
--- The key of a monitor and of a schedule never changes, as that of a status row: under another key a pair would be
--- handed out within its interval, and a period run again.
+-- Like that of a status row, the key of a monitor or a schedule never changes: under another key, a pair would be
+-- handed out again within its interval, and a period run again.
 \i test/fixtures/preamble.sql
 SET ROLE service_role;
 SELECT (set_monitor(:'org_a', 'xledger')).enabled;
@@ -9,7 +9,7 @@ SELECT t.error(format('UPDATE %I SET org_id = %L', r, :'org_b'))
   FROM unnest('{integration_health_status,integration_monitors,integration_sync_schedules}'::text[]) AS r;
 SELECT t.error(format('UPDATE %I SET integration_type = ''dynamics''', r))
   FROM unnest('{integration_health_status,integration_monitors,integration_sync_schedules}'::text[]) AS r;
--- to itself, as an upsert does
+-- a key may be set to the value that it has, as an upsert does
 UPDATE integration_monitors SET org_id = org_id, integration_type = 'xledger', enabled = false;
 UPDATE integration_sync_schedules SET org_id = org_id, integration_type = 'xledger', enabled = false;
 SELECT integration_type, enabled FROM integration_monitors UNION ALL SELECT integration_type, enabled FROM integration_sync_schedules;

@@ -1,4 +1,4 @@
--- Outages: what is down is probed less often, silence is told from backoff, passive mode ends by itself.
+-- Outages: failing pairs are checked less often, silence is told apart from backoff, passive mode ends by itself.
 \i test/fixtures/preamble.sql
 CREATE TEMPORARY TABLE pair AS SELECT n, ('00000000-0000-0000-0003-' || lpad(n::text, 12, '0'))::uuid AS org_id FROM generate_series(0, 2000) AS n;
 CREATE FUNCTION t.checked(ns int[], status text, more jsonb DEFAULT '{}') RETURNS integer LANGUAGE sql AS $$
@@ -9,7 +9,7 @@ CREATE FUNCTION t.touched() RETURNS bigint LANGUAGE sql AS $$
 $$;
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() - interval '1 minute' FROM pair;
 SELECT count(*) FROM claim_due_health_checks(3000);
--- three failures in a row: a pair is due when its backoff ends, by its own check
+-- three failures in a row: the check itself makes the pair due when its backoff ends
 SELECT sum(t.checked(array_agg(n), 'unhealthy')) OVER () AS checks FROM pair WHERE n > 0;
 SELECT t.checked(array_agg(n), 'unhealthy') FROM pair WHERE n > 0;
 SELECT t.checked(array_agg(n), 'unhealthy') FROM pair WHERE n > 0;
@@ -21,7 +21,7 @@ SELECT n, round(extract(epoch FROM due_at - claimed_at) / 900 - 0.5) AS interval
 -- a late failure moves nothing
 SELECT t.checked(ARRAY[5], 'unhealthy', '{"checked_at": "2026-01-01T00:00:00Z"}');
 SELECT n, round(extract(epoch FROM due_at - claimed_at) / 900 - 0.5) AS intervals FROM integration_monitors JOIN pair USING (org_id) WHERE n = 5;
--- a claim touches what it hands out, and a small multiple of max_rows at most, whatever due_at says
+-- besides the pairs that it hands out, a claim touches at most a small multiple of max_rows, whatever due_at says
 BEGIN;
 SELECT count(*) FROM claim_due_health_checks(100);
 SELECT t.touched();
@@ -32,7 +32,7 @@ BEGIN;
 SELECT count(*) AS claimed FROM claim_due_health_checks(10);
 SELECT t.touched() BETWEEN 40 AND 59 AS few;
 COMMIT;
--- what it passed by is out of the way
+-- the pairs that it passed over are no longer in the way
 SELECT count(*) FROM claim_due_health_checks(2000);
 SELECT count(*) FROM claim_due_health_checks(2000);
 SELECT count(*) AS due FROM integration_monitors WHERE due_at <= now();
@@ -64,14 +64,14 @@ UPDATE integration_monitors SET claimed_at = now() - interval '121 minutes', due
 -- 1 waits; 2 is not monitored; 3 and 4 have no monitor; 5 is healthy and overdue; 6 waited for its hour twice
 SELECT t.stale(ARRAY[1, 2, 3, 4, 5, 6]);
 SELECT t.marked();
--- a new monitor is due within an interval: nothing is expected before that and an interval more
+-- a new monitor is due within an interval: no check is expected until one more interval has passed
 SELECT FROM t.silent(ARRAY[7, 8], '31 minutes');
 SELECT count(set_monitor(org_id, 'xledger')) FROM pair WHERE n IN (7, 8);
 UPDATE integration_monitors SET due_at = now() + interval '10 minutes' WHERE org_id IN (SELECT org_id FROM pair WHERE n IN (7, 8));
 -- 8 was handed out and never came back
 UPDATE integration_monitors SET claimed_at = now() - interval '5 minutes' WHERE org_id = (SELECT org_id FROM pair WHERE n = 8);
 SELECT t.stale(ARRAY[7, 8]);
--- nothing is expected while a monitor was disabled, or a type passive, or asked to wait, nor before its interval was what it is
+-- no check is expected while a monitor is disabled, or a type passive or told to wait, nor before its interval was changed
 SELECT FROM t.silent(ARRAY[9, 10], '47 hours');
 SELECT count(set_monitor(org_id, 'xledger', false)) FROM pair WHERE n = 9;
 UPDATE integration_monitors SET due_at = now() - interval '2 days' WHERE org_id = (SELECT org_id FROM pair WHERE n = 9);
@@ -92,12 +92,12 @@ SELECT t.stale(ARRAY[10]);
 UPDATE integration_types SET planned_since = NULL;
 SELECT t.stale(ARRAY[10]);
 
--- stored times follow from the intervals
+-- due_at follows from the intervals of the type
 TRUNCATE integration_health_status, integration_monitors;
 UPDATE integration_types SET check_interval = '1 day', max_backoff = '30 days' WHERE integration_type = 'xledger';
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() - interval '1 minute' FROM pair WHERE n < 100;
 SELECT count(*) FROM claim_due_health_checks(50);
--- in one transaction, for what was handed out waits 15 minutes from then
+-- in one transaction, because pairs that were handed out wait for 15 minutes from then
 BEGIN;
 UPDATE integration_monitors SET claimed_at = CASE WHEN org_id IN (SELECT org_id FROM pair WHERE n < 20) THEN now() - interval '1 hour' ELSE now() END
  WHERE claimed_at IS NOT NULL;
@@ -128,7 +128,7 @@ UPDATE integration_types SET passive_until = now() + interval '365 days' WHERE i
 UPDATE integration_monitors SET due_at = now(), claimed_at = NULL;
 SELECT count(*) AS not_waited_for FROM claim_due_health_checks(5);
 UPDATE integration_types SET passive_until = NULL;
--- less than the longest backoff ahead: the pair is silent, and so it is due
+-- a monitor that is ahead by less than the longest backoff: its pair is stale, so it becomes due
 TRUNCATE integration_health_status, integration_monitors;
 SELECT FROM t.silent(ARRAY[1, 2], '2 hours');
 INSERT INTO integration_monitors (org_id, integration_type, due_at, claimed_at) SELECT org_id, 'xledger', now() + interval '20 hours', now() + interval '19 hours 45 minutes' FROM pair WHERE n = 1;
@@ -152,27 +152,27 @@ SELECT FROM t.time_passes();
 SELECT n FROM claim_due_health_checks() JOIN pair USING (org_id);
 SELECT n FROM claim_due_health_checks() JOIN pair USING (org_id);
 SELECT t.mode();
--- other checks are no answers; a late one is none; nor is a column of the site's
+-- other checks are not answers, nor is a late one
 SELECT t.checked(ARRAY[8, 3], 'healthy'), t.checked(ARRAY[9], 'healthy', '{"checked_at": "2026-01-01T00:00:00Z"}');
 SELECT t.mode();
 SELECT n, is_probe FROM integration_health_status JOIN pair USING (org_id) WHERE is_probe;
--- limited again: twice as long
+-- rate limited again: the wait is twice as long
 SELECT t.checked(ARRAY[9], 'degraded', '{"http_status": 429}');
 SELECT t.mode();
 SELECT FROM t.time_passes();
 SELECT n FROM claim_due_health_checks() JOIN pair USING (org_id);
 SELECT t.mode();
--- as long as it asks for, where it does
+-- if the system asks for a time, the wait is as long as that
 SELECT t.checked(ARRAY[8], 'degraded', '{"http_status": 429, "retry_after": 600}');
 SELECT t.mode();
 SELECT FROM t.time_passes();
 SELECT n FROM claim_due_health_checks() JOIN pair USING (org_id);
--- answered, by a failure of another kind: active, the pairs that are due spread over the next interval
+-- answered by a failure of another kind: the type is active, and its due pairs are spread over the next interval
 SELECT t.checked(ARRAY[7], 'unhealthy', '{"http_status": 503}');
 SELECT t.mode();
 SELECT count(*) FILTER (WHERE due_at <= now()) AS overdue, max(due_at) <= clock_timestamp() + interval '15 minutes' AS soon FROM integration_monitors JOIN pair USING (org_id) WHERE n < 7;
 SELECT count(*) AS probes FROM integration_health_status WHERE is_probe;
--- a probe that was never answered does not count in the next time; the first check of a pair may be the answer
+-- a probe that was never answered does not count the next time; the first check of a pair may be the answer
 SELECT t.checked(ARRAY[6], 'degraded', '{"http_status": 429}');
 UPDATE integration_monitors SET due_at = clock_timestamp() - interval '1 minute', claimed_at = NULL WHERE org_id = (SELECT org_id FROM pair WHERE n = 5);
 SELECT FROM t.time_passes();
@@ -186,12 +186,12 @@ SELECT FROM t.time_passes();
 SELECT n FROM claim_due_health_checks() JOIN pair USING (org_id);
 SELECT t.checked(ARRAY[11], 'healthy');
 SELECT t.mode();
--- what was made passive by hand, for no time, is not probed
+-- a type that was made passive by hand, without passive_until, is not probed
 UPDATE integration_types SET monitoring_mode = 'passive' WHERE integration_type = 'xledger';
 UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL;
 SELECT count(*) FROM claim_due_health_checks();
 SELECT monitoring_mode, passive_since IS NULL AS since FROM resume_active_monitoring('xledger');
--- a switch is an update like any other: a deferred trigger of the site fires, and one that keeps it from being made is named
+-- a change of mode is an ordinary update: a deferred trigger of the site fires, and one that drops the row causes an error
 CREATE TABLE t.seen (mode text);
 GRANT INSERT ON t.seen TO PUBLIC;
 CREATE FUNCTION t.see() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.seen VALUES (NEW.monitoring_mode); RETURN NULL; END$$;
@@ -206,7 +206,7 @@ SELECT t.checked(ARRAY[6], 'degraded', '{"http_status": 429}');
 SELECT t.error('SELECT resume_active_monitoring(''xledger'')');
 DROP TRIGGER swallow ON integration_types;
 SELECT t.mode();
--- who has set an interval to null is told so
+-- an interval that somebody has set to null is named in the error
 BEGIN;
 ALTER TABLE integration_types ALTER check_interval DROP NOT NULL;
 UPDATE integration_types SET check_interval = NULL WHERE integration_type = 'xledger';
@@ -215,7 +215,7 @@ UPDATE integration_monitors SET due_at = now();
 SELECT t.error('SELECT claim_due_health_checks()');
 ROLLBACK;
 UPDATE integration_types SET planned_since = NULL;
--- what a clock that was ahead has left, the cleanup mends, and nothing else
+-- the cleanup corrects what a clock that was ahead has left, and nothing else
 INSERT INTO integration_sync_schedules (org_id, integration_type, every, anchor, time_zone, planned_since, due_at, warm_up_for)
 SELECT org_id, 'xledger', e, '2110-01-01', 'UTC', d, d, d
   FROM (VALUES (1, '1 hour'::interval, '2120-01-01'::timestamptz), (2, '1 year', '2120-01-01'), (3, '1 year', 'infinity')) AS v (n, e, d) JOIN pair USING (n);

@@ -17,7 +17,7 @@ SELECT p.proname::text, coalesce(r.rolname, 'PUBLIC'), a.privilege_type
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_proc'::regclass AND a.grantee <> p.proowner;
 SELECT * FROM t.rights WHERE grantee <> 'postgres' ORDER BY grantee, object COLLATE "C", rights;
 
--- nothing of the extension is without row-level security, a comment, or has a mutable search_path as SECURITY DEFINER
+-- tables have row-level security, objects a comment, and SECURITY DEFINER functions no mutable search_path
 SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND c.relkind = 'r' AND NOT c.relrowsecurity;
 SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d

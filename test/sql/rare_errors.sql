@@ -1,4 +1,4 @@
--- Errors that need unusual circumstances: each is clean, and nothing is recorded by halves.
+-- Errors that need unusual circumstances: each is clean, and nothing is half recorded.
 \i test/fixtures/preamble.sql
 SELECT current_schema() AS home \gset
 
@@ -12,7 +12,7 @@ RESET ROLE;
 DROP OWNED BY test_deputy;
 DROP ROLE test_deputy;
 
--- the status trigger after an update, which is no event of its
+-- the status trigger, attached for an event that it does not serve
 BEGIN;
 CREATE TRIGGER a_wrong_event AFTER UPDATE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION integration_health_status_trigger();
 SELECT count(record_health_check(:'org_a', 'xledger', 'healthy')) AS recorded;

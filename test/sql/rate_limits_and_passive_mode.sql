@@ -1,4 +1,4 @@
--- A 429 puts its type into passive mode, once; there only syncs tell of health; and back.
+-- A 429 puts its type into passive mode, once; in that mode syncs are checks; resuming puts it back.
 \i test/fixtures/preamble.sql
 CREATE VIEW t.types AS SELECT integration_type, monitoring_mode, passive_since IS NOT NULL AS since, passive_reason, passive_until - now() > interval '1 minute' AS later FROM integration_types WHERE integration_type <> 'other' ORDER BY 1;
 GRANT SELECT ON t.types TO PUBLIC;
@@ -88,7 +88,7 @@ SET client_min_messages = error;
 SELECT r.integration_type, c.claimed, r.outcome FROM get_due_syncs() AS d, claim_sync_run(d.org_id, d.integration_type, d.scheduled_for) AS c,
   finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'failed', 'no licence') AS r ORDER BY 1;
 SELECT integration_type, status, error, latency_ms, http_status, consecutive_failures, check_no FROM integration_health_status;
--- again the same report: no second check
+-- the same report again: no second check
 SELECT r.outcome FROM integration_sync_runs AS d, finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, 1, 'failed', 'no licence') AS r WHERE d.integration_type = 'xledger';
 SELECT r.outcome, r.attempt FROM get_due_syncs() AS d, claim_sync_run(d.org_id, d.integration_type, d.scheduled_for) AS c,
   finish_sync_run(d.org_id, d.integration_type, d.scheduled_for, c.attempt, 'succeeded') AS r ORDER BY 1;

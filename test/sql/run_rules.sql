@@ -1,5 +1,5 @@
--- The rules of the ledger, as the owner calls them: who may have a run, when it is tried again, what a period is called.
--- a lease is over when its end has passed; none is longer than a day: the clock was ahead
+-- The rules of the ledger, called as the owner: who may claim a run, when it is tried again, what a period is called.
+-- a lease is over when its end has passed, or is more than a day ahead, because the clock was ahead
 SELECT integration_health_private.utc_text(moment) AS moment, integration_health_private.utc_text(lease_until) AS lease_until, integration_health_private.may_lease('running', 1, NULL, lease_until, 5, '1 minute', moment) AS may
   FROM (VALUES
     ('2026-01-01 00:00:01Z'::timestamptz, '2026-01-01 00:00:02Z'::timestamptz),
@@ -19,7 +19,7 @@ SELECT extract(epoch FROM retry_backoff) / 60 AS first_wait, attempts, extract(e
   FROM (VALUES (interval '1 minute', 1), ('1 minute', 2), ('1 minute', 6), ('1 minute', 7), ('1 minute', 2147483647),
                ('3 hours', 9), ('0', 2147483647)) AS v (retry_backoff, attempts);
 
--- the period that is nearest to a time is named, on either side
+-- the error names the period nearest to the time, on either side of it
 SELECT count(set_sync_schedule('00000000-0000-0000-0000-00000000000a', 'xledger', '1 hour', '2026-01-01 10:00Z'));
 SELECT integration_health_private.utc_text(at) AS at, t.error(format('SELECT claim_sync_run(%L, %L, %L)', '00000000-0000-0000-0000-00000000000a', 'xledger', at))
   FROM unnest('{1999-01-01Z,2026-01-01 09:59Z,2026-01-01 10:29Z,2026-01-01 10:30Z,2026-01-01 10:31Z,infinity}'::timestamptz[]) AS at;

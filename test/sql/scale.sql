@@ -39,14 +39,14 @@ BEGIN;
 SELECT integration_health_cleanup();
 SELECT seq_scan, idx_tup_fetch <= 21000 AS a_slot_of_each FROM pg_stat_xact_user_tables WHERE relname = 'integration_health_history';
 COMMIT;
--- what is old goes, whether the ring is full, or has holes from before
+-- old rows are deleted, whether the ring is full or has gaps already
 UPDATE integration_health_history SET checked_at = now() - interval '31 days' WHERE org_id = '00000000-0000-0000-0005-000000000001' AND check_no < 120;
 SELECT integration_health_cleanup();
 UPDATE integration_health_history SET checked_at = now() - interval '31 days' WHERE org_id = '00000000-0000-0000-0005-000000000001' AND check_no < 150;
 SELECT integration_health_cleanup(max_rows => 10);
 SELECT integration_health_cleanup();
 SELECT min(check_no), count(*) FROM integration_health_history WHERE org_id = '00000000-0000-0000-0005-000000000001';
--- a late one is old, whatever its place
+-- a late check is old, whatever its slot
 SELECT check_no FROM record_health_check('00000000-0000-0000-0005-000000000001', 'xledger', 'healthy', checked_at => now() - interval '40 days');
 SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', '00000000-0000-0000-0005-000000000001', 'integration_type', 'xledger', 'status', 'healthy'))) FROM generate_series(1, 94);
 SELECT count(*), count(*) FILTER (WHERE is_late) AS late FROM integration_health_history WHERE org_id = '00000000-0000-0000-0005-000000000001';

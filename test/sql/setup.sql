@@ -35,11 +35,11 @@ EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE || ': ' || SQLERRM || CASE WHEN hint <> '' THEN ' (' || hint || ')' ELSE '' END;
 END
 $$;
--- t.violations: what is wrong with the stored rows; none is good.
+-- t.violations: what is wrong with the stored rows; no rows mean that nothing is.
 \set violations `cat test/fixtures/violations.sql`
 CREATE FUNCTION t.violations(cleaned boolean DEFAULT false) RETURNS SETOF text
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS :'violations';
--- t.claims: request.jwt.claims of a member of an organisation, or of nobody's.
+-- t.claims: request.jwt.claims of a member of an organisation, or of none.
 CREATE FUNCTION t.claims(org text, role text DEFAULT 'authenticated') RETURNS text LANGUAGE sql
 RETURN jsonb_build_object('role', 'authenticated', 'sub', 'a-user',
                           'app_metadata', jsonb_build_object('org_id', org, 'role', role))::text;

@@ -1,4 +1,4 @@
--- One run of each period succeeds; who was given up cannot report; what is late, missed or cold is seen.
+-- Each period succeeds once; a superseded attempt cannot report; late, missed and cold runs are reported.
 \i test/fixtures/preamble.sql
 SET ROLE service_role;
 -- an hourly schedule; the current period, 20 minutes old at any time of the day, is so far unclaimed
@@ -9,7 +9,7 @@ SET client_min_messages = error;
 SELECT claimed, attempt, outcome, started_at >= now() AS started, finished_at, lease_until - started_at AS lease, drift = started_at - scheduled_for AS drift, cold_start, error,
        idempotency_key = format('%s:xledger:%s', :'org_a', to_char(scheduled_for, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS key
   FROM claim_sync_run(:'org_a', 'xledger', :'period');
--- nobody else
+-- nobody else gets the run
 SELECT claimed, attempt, outcome FROM claim_sync_run(:'org_a', 'xledger', :'period', true);
 SELECT outcome, attempt, finished_at >= started_at AS finished, lease_until, error FROM finish_sync_run(:'org_a', 'xledger', :'period', 1, 'failed', 'HTTP 500');
 -- the same report again changes nothing; the other outcome is refused
@@ -35,7 +35,7 @@ RESET ROLE;
 UPDATE integration_sync_runs SET lease_until = now() - interval '1 second' WHERE outcome = 'running';
 SET ROLE service_role;
 SELECT outcome, attempt FROM finish_sync_run(:'org_a', 'xledger', :'earlier', 2, 'succeeded');
--- what is no period, or not yet, or of no schedule
+-- errors: not a period, a period to come, a pair without a schedule
 SELECT t.error(format($$SELECT claim_sync_run(%L, 'xledger', '2026-01-01 00:00:01')$$, :'org_a')) LIKE '22023: scheduled_for is not a period of the schedule (The nearest period is ' || to_char(:'anchor'::timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || '.)' AS refused;
 SELECT regexp_replace(t.error(format($$SELECT claim_sync_run(%L, 'xledger', %L::timestamptz + interval '1 day')$$, :'org_a', :'period')), '\d{4}-[0-9T:-]+Z', 'then');
 SELECT t.error(format($$SELECT claim_sync_run(%L, 'xledger', %L)$$, :'org_b', :'period'));
@@ -56,7 +56,7 @@ SELECT claimed, drift < '0' AS early FROM integration_sync_schedules AS s, claim
 SELECT t.error(q) FROM unnest(ARRAY['DELETE FROM integration_sync_runs', $$UPDATE integration_sync_runs SET outcome = 'failed'$$, 'TRUNCATE integration_sync_runs',
   $$INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, cold_start) VALUES (gen_random_uuid(), 'xledger', now(), 1, 'running', now(), false)$$]) AS q;
 RESET client_min_messages;
--- late: a WARNING, by a setting
+-- a late run causes a WARNING; how late is a setting
 RESET ROLE;
 TRUNCATE integration_sync_runs, integration_sync_schedules;
 SET ROLE service_role;
@@ -119,7 +119,7 @@ SELECT pruned_until = :'anchor'::timestamptz - interval '28 days' AS pruned FROM
 SELECT split_part(t.error(format($$SELECT claim_sync_run(%L, 'xledger', %L::timestamptz - interval '30 days')$$, :'org_a', :'anchor')), '(', 1);
 SELECT claimed FROM claim_sync_run(:'org_a', 'xledger', :'anchor'::timestamptz - interval '27 days');
 SELECT count(*) FROM integration_sync_runs WHERE scheduled_for < :'anchor'::timestamptz - interval '28 days';
--- what succeeds moves on what is due; what fails, or lies before it, does not
+-- a run that succeeds moves due_at on; one that fails, or whose period is before due_at, does not
 RESET ROLE;
 UPDATE integration_sync_schedules SET due_at = :'anchor'::timestamptz - interval '26 days';
 UPDATE integration_sync_runs SET outcome = 'running', finished_at = NULL, lease_until = now() WHERE scheduled_for > :'anchor'::timestamptz - interval '28 days';

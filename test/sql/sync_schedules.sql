@@ -9,7 +9,7 @@ SELECT t.error(format('SELECT set_sync_schedule(%L, %L, %s)', :'org_a', 'dynamic
   $$'1 day', 'infinity'$$, $$'1 day', NULL$$, $$NULL, 'epoch'$$, $$'1 day', 'epoch', 'Europe/Nowhere'$$, $$'1 day', 'epoch', 'europe/oslo'$$, $$'1 day', 'epoch', 'Europe/Oslo2'$$, $$'1 day', 'epoch', ''$$,
   $$'1 day', 'epoch', warm_up_url => 'ftp://x'$$, $$'1 day', 'epoch', warm_up_url => 'http://a b'$$, $$'1 day', 'epoch', warm_up_url => 'http://' || repeat('x', 2000)$$]) AS v;
 SELECT t.error(format('SELECT set_sync_schedule(%L, %L, %L, %L)', :'org_a', 'telepathy', '1 day', 'epoch'));
--- a plan that changes counts from now; what else changes does not
+-- a plan that changes applies from now; other changes leave its times alone
 UPDATE integration_sync_schedules SET warm_up_url = NULL;
 RESET ROLE;
 UPDATE integration_sync_schedules SET planned_since = '2026-01-01', due_at = '2026-01-02', warm_up_for = '2026-01-03';
@@ -36,7 +36,7 @@ SET timezone = 'UTC';
 SELECT p::date FROM integration_sync_periods('1 month', '2024-01-31', 'UTC', '2024-01-01', '2024-06-01') AS p;
 SELECT p::date FROM integration_sync_periods('1 year', '2024-02-29', 'UTC', '2024-01-01', '2028-12-01') AS p;
 SELECT p::date FROM integration_sync_periods('1 month 14 days', '2025-12-31', 'UTC', '2025-01-01', '2026-06-01') AS p;
--- a day that was left out
+-- a day that a time zone skipped
 SELECT p AT TIME ZONE 'Pacific/Apia' AS apia FROM integration_sync_periods('1 day', '2011-12-01 08:00 Pacific/Apia', 'Pacific/Apia', '2011-12-29', '2012-01-01') AS p;
 -- both ends are included; before the anchor there is nothing
 SELECT count(*) FROM integration_sync_periods('1 hour', '2026-01-01', 'UTC', '2026-01-01', '2026-01-02');
@@ -46,7 +46,7 @@ SELECT integration_sync_last_period('1 hour', '2026-01-01', 'UTC', '2026-01-01 0
 SELECT t.error(q) FROM unnest(ARRAY[$$SELECT integration_sync_periods('1 minute', '2000-01-01', 'UTC', '-infinity', 'infinity')$$,
   $$SELECT integration_sync_periods('1 second', '2000-01-01', 'UTC', '-infinity', 'now')$$, $$SELECT integration_sync_last_period('1 hour', '2000-01-01', 'Mars', 'now')$$,
   $$SELECT integration_sync_next_period('1 hour', 'infinity', 'UTC', 'now')$$]) AS q;
--- every period is one: the last not after it is itself
+-- the last period not after a period is that period itself
 SELECT every, count(*), bool_and(p = integration_sync_last_period(every, '2023-10-31 02:30+01', 'Europe/Oslo', p)) AS last, bool_and(p > lag) AS ascending
   FROM unnest('{1 day,1 mon,7 days,"1 mon 1 day",00:17:00,36:00:00}'::interval[]) AS every,
   LATERAL (SELECT p, lag(p, 1, '-infinity') OVER () AS lag FROM integration_sync_periods(every, '2023-10-31 02:30+01', 'Europe/Oslo', '-infinity', '2026-02-01') AS p) AS x GROUP BY 1 ORDER BY 1;

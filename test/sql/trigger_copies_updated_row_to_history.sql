@@ -12,7 +12,7 @@ SELECT status, latency_ms, http_status, error, checked_at, check_no FROM integra
 SELECT slot, check_no, status, latency_ms, http_status, error, checked_at
   FROM integration_health_history ORDER BY check_no;
 
--- both kinds of ON CONFLICT on a pair that is there, and on one that is not
+-- both kinds of ON CONFLICT, for a pair that exists and for one that does not
 INSERT INTO integration_health_status AS s (org_id, integration_type, status, checked_at)
 VALUES (:'org_a', 'xledger', 'degraded', '2026-01-01 00:30'), (:'org_b', 'xledger', 'degraded', '2026-01-01 00:30')
 ON CONFLICT (org_id, integration_type) DO UPDATE
@@ -29,7 +29,7 @@ ON CONFLICT (org_id, integration_type) DO UPDATE SET status = EXCLUDED.status WH
 RETURNING check_no;
 SELECT * FROM t.violations();
 
--- one pair twice in DO NOTHING; twice in DO UPDATE is PostgreSQL's own error and leaves nothing
+-- one pair twice in one statement: with DO NOTHING the first row counts, with DO UPDATE it is PostgreSQL's own error
 INSERT INTO integration_health_status (org_id, integration_type, status)
 VALUES (:'org_b', 'dynamics', 'healthy'), (:'org_b', 'dynamics', 'unhealthy')
 ON CONFLICT DO NOTHING;
@@ -63,7 +63,7 @@ UPDATE integration_health_status SET status = 'degraded' WHERE integration_type 
 SELECT count(*), max(check_no) FROM integration_health_history WHERE integration_type = 'dynamics' AND status = 'degraded';
 SELECT * FROM t.violations();
 
--- a savepoint, and a whole transaction, that are rolled back leave no trace
+-- a savepoint or a whole transaction that is rolled back leaves no trace
 BEGIN;
 UPDATE integration_health_status SET status = 'unhealthy' WHERE org_id = :'org_a';
 SAVEPOINT s;

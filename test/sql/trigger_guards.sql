@@ -81,7 +81,7 @@ SET LOCAL ROLE test_owner;
 SELECT check_no FROM record_health_check(:'org_a', 'xledger', 'healthy', checked_at => now() - interval '31 days');
 SELECT check_no FROM record_health_check(:'org_b', 'xledger', 'healthy', checked_at => now() - interval '31 days');
 SELECT count(*) FROM integration_health_history;
--- a writer may have folded the counts just before: what is left tells
+-- a writer may have folded the counts just before, so the test looks at what is left
 SELECT integration_health_cleanup(), mark_stale_health(), integration_health_compact() >= 0 AS folded;
 RESET ROLE;
 SELECT count(*) AS unfolded FROM (SELECT FROM integration_health_counts GROUP BY integration_type, status HAVING count(*) > 1) AS c;

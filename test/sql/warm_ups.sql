@@ -1,5 +1,5 @@
 -- dispatch_sync_warm_ups calls the worker of each sync shortly before its time, once. pg_net is not
--- at hand: a function of its signature, which writes a table, stands for net.http_post.
+-- installed: a function of the same signature, which writes to a table, stands in for net.http_post.
 \i test/fixtures/preamble.sql
 CREATE SCHEMA net;
 GRANT USAGE ON SCHEMA net TO service_role;
@@ -23,7 +23,7 @@ SELECT integration_type, warm_up_for - :'soon'::timestamptz AS next FROM integra
 SELECT dispatch_sync_warm_ups('10 seconds'), dispatch_sync_warm_ups('15 minutes'), dispatch_sync_warm_ups('15 minutes');
 RESET ROLE;
 SELECT url, body - 'scheduled_for' AS body, (body->>'scheduled_for')::timestamptz - :'soon'::timestamptz AS scheduled_for, params, headers, timeout_milliseconds FROM net.sent;
--- a period that passed without a call is left out; the next one comes in its time
+-- a period that passed without a call is skipped; the call for the next one comes in time
 UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - 4 * every WHERE org_id = :'org_b';
 SET ROLE service_role;
 SELECT dispatch_sync_warm_ups('15 minutes');
@@ -35,7 +35,7 @@ SET ROLE service_role;
 SELECT dispatch_sync_warm_ups('1 minute');
 RESET ROLE;
 SELECT right(org_id::text, 1) AS org, warm_up_for - :'soon'::timestamptz AS next FROM integration_sync_schedules WHERE enabled AND warm_up_url IS NOT NULL ORDER BY 1;
--- rolled back is not sent
+-- a call that is rolled back is not sent
 UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 TRUNCATE net.sent;
 BEGIN;
@@ -44,7 +44,7 @@ SELECT dispatch_sync_warm_ups();
 ROLLBACK;
 SELECT count(*) FROM net.sent;
 SELECT count(*) FROM integration_sync_schedules WHERE warm_up_for = :'soon';
--- a URL that pg_net refuses is warned of, and keeps no other from being called
+-- a URL that pg_net refuses causes a warning, and does not keep the others from being called
 CREATE OR REPLACE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}', headers jsonb DEFAULT '{"Content-Type": "application/json"}', timeout_milliseconds int DEFAULT 1000)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
@@ -63,9 +63,9 @@ RESET ROLE;
 SELECT url FROM net.sent ORDER BY 1;
 DELETE FROM integration_sync_schedules WHERE right(org_id::text, 3) LIKE '10_';
 TRUNCATE net.sent;
--- it is no health result, and no run
+-- a warm-up is neither a check nor a run
 SELECT (SELECT count(*) FROM integration_health_status) AS status, (SELECT count(*) FROM integration_sync_runs) AS runs;
--- where it is not for the caller, or not of a superuser, it is not called: a listener is told
+-- net.http_post is not called if the caller may not use it, or if no superuser owns it: an event is sent instead
 UPDATE integration_sync_schedules SET warm_up_for = warm_up_for - every WHERE org_id = :'org_a';
 REVOKE USAGE ON SCHEMA net FROM service_role;
 SET ROLE service_role;

@@ -31,7 +31,7 @@ my %dumps = (
 	'tar' => { dump => ['-Ft'], restore => [] },
 );
 
-# fill(DB) makes a site's data, most of it as the role that makes it in life.
+# fill(DB) makes a site's data, most of it as the role that makes it in production.
 sub fill
 {
 	my ($db, $schema) = @_;
@@ -58,13 +58,13 @@ SQL
 	$node->safe_psql($db, "SELECT grant_integration_health('site_reader', 'site_writer');
 		SELECT grant_integration_health('authenticated', 'service_role');
 		GRANT USAGE ON SCHEMA $schema TO site_reader, site_writer");
-	# Sizes are known then, and a parallel restore begins with the largest table.
+	# A parallel restore begins with the largest table, whose size is known after ANALYZE.
 	$node->safe_psql($db, 'VACUUM ANALYZE');
 	return;
 }
 
-# fill_schedules(DB) makes monitors and syncs.  Two of their types have no check: what holds a place for
-# them in a restore is a monitor or a schedule.  As the owner, time is made to pass.
+# fill_schedules(DB) makes monitors and syncs.  Two of their types have no check: in a restore, a monitor or a
+# schedule holds the place for them.  The owner moves times into the past, as if time had passed.
 sub fill_schedules
 {
 	my ($db) = @_;
@@ -106,7 +106,7 @@ SQL
 	return;
 }
 
-# schedules_go_on(DB, NAME): what was handed out or has succeeded before stays so, and the rest is done.
+# schedules_go_on(DB, NAME) tests that work which was handed out or has succeeded stays so, and the rest is done.
 sub schedules_go_on
 {
 	my ($db, $name) = @_;

@@ -22,7 +22,7 @@ for my $role ('service_role', 'postgres')
 	is(value($node, 'no_cron', as_role($role) . q{SELECT count(*), count(owner), string_agg(DISTINCT problem, ',') FROM get_health_jobs()}),
 		'4|0|pg_cron is not installed in this database', 'and the list of jobs says so');
 }
-# A schema cron that is not pg_cron's runs nobody's code.
+# Code in a schema cron that does not belong to pg_cron is not run.
 $node->safe_psql('no_cron', q{CREATE SCHEMA cron; CREATE VIEW cron.job AS SELECT 1 / 0 AS jobid, 'integration_health_cleanup' AS jobname;
 	CREATE VIEW cron.job_run_details AS SELECT 1 / 0 AS jobid; GRANT USAGE ON SCHEMA cron TO PUBLIC; GRANT SELECT ON cron.job, cron.job_run_details TO PUBLIC});
 is(value($node, 'no_cron', as_role('service_role') . 'SELECT (SELECT count(*) FROM get_health_jobs()), unschedule_integration_health_jobs()'), '4|0', 'a look-alike of pg_cron is not looked at');
@@ -38,7 +38,7 @@ $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()')
 my @once = rows($node, 'postgres', $jobs);
 is(scalar @once, 5, 'four jobs come to the one of the site');
 
-# pg_cron 1.4 knows no seconds: a worker is called up to a minute before its time, not half of one.
+# pg_cron 1.4 has no schedules in seconds: warm-ups are sent every minute, not every half minute.
 my ($cron_major, $cron_minor) = split(/\./, value($node, 'postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'}));
 my $knows_seconds = $cron_major > 1 || $cron_minor >= 5;
 my $warm_up_schedule = $knows_seconds ? '30 seconds' : '* * * * *';
@@ -54,7 +54,7 @@ is(sqlstate($node, 'postgres', q{SELECT schedule_integration_health_jobs('no sch
 	'a schedule that pg_cron cannot read is an error');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'that changes nothing');
 
-# Functions of the same names: none of them is what a job calls, whatever defaults they have.
+# No job calls a function of the same name in another schema, whatever defaults it has.
 my @look_alikes = map {
 	my $name = $_;
 	map { "CREATE FUNCTION public.$name($_) RETURNS bigint LANGUAGE plpgsql AS \$\$BEGIN RAISE 'look-alike'; END\$\$;" }
@@ -66,7 +66,7 @@ for my $job (rows($node, 'postgres', q{SELECT jobname || '|' || command FROM cro
 	is(error_of($node, 'postgres', "BEGIN; @look_alikes $command; ROLLBACK"), '', "$name calls its own function among look-alikes");
 }
 
-# Another role that schedules would have all of it done twice. A superuser takes the jobs over.
+# If another role scheduled the jobs too, everything would be done twice. A superuser takes the jobs over.
 $node->safe_psql('postgres', 'CREATE ROLE other_dba LOGIN; GRANT service_role TO other_dba; GRANT USAGE ON SCHEMA cron TO other_dba');
 is(sqlstate($node, 'postgres', as_role('other_dba') . 'SELECT schedule_integration_health_jobs()'), '55000', 'another role is refused while the jobs are scheduled');
 is(value($node, 'postgres', as_role('other_dba') . 'SELECT unschedule_integration_health_jobs()'), 0, 'and unschedules only its own');
@@ -82,7 +82,7 @@ is(value($node, 'postgres', q{BEGIN; SELECT cron.unschedule('integration_health_
 	'integration_health_counts: switched off, integration_health_stale: not scheduled', 'what is wrong is said');
 $node->safe_psql('postgres', 'DROP OWNED BY other_dba; DROP ROLE other_dba');
 
-# The default for other versions of pg_cron: what this one takes, or what it refuses.
+# The default schedule for other versions of pg_cron, as this version accepts it, or names it in its error.
 for my $version ('1.4', '1.4-1', '1.5', '1.10', '2.0', 'unknown')
 {
 	my $set = "BEGIN; UPDATE pg_extension SET extversion = '$version' WHERE extname = 'pg_cron';";
@@ -113,11 +113,11 @@ SELECT record_health_check('${\org(5)}', 'xledger', (enum_range(NULL::integratio
   FROM generate_series(1, 50) n;
 SQL
 
-# Changes to fold, which come to nothing.
+# Count changes to fold, which add up to zero.
 $node->safe_psql('postgres', "INSERT INTO integration_health_counts SELECT 'xledger', 'healthy', 1 - 2 * (n % 2) FROM generate_series(1, 100) n");
 
-# Syncs of a day: two that ended and one that was given up are old, and so is one that a worker has
-# only just left; one of yesterday.
+# Daily syncs: two old ones that ended, an old one that was given up, an old one whose lease still
+# runs, and one of yesterday.
 $node->safe_psql('postgres', <<"SQL");
 SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 day', date_trunc('day', now()) - interval '40 days');
 INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, attempt, outcome, started_at, finished_at, lease_until, cold_start)
@@ -128,7 +128,7 @@ SELECT org_id, integration_type, period, 1, outcome, period, CASE WHEN outcome <
        LATERAL (SELECT anchor + n * every) AS p (period);
 SQL
 
-# What pg_net has, with a table: a sync every minute, whose worker is to be woken.
+# A stand-in for pg_net that writes to a table, and a sync every minute whose worker is to be woken.
 $node->safe_psql('postgres', <<"SQL");
 CREATE SCHEMA net;
 CREATE TABLE net.sent (url text, body jsonb, sent_at timestamptz DEFAULT clock_timestamp());
@@ -137,7 +137,7 @@ RETURNS bigint LANGUAGE sql BEGIN ATOMIC INSERT INTO net.sent (url, body) VALUES
 SELECT set_sync_schedule('${\org(2)}', 'xledger', '1 minute', date_trunc('minute', now()), warm_up_url => 'https://worker.example.com/');
 SQL
 
-# By the minute, the jobs run when the next one begins.
+# Scheduled every minute, the jobs run when the next minute begins.
 $node->safe_psql('postgres',
 	"SELECT * FROM schedule_integration_health_jobs('* * * * *', '* * * * *', '* * * * *')");
 is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 5, 'a new schedule makes no new job');
@@ -149,13 +149,13 @@ is(value($node, 'postgres', q{SELECT count(*) FROM cron.job_run_details WHERE st
 	'none failed');
 is(value($node, 'postgres', q{SELECT count(*) FROM get_health_jobs() WHERE last_status = 'succeeded' AND last_started_at > now() - interval '5 minutes' AND problem IS NULL}), 4,
 	'which the list of jobs says, too');
-# What pg_cron notes of them goes after a week; what it notes of others stays.
+# What pg_cron notes of these jobs is deleted after a week; what it notes of others stays.
 $node->safe_psql('postgres', q{UPDATE cron.job_run_details SET end_time = now() - interval '8 days';
 	INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, end_time)
 	SELECT jobid, 1000000, 'postgres', 'postgres', 'SELECT 1', 'succeeded', now() - interval '8 days' FROM cron.job WHERE jobname = 'site job';
 	SELECT integration_health_private.cleanup_job()});
 is(value($node, 'postgres', q{SELECT string_agg(DISTINCT jobname, ',') FROM cron.job JOIN cron.job_run_details USING (jobid) WHERE end_time < now() - interval '7 days'}), 'site job', 'old notes of the jobs are deleted, and no others');
-# A job that failed last is said to have, and warned of when it is scheduled again.
+# A job whose last run failed is reported as such, with a warning when it is scheduled again.
 $node->safe_psql('postgres', q{INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, return_message, start_time, end_time)
 	SELECT jobid, 2000000, 'postgres', 'postgres', command, 'failed', 'connection failed', now(), now() FROM cron.job WHERE jobname = 'integration_health_stale'});
 is(value($node, 'postgres', 'SELECT job_name, last_message, problem FROM get_health_jobs() WHERE problem IS NOT NULL'), 'integration_health_stale|connection failed|the last run failed', 'a run that failed is shown');
@@ -189,7 +189,7 @@ is(join(' ', rows($node, 'postgres', "SELECT status FROM integration_health_stat
 	'unhealthy healthy', 'of passive types silence is no news');
 invariants_hold($node, 'postgres', 'all of it leaves the invariants true', cleaned => 1);
 
-# The jobs go with the dump.
+# The dump includes the jobs.
 my $file = PostgreSQL::Test::Utils::tempdir() . '/dump';
 $node->safe_psql('postgres', q{SELECT cron.unschedule('site job');
 	SELECT cron.schedule('late site job', '0 6 * * 1', 'SELECT 2')});

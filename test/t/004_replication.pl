@@ -114,7 +114,7 @@ note('Logical replication');
 	is(join(' ', rows($subscriber, $db, $claim)), '1 f|1', 'over there the other check is handed out, and the sync that has succeeded to nobody');
 	is(value($subscriber, $db, as_role('service_role') . "SELECT dispatch_sync_warm_ups('1 day')"), 0, 'and no worker is called again');
 
-	# A publication of all tables, as Supabase's Realtime can make it, wants replica identities.
+	# A publication of all tables, as Supabase's Realtime can make it, requires replica identities.
 	$publisher->safe_psql($db, 'CREATE PUBLICATION everything FOR ALL TABLES');
 	$publisher->safe_psql($db, $schedules);
 	is(sqlstate($publisher, $db, as_role('service_role') . $_), '00000', "with all tables published: $_")

@@ -148,7 +148,7 @@ note('Time-outs and cancels inside the trigger');
 	  for $row, $new;
 	is(sqlstate($node, $db, as_role('service_role') . "SET lock_timeout = '50ms'; $row"), '55P03', 'lock_timeout inside the trigger');
 
-	# The owner's identity, which the copy borrows, must not stay behind in the session.
+	# The session must not keep the owner's identity, which copying to the history uses.
 	my ($stdout, $stderr);
 	$node->psql($db, as_role('service_role') . "SET statement_timeout = '50ms'; $row SET statement_timeout = 0;
 		SELECT current_user; DELETE FROM integration_health_counts;", stdout => \$stdout, stderr => \$stderr, on_error_stop => 0);
@@ -175,7 +175,7 @@ note('Time-outs and cancels inside the trigger');
 
 note('Time-outs and cancels inside claims, the end of a sync, and a switch to passive mode');
 {
-	# What would be waited for in the middle: the second pair of a claim, by a trigger of the site.
+	# A trigger of the site makes the second pair of a claim wait, in the middle of the claim.
 	$node->safe_psql($db, <<"SQL");
 DELETE FROM integration_monitors;
 SELECT set_monitor('${\org(30)}', t) FROM unnest('{xledger,dynamics}'::text[]) t;
@@ -201,7 +201,7 @@ SQL
 	is(value($node, $db, $state), $untouched, 'before');
 	my %waits = ('a claim of two checks' => 'SELECT count(*) FROM claim_due_health_checks(2);', 'a claim of a sync' => $claim->('xledger'), 'the end of a sync' => $finish);
 
-	# given_up(NAME, SQL) are tests of SQL that waits, by all that ends it.
+	# given_up(NAME, SQL) tests SQL that waits, and ends it in every way.
 	my $given_up = sub {
 		my ($name, $sql) = @_;
 		my ($stdout, $stderr);
@@ -229,7 +229,7 @@ SQL
 	}
 	$blocker->query_safe('ROLLBACK');
 
-	# A type is switched when its check commits, where statement_timeout does not count.
+	# The mode of a type changes when its check commits, where statement_timeout does not apply.
 	$blocker->query_safe("BEGIN; SELECT resume_active_monitoring('xledger');");
 	$given_up->('a switch', $limited);
 	my ($stdout, $stderr);

@@ -9,7 +9,7 @@ use Test::More;
 my $node = new_cluster('lifecycle');
 my ($org, $other) = (org(1), org(2));
 
-# Everything that a session can have a plan of, for the extension in SCHEMA.
+# all_work(SCHEMA) is SQL that uses everything for which a session can hold a plan.
 sub all_work
 {
 	my ($schema) = @_;
@@ -98,7 +98,7 @@ note('Sessions that hold plans while others drop, create and rename');
 	my $modes = "string_agg(integration_type || ' ' || monitoring_mode, ', ' ORDER BY integration_type)";
 	if (is_trusted())
 	{
-		# Names in PL/pgSQL are looked up when they are used: see test/trusted/differences.
+		# PL/pgSQL looks names up when it uses them: see test/trusted/differences.
 		$node->safe_psql('plans', 'ALTER SCHEMA ih RENAME TO renamed');
 		is(sqlstate($node, 'plans', "SELECT renamed.record_health_check('$org', 'xledger', 'healthy')"), '3F000', 'the schema was renamed: a clean error');
 		$node->safe_psql('plans', 'ALTER SCHEMA renamed RENAME TO ih');
@@ -124,11 +124,11 @@ note('Sessions that hold plans while others drop, create and rename');
 		is($ask->('BEGIN; ALTER SCHEMA renamed RENAME TO once_more;' . all_work('once_more') . 'ROLLBACK;'), $expect =~ s/429\|passive/429|active/r, 'the session itself renamed it, and no type was switched yet');
 		is($ask->(all_work('renamed')), $expect, 'and took that back');
 
-		# A type is to be switched when the transaction commits, and the extension is another by then.
+		# A type changes its mode when the transaction commits; by then the schema of the extension is renamed.
 		is($ask->("$limited ALTER SCHEMA renamed RENAME TO elsewhere; COMMIT; SELECT $modes FROM elsewhere.integration_types; SELECT FROM elsewhere.resume_active_monitoring('xledger'); ALTER SCHEMA elsewhere RENAME TO renamed"),
 			"6\ndynamics active, xledger passive", 'of another name');
 
-		# Another owner, of the functions too: the owner of the tables is who calls those that claims use.
+		# Another owner of the tables and functions: the owner of the tables calls the functions that claims use.
 		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
 			CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed, integration_health_private TO other_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO other_owner; GRANT SELECT ON integration_health_private.sync_plans TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
 			  . "DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'renamed'::regnamespace LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO other_owner', f); END LOOP; END \$\$");

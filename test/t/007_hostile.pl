@@ -6,15 +6,15 @@ use IntegrationHealth;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# A crash is to fail its own test and not those that follow.
+# A crash fails its own test, and not those that follow.
 my $node = new_cluster('hostile', 'restart_after_crash = on', 'max_prepared_transactions = 1');
 my $db = 'hostile';
 new_database($node, $db);
 my ($own, $foreign, $nobody) = (org(1), org(2), org(3));
 $node->safe_psql($db, as_role('service_role') . join('', map { record(1, 'xledger', 'healthy') . record(2, 'xledger', 'unhealthy') } 1 .. 3));
 
-# Both orgs have a monitor that is due and syncs a day, of which nobody has run the last; the sync of
-# the type that is passive is to be a check.
+# Both orgs have a monitor that is due and daily syncs, of which nobody has run the last; the type of the
+# syncs is passive, so that they count as checks.
 $node->safe_psql($db, as_role('service_role') . <<"SQL");
 INSERT INTO integration_types (integration_type, display_name, monitoring_mode) VALUES ('quiet', 'Quiet', 'passive');
 SELECT set_monitor(o, 'xledger'), set_sync_schedule(o, 'quiet', '1 day', now() - interval '3 days 1 hour', warm_up_url => 'https://worker.example.com/', retry_backoff => '0')
@@ -26,7 +26,7 @@ INSERT INTO integration_sync_runs (org_id, integration_type, scheduled_for, atte
 SELECT org_id, integration_type, anchor, 1, 'failed', anchor, now(), false FROM integration_sync_schedules WHERE org_id = '$foreign';
 SQL
 
-# attempt(SETUP, ACTION, ROLE) does both in a transaction that is not kept, the action as ROLE
+# attempt(SETUP, ACTION, ROLE) runs both in a transaction that is not kept, the action as ROLE
 # (service_role if not given), and returns the SQLSTATE and the message of the first error, and the
 # output.
 sub attempt
@@ -65,7 +65,7 @@ sub recorded
 	return;
 }
 
-# All that is done with monitors, schedules and the ledger, and what comes of it.
+# Everything that is done with monitors, schedules and the ledger, and the results.
 my $period = "(SELECT public.integration_sync_last_period(s.every, s.anchor, s.time_zone, pg_catalog.now()) FROM public.integration_sync_schedules s WHERE s.org_id OPERATOR(pg_catalog.=) '$own')";
 my @work = (
 	"SELECT 'a check', pg_catalog.count(*) FROM public.claim_due_health_checks(1);",
@@ -89,7 +89,7 @@ my $reports = "SET request.jwt.claims = '{\"org_id\": \"$own\", \"user_role\": \
 	  (SELECT pg_catalog.count(*) FROM public.get_global_health_problems());";
 my $all = $quiet . join("\n", @work, $reports);
 
-# works(NAME, SETUP) is a test: all of it works.
+# works(NAME, SETUP) is a test: everything in @work works.
 sub works
 {
 	my ($name, $setup) = @_;
@@ -98,9 +98,9 @@ sub works
 	return;
 }
 
-# errors_of(SETUP, SQL...) does each SQL as the service role after the setup, in transactions that are not kept, and
-# returns references to the SQLSTATE, the message, and the SQL of those that end in an error.  What comes
-# before a claim or an end of a sync has been done before the setup.
+# errors_of(SETUP, SQL...) runs each SQL as the service role after the setup, in transactions that are not kept, and
+# returns references to the SQLSTATE, the message, and the SQL of those that end in an error.  What has to
+# come before a claim or an end of a sync is run before the setup.
 sub errors_of
 {
 	my ($setup, @sql) = @_;
@@ -115,9 +115,9 @@ sub errors_of
 	} 0 .. $#sql;
 }
 
-# bears(NAME, SETUP, SQLSTATES, TEXT) is a test: each piece of work is done, or ends in an error of
-# these SQLSTATEs, a regular expression, with a message like TEXT, and one at least does unless there
-# are none, or ALL_DONE: then nothing does.
+# bears(NAME, SETUP, SQLSTATES, TEXT, ALL_DONE) is a test: each piece of work is done, or fails with one of
+# the SQLSTATEs, a regular expression, and a message like TEXT.  At least one fails, unless SQLSTATES is
+# empty; with ALL_DONE, none does.
 sub bears
 {
 	my ($name, $setup, $states, $text, $all_done) = @_;
@@ -210,7 +210,7 @@ my %columns = (integration_monitors => [qw(org_id integration_type enabled due_a
 	integration_sync_schedules => [qw(org_id integration_type every anchor time_zone enabled warm_up_url max_attempts retry_backoff planned_since due_at warm_up_for pruned_until)],
 	integration_sync_runs => [qw(org_id integration_type scheduled_for attempt outcome started_at finished_at lease_until cold_start drift error idempotency_key)],
 	integration_types => [qw(integration_type check_interval max_backoff monitoring_mode passive_since passive_reason passive_until probes planned_since created_at)]);
-# Bodies of standard SQL know a column that got another name, and generated ones are written by nobody.
+# Bodies of standard SQL find a renamed column, and nobody writes generated ones.
 my %unnamed = map { $_ => 1 } qw(integration_monitors.planned_since integration_sync_runs.idempotency_key integration_sync_schedules.warm_up_url);
 for my $table (sort keys %columns)
 {
@@ -610,7 +610,7 @@ note('Texts that could tell one org of another');
 			"INSERT INTO integration_monitors (org_id, integration_type) VALUES ('ORG', 'xledger') ON CONFLICT DO NOTHING",
 			"SELECT * FROM set_monitor('ORG', 'xledger')", "SELECT * FROM set_sync_schedule('ORG', 'quiet', '1 day', now())",
 			"SELECT * FROM get_sync_drift('ORG', 720)", "SELECT * FROM get_missed_syncs('ORG', 720)", "SELECT * FROM get_cold_starts('ORG', 720)",
-			# A writer works for all organisations: it is asked for nothing but its right.
+			# A writer works for all organisations, so nothing but its right to call is checked.
 			($role eq 'authenticated' ? ("SELECT * FROM claim_sync_run('ORG', 'quiet', now())", "SELECT * FROM finish_sync_run('ORG', 'quiet', now(), 1, 'failed')") : ()),
 			"UPDATE integration_health_status SET org_id = 'ORG'", "DELETE FROM integration_health_status WHERE org_id = 'ORG'",
 			"SELECT record_health_checks('[{\"org_id\": \"ORG\", \"integration_type\": \"xledger\", \"status\": \"healthy\"}]')")

@@ -1,5 +1,5 @@
 # The extension against the reference in PL/pgSQL (test/reference): the same random transactions,
-# and after each of them every table the same. IH_SEED repeats a run.
+# and the same tables after each of them. IH_SEED repeats a run.
 use strict;
 use warnings;
 use IntegrationHealth;
@@ -12,7 +12,7 @@ my $operations = $ENV{IH_OPERATIONS} // (full_run() ? 100_000 : 10_000);
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $reference = $ENV{TESTDIR} . '/test/reference';
 
-# Unsynchronised commits: what is compared here is the tables, not the disk.
+# Commits are not synchronous: the test compares tables, not what is on the disk.
 my $node = new_cluster('differential', 'synchronous_commit = off');
 new_database($node, 'extension');
 new_database($node, 'reference', '');
@@ -22,8 +22,8 @@ $node->safe_psql($_, slurp_file("$reference/state.sql") . preamble()) for 'exten
 $node->safe_psql('postgres', "CREATE DATABASE ${_}_model TEMPLATE $_") for 'extension', 'reference';
 my $now = time();
 
-# start(DB, SCRIPT) starts psql on a script, and returns its handle. Its output goes to a file: at a pipe that nobody
-# reads it would wait within a transaction, and serializable ones of the other session would be refused for that.
+# start(DB, SCRIPT) starts psql on a script, and returns its handle. Its output goes to a file: writing to a pipe that
+# nobody reads, it would wait within a transaction, and make serializable ones of the other session fail.
 sub start
 {
 	my ($db, $script) = @_;
@@ -31,7 +31,7 @@ sub start
 		'>', "$dir/$db.out", '2>', '/dev/null');
 }
 
-# outcome(TRANSACTIONS) runs them in both, from the start, and returns the number of the first
+# outcome(TRANSACTIONS) runs them from the start in both databases, and returns the number of the first
 # transaction after which they differ (from 0; undef when none does) and the outputs of it.
 sub outcome
 {
@@ -62,8 +62,8 @@ sub outcome
 	return (undef, @outs);
 }
 
-# shrunk(TRANSACTIONS) takes away what is not needed for the difference at the end, as far as a
-# minute goes.
+# shrunk(TRANSACTIONS) leaves out transactions that the difference at the end does not need, as far as it
+# gets in a minute.
 sub shrunk
 {
 	my @needed = @_;
@@ -100,7 +100,7 @@ if (defined $failed)
 }
 else
 {
-	# It was a run worth its name: rings went round, errors were met.
+	# The run was long enough: rings went round, and errors occurred.
 	my ($longest) = sort { $b <=> $a } $extension =~ /^\S{32} \d+ (\d+)$/mg;
 	cmp_ok($longest, '>', 192, 'rings have gone round') if $operations >= 10_000;
 	my %codes;

@@ -22,12 +22,12 @@ $node->safe_psql($db, as_role('service_role')
 sub pick { return $_[ int(rand(scalar @_)) ] }
 sub chance { return rand() < $_[0] }
 
-# What comes close to the foreign org, or to the admin role, and is neither where it stands.
+# Values that look like the foreign org or the admin role, and are neither.
 my @near = ("{$foreign", "$foreign,", " $foreign\n", uc($foreign) . '0', substr($foreign, 0, 35), "'$foreign'",
 	"%", '*', '', 'null', 'ALL', 'global_admin ', 'Global_Admin', 'global_admin%', "global_admin\\", 'global', "global_admin\0x",
 	"x' OR true --", "\x{202e}", "\x{10ffff}", 'a' x 3000, '00000000-0000-0000-0000-000000000000', $own . ' ');
 
-# Any value, in which the foreign org and the role stand only where nothing looks.
+# noise(DEPTH) is any value in which the foreign org and the role occur only where nothing reads them.
 sub noise
 {
 	my ($depth) = @_;
@@ -40,7 +40,7 @@ sub noise
 	return { map { pick(qw(x y z sub aud email org org_ids roles), 'app_metadata.org_id', 'org_id ', "\0") => noise($depth + 1) } 1 .. int(rand(4)) };
 }
 
-# The users' own part of the claims says everything that a user would like it to say.
+# The part of the claims that users can edit: it claims everything that a user might want.
 sub user_metadata
 {
 	return { org_id => $foreign, role => 'global_admin', user_role => ['global_admin'],
@@ -75,8 +75,8 @@ sub document
 	my $text = $json->encode(claims());
 	return $text if $kind < 0.7;
 
-	# Damaged: cut, or with marks put in the wrong place. Nothing that is put in names the foreign org,
-	# and what is moved out of user_metadata by a lucky brace is told by the strict reading below.
+	# Damaged: cut, or with marks inserted in the wrong place. Nothing that is inserted names the foreign org,
+	# and the strict reading below detects what a lucky brace moves out of user_metadata.
 	for (1 .. 1 + int(rand(3)))
 	{
 		my $at = int(rand(length $text));

@@ -14,7 +14,7 @@ new_database($node, $db);
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $service = as_role('service_role') . "SET client_min_messages = error;\n";
 
-# log_n is taken when the row that is logged is locked: in the order of log_n is in the order of locks.
+# log_n is assigned while the logged row is locked, so the order of log_n is the order of the locks.
 $node->safe_psql($db, <<'SQL');
 INSERT INTO integration_monitors (org_id, integration_type, due_at)
 SELECT lpad(n::text, 32, '0')::uuid, t, now() - random() * interval '1 hour'
@@ -87,7 +87,7 @@ SQL
 my $anchor = value($node, $db, "SELECT date_trunc('minute', now()) - interval '1 day'");
 $node->safe_psql($db, $service . "SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor', max_attempts => 100, retry_backoff => '0')");
 
-# Time passes by 17 minutes for some pairs, an interval with its jitter and more; others are due too early.
+# For some pairs 17 minutes pass, more than an interval with its jitter; others become due too early.
 append_to_file("$dir/time.sql", <<'SQL');
 WITH picked AS MATERIALIZED (
   SELECT org_id, integration_type, random() < 0.7 AS passes FROM integration_monitors WHERE claimed_at IS NOT NULL
@@ -125,7 +125,7 @@ IPC::Run::finish($_) for @running;
 unlike($err, qr/ERROR|FATAL/, 'nor has time an error');
 note($out);
 
-# What is due now, and a worker that fails no more.
+# Now everything that is due is handed out, to a worker that no longer fails.
 $node->safe_psql($db, $service . "INSERT INTO monitor_log (org_id, integration_type, what) SELECT org_id, integration_type, 'handed out' FROM claim_due_health_checks(10000);");
 $node->safe_psql($db, $service . <<"SQL");
 SELECT pg_sleep(1.1);

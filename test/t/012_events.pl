@@ -14,7 +14,7 @@ my $service = as_role('service_role') . "SET client_min_messages = error;\n";
 my $listener = $node->background_psql($db);
 $listener->query_safe(as_role('service_role') . 'LISTEN integration_health');
 
-# heard returns the events since the last call, decoded.  What is committed before our own notification
+# heard() returns the events since the last call, decoded.  What is committed before our own notification
 # is heard before it.
 my ($calls, $longest) = (0, 0);
 sub heard
@@ -33,7 +33,7 @@ sub heard
 	return map { decode_json($_) } @payloads;
 }
 
-# told is what heard returns, in short.
+# told() returns what heard() returns, abbreviated.
 sub told
 {
 	return join(', ', map {

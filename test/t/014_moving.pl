@@ -11,7 +11,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my @tables = ('public.integration_*', 'integration_health_private.sync_plans');
 my $become_owner = "\\set schema public\n" . slurp_file("$ENV{TESTDIR}/test/fixtures/owner.sql");
 
-# fill(DB) makes a site's data of all kinds, as the role that makes it in life.
+# fill(DB) makes a site's data of all kinds, as the role that makes it in production.
 sub fill
 {
 	my ($db) = @_;

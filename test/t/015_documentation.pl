@@ -13,7 +13,7 @@ use Test::More;
 my $dir = $ENV{TESTDIR};
 my @pages = ('README.md', 'SECURITY.md', map { s{^\Q$dir\E/}{}r } glob("$dir/docs/*.md $dir/examples/*/README.md"));
 
-# What the languages of blocks may be. No name would hide a sample from the tests.
+# The languages that blocks may have. A block without a language would be hidden from the tests.
 my %languages = map { $_ => 1 } qw(sql js ts json text sh dockerfile ini);
 
 # Blocks of SQL that cannot run, on all pages.
@@ -36,18 +36,18 @@ $supabase->safe_psql('postgres', 'CREATE ROLE supabase_auth_admin');
 
 # The databases that pages begin with: the server, and what fills them.
 my %databases = (
-	# of a server that is nobody's but PostgreSQL's
+	# on a plain PostgreSQL server
 	plain => [ $plain, sub { } ],
-	# of Supabase's
+	# on a server like Supabase's
 	supabase => [ $supabase, sub { $supabase->safe_psql($_[0], 'CREATE PUBLICATION supabase_realtime') } ],
-	# that, with the extension in public
+	# the same, with the extension in public
 	extension => [ $supabase, sub { $supabase->safe_psql($_[0], create_extension('public')) } ],
-	# that, to schedule jobs: pg_cron lets in the owner, where that is no superuser
+	# the same, to schedule jobs: the owner may use pg_cron, even if it is not a superuser
 	jobs => [ $supabase, sub {
 		$supabase->safe_psql($_[0], create_extension('public')
 			  . (is_trusted() ? 'CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO ih_owner' : ''));
 	} ],
-	# that, with the migration of the trusted edition
+	# the same, with the migration of the trusted edition
 	migration => [ $supabase, sub {
 		local $ENV{IH_OWNER} = 'ih_owner';
 		$supabase->safe_psql($_[0], "\\set schema public\n" . slurp_file("$dir/test/fixtures/owner.sql")
@@ -55,7 +55,7 @@ my %databases = (
 			  . 'RESET ROLE; CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO ih_owner; ALTER ROLE ih_owner LOGIN');
 	} ]);
 
-# What is so when a page has run, but for what it shows: tests of its last database.
+# Tests of the last database of a page, of what is true after it has run besides what it shows.
 my %afterwards = (
 	'docs/hosted.md' => sub {
 		my ($node, $db) = @_;
@@ -90,7 +90,7 @@ sub new_session
 # without_padding(TEXT) is what psql prints without the blanks at the end of lines, which editors take away.
 sub without_padding { return $_[0] =~ s/[ \t]+$//gmr =~ s/\A\n+|\n+\z//gr }
 
-# run_session(SESSION) are tests: each of its blocks runs without an error, or prints what the page shows.
+# run_session(SESSION) tests that each of its blocks runs without an error, or prints what the page shows.
 sub run_session
 {
 	my ($session) = @_;

@@ -18,14 +18,14 @@ use constant TABLES => qw(integration_types integration_health_status integratio
 
 my $fixtures = abs_path(dirname(__FILE__) . '/../../fixtures');
 
-# is_trusted tells whether the edition without C is tested.
+# is_trusted() tells whether the trusted edition is tested.
 sub is_trusted { return ($ENV{EDITION} // '') eq 'trusted' }
 
-# prepares is SQL that lets a session prepare transactions: without C their events would be in the way.
+# prepares() is SQL that lets a session prepare transactions: without C, events would make PREPARE fail.
 sub prepares { return is_trusted() ? "SET integration_health.notify = off;\n" : '' }
 
-# Tests that test/trusted/differences names ("tap: /REGEX/") differ on the trusted edition: there they must fail, so that
-# the list stays true, and are no failures.
+# Tests that test/trusted/differences names ("tap: /REGEX/") must fail on the trusted edition, so that the list stays
+# true, and do not count as failures there.
 if (is_trusted())
 {
 	my @differ = map { qr/$_/ } slurp_file("$fixtures/../trusted/differences") =~ m{^tap: /(.*)/$}gm;
@@ -89,7 +89,7 @@ sub create_extension
 	  . "\\set QUIET on\nCREATE EXTENSION integration_health SCHEMA :schema;\nRESET ROLE;\n";
 }
 
-# as_role(ROLE, CLAIMS) is SQL that makes a session what PostgREST makes of a request.
+# as_role(ROLE, CLAIMS) is SQL that sets role and claims in a session as PostgREST does for a request.
 sub as_role
 {
 	my ($role, $claims) = @_;

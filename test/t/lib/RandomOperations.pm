@@ -157,8 +157,8 @@ my %operations = (
 		}
 		return "$text\\.";
 	},
-	# Some checks are rate limited, for a time that is counted from theirs, which is in the past, or all of a batch for
-	# none: the batch is recorded in another order by the reference.
+	# Some checks are rate limited. retry_after counts from their time, which is in the past, or no check of the batch
+	# has one, because the reference records the batch in another order.
 	batch_limited => sub {
 		my $past = sub { return 'to_timestamp(' . ($start + 1800 - 3600 * (2 + int(rand(50)))) . ')' };
 		my $says_time = chance(0.7);
@@ -181,7 +181,7 @@ my %operations = (
 	},
 	stale => sub { return 'SELECT mark_stale_health();' },
 	compact => sub { return 'SELECT FROM integration_health_compact();' },
-	# A switch that is still to come keeps the table from being truncated: it is made first.
+	# A pending deferred change of mode would keep the table from being truncated, so it is made first.
 	truncate => sub {
 		return "RESET ROLE;\nSET CONSTRAINTS ALL IMMEDIATE;\nSET CONSTRAINTS ALL DEFERRED;\nTRUNCATE integration_health_status"
 		  . pick('', ', integration_health_history, integration_health_counts') . ";\nSET ROLE service_role;";
@@ -190,8 +190,8 @@ my %operations = (
 		return "INSERT INTO integration_types (integration_type, display_name) VALUES ('" . type() . "', 'Name "
 		  . int(rand(9)) . "') ON CONFLICT (integration_type) DO UPDATE SET display_name = EXCLUDED.display_name;";
 	},
-	# A pair is taken away and put back by hand, as a restore puts it back; at times one that this
-	# very transaction has made.
+	# A pair is deleted and put back by hand, as by a restore; at times one that this
+	# very transaction has created.
 	restore => sub {
 		my $fresh = chance(0.4);
 		my ($org, $type) = ($fresh ? mortal_org() : org(), type());
@@ -210,7 +210,7 @@ INSERT INTO integration_health_status SELECT * FROM status_$serial $conflict;
 SET ROLE service_role;
 SQL
 	},
-	# A restored row that meets the row that is there is a further check.
+	# A restored row that meets an existing row is a further check.
 	restore_over => sub {
 		return "RESET ROLE;\nINSERT INTO integration_health_status SELECT * FROM integration_health_status "
 		  . "WHERE org_id = '" . org() . "' " . pick($take_all, 'ON CONFLICT DO NOTHING', '') . ";\nSET ROLE service_role;";

@@ -1,4 +1,4 @@
--- The ring is written after the statement: what a site's own triggers do to a pair in between is exact, too.
+-- The ring is written after the statement: what a site's own triggers do to a pair in between is recorded exactly, too.
 \i test/fixtures/preamble.sql
 CREATE FUNCTION t.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

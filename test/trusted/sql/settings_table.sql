@@ -6,7 +6,7 @@ SELECT count(record_health_check(:'org_a', 'xledger', 'healthy')) AS recorded;
 SELECT * FROM integration_health_private.setting();
 INSERT INTO integration_health_private.settings DEFAULT VALUES;
 SELECT * FROM integration_health_private.setting();
--- there is one row, and what stands in it has sense
+-- there is one row, and its values must make sense
 SELECT v, t.error(format('UPDATE integration_health_private.settings SET %s WHERE true', v)) FROM unnest(ARRAY[
   'is_only = false', $$org_claims = ''$$, $$org_claims = 'org_id,'$$, $$org_claims = 'a..b'$$, $$org_claims = 'a b'$$, $$org_claims = 'a.b.c.d.e'$$,
   $$org_claims = repeat('a', 64)$$, $$org_claims = 'user_metadata.org_id'$$, $$role_claims = 'role, raw_user_meta_data.role'$$, $$admin_role = ''$$,
@@ -30,7 +30,7 @@ SELECT t.error('SELECT get_global_health_summary()');
 SELECT t.error('SELECT * FROM integration_health_private.settings');
 SET ROLE service_role;
 SELECT t.error($$UPDATE integration_health_private.settings SET admin_role = 'me' WHERE is_only$$);
--- two of them bind nobody: a session sets its own
+-- two of them restrict nobody: a session sets its own
 RESET ROLE;
 UPDATE integration_health_private.settings SET max_drift = '1 hour', notify = false WHERE is_only;
 SET ROLE service_role;
