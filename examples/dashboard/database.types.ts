@@ -261,7 +261,7 @@ export type Database = {
           planned_since?: never
           pruned_until?: never
           retry_backoff?: string
-          time_zone?: never
+          time_zone?: string
           warm_up_for?: never
           warm_up_url?: string | null
         }
@@ -276,7 +276,7 @@ export type Database = {
           planned_since?: never
           pruned_until?: never
           retry_backoff?: string
-          time_zone?: never
+          time_zone?: string
           warm_up_for?: never
           warm_up_url?: string | null
         }
@@ -335,45 +335,6 @@ export type Database = {
           passive_until?: string | null
           planned_since?: never
           probes?: number
-        }
-        Relationships: [
-        ]
-      }
-      /** What enabled schedules were before they were changed or disabled: periods of those plans may be missed as well. */
-      sync_plans: {
-        Row: {
-          /** As in integration_sync_schedules. */
-          anchor: string
-          /** As in integration_sync_schedules. */
-          every: string
-          /** External system. */
-          integration_type: string
-          /** Organisation. */
-          org_id: string
-          /** When the plan took effect. */
-          since: string
-          /** As in integration_sync_schedules. */
-          time_zone: string
-          /** When the plan ceased to apply (exclusive). */
-          until: string
-        }
-        Insert: {
-          anchor?: never
-          every?: never
-          integration_type?: never
-          org_id?: never
-          since?: never
-          time_zone?: never
-          until?: never
-        }
-        Update: {
-          anchor?: never
-          every?: never
-          integration_type?: never
-          org_id?: never
-          since?: never
-          time_zone?: never
-          until?: never
         }
         Relationships: [
         ]

@@ -47,3 +47,15 @@ COMMENT ON FUNCTION integration_health_private.require_admin_role() IS
   'Checks that the caller is a global admin, before a report on all organisations reads anything. Errors: 42501 '
   'unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 '
   'when request.jwt.claims cannot be read.';
+
+CREATE FUNCTION integration_health_private.readable_since(hours integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN integration_health_private.window_start(hours);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.readable_since(integer) IS
+  'Calls require_claims, then window_start: for reports that read with the rights of their caller. In FROM it is '
+  'evaluated before the rows are read. Errors: 22023 for malformed claims, or when hours is null or outside 1 to 720.';

@@ -42,6 +42,7 @@ BEGIN ATOMIC
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.window_start(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.readable_since(integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),

@@ -67,7 +67,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome, l.cold_start
-    FROM integration_health_private.window_start(get_sync_drift.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_sync_drift.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome, r.cold_start
@@ -135,7 +135,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
-    FROM integration_health_private.window_start(get_missed_syncs.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_missed_syncs.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT m.integration_type, t.display_name, m.scheduled_for,
                 pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
@@ -160,7 +160,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome
-    FROM integration_health_private.window_start(get_cold_starts.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_cold_starts.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome

@@ -13,7 +13,7 @@ WITH api AS (
     FROM integration_health_private.objects() AS o (object)
 ), usable AS (
   SELECT c.oid, c.relname FROM pg_class c, member m
-   WHERE m.relation = c.oid AND c.relkind IN ('r', 'p')
+   WHERE m.relation = c.oid AND c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT schema FROM api)
      AND has_any_column_privilege('authenticated', c.oid, 'SELECT')
 ), callable AS (
   SELECT p.* FROM pg_proc p, member m
@@ -136,7 +136,7 @@ export async function generateTypes(database, schema = 'public') {
       for (const column of columns) {
         const optional = kind === 'Update' || column.nullable || column.default;
         // never: the database fills it.
-        if (!column[allowed] || column.generated || column.comment.includes('by a trigger')) put(5, `${column.name}?: never`);
+        if (!column[allowed] || column.generated || /(Filled|Maintained) by a trigger/.test(column.comment)) put(5, `${column.name}?: never`);
         else put(5, `${column.name}${optional ? '?' : ''}: ${typeOf(column.type)}${column.nullable ? ' | null' : ''}`);
       }
       put(4, '}');

@@ -501,7 +501,7 @@ note('Every function, called by every role');
 	  integration_health_uncounted integration_sync_key integration_sync_periods integration_sync_last_period
 	  integration_sync_next_period integration_sync_is_late get_sync_drift get_missed_syncs get_cold_starts
 	  get_global_sync_summary
-	  integration_health_private.require_claims integration_health_private.window_start integration_health_private.org_health_status
+	  integration_health_private.require_claims integration_health_private.window_start integration_health_private.readable_since integration_health_private.org_health_status
 	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at
 	  integration_health_private.usable_time_zone integration_health_private.missed_syncs
 	  get_health_jobs integration_health_private.health_jobs_for_admin);
