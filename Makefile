@@ -39,7 +39,7 @@ PG_CFLAGS = -fvisibility=hidden
 REGRESS = setup \
 	$(filter-out setup drop_and_create_again,$(sort $(notdir $(basename $(wildcard $(top)/test/sql/*.sql))))) \
 	drop_and_create_again
-REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 14 15,$(MAJORVERSION)),,--expecteddir=$(top))
+REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(top))
 UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 

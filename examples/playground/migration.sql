@@ -137,7 +137,7 @@ BEGIN
       FROM pg_class AS c WHERE c.oid = written;
     IF has_rules AND EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = written) THEN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('table "%s" has a rule', name),
-        DETAIL = 'The extension writes this table itself, past any rule.', HINT = 'Drop the rule.', TABLE = name;
+        DETAIL = 'A rule would run with the rights of the table''s owner.', HINT = 'Drop the rule.', TABLE = name;
     END IF;
     IF has_triggers THEN
       SELECT g.tgname AS trigger, o.rolname AS owner INTO intruder
@@ -149,8 +149,8 @@ BEGIN
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
           MESSAGE = format('trigger "%s" of table "%s" would run with the rights of the table''s owner', intruder.trigger, name),
-          DETAIL = format('Its function belongs to role "%s", the table is written as role "%s".', intruder.owner, current_user),
-          HINT = 'Drop the trigger, or make the owner of the table the owner of its function.', TABLE = name;
+          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".', intruder.owner, current_user),
+          HINT = 'Drop the trigger, or give its function to the owner of the table.', TABLE = name;
       END IF;
     END IF;
     PERFORM integration_health_private.require_all_rows(written);
@@ -175,7 +175,7 @@ BEGIN
     END IF;
     IF row_security_active(read) THEN
       RAISE EXCEPTION USING ERRCODE = '55000',
-        MESSAGE = format('row-level security of table "%s" binds role "%s"',
+        MESSAGE = format('row-level security of table "%s" applies to role "%s"',
                          (SELECT c.relname FROM pg_class AS c WHERE c.oid = read), current_user),
         HINT = 'Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY.';
     END IF;
@@ -244,8 +244,8 @@ RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '55000',
-    MESSAGE = format('table "%s" did not take what a check brings', table_name),
-    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
+    MESSAGE = format('table "%s" did not accept a row that the extension wrote', table_name),
+    HINT = 'Look for a trigger on the table that returns NULL.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
@@ -259,13 +259,35 @@ DECLARE
   changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
+    MESSAGE = format('column "%s" of table "%s" cannot be changed', changed, TG_TABLE_NAME),
     HINT = 'Delete the row and insert another.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
   'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
   'Errors: 22023, always.';
+
+CREATE FUNCTION integration_health_private.require_trigger(
+  function_name text, table_name text, holds text, fired_on oid, argument_count integer, is_supported boolean)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF argument_count <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
+  ELSIF fired_on <> integration_health_private.relation(table_name) THEN
+    RAISE EXCEPTION USING ERRCODE = '42809',
+      MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
+  ELSIF NOT is_supported THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = format('function "%s" was called for an event that it does not support', function_name),
+      HINT = 'Only CREATE EXTENSION attaches it.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean) IS
+  'Guards a SECURITY DEFINER trigger function of the API: raises 39P01 when its trigger has arguments, or fires for an '
+  'event that it does not support, and 42809 when it is on another table than table_name, which holds what the error '
+  'says.';
 
 CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
 RETURNS void
@@ -503,6 +525,18 @@ COMMENT ON FUNCTION integration_health_private.require_admin_role() IS
   'unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 '
   'when request.jwt.claims cannot be read.';
 
+CREATE FUNCTION integration_health_private.readable_since(hours integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN integration_health_private.window_start(hours);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.readable_since(integer) IS
+  'Calls require_claims, then window_start: for reports that read with the rights of their caller. In FROM it is '
+  'evaluated before the rows are read. Errors: 22023 for malformed claims, or when hours is null or outside 1 to 720.';
+
 -- ---------------------------------------------------------------------------------------------
 -- Catalogue: the kinds of external system
 -- ---------------------------------------------------------------------------------------------
@@ -618,8 +652,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_types_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+      MESSAGE = 'function "integration_types_trigger" was called for an event that it does not support',
+      HINT = 'Only CREATE EXTENSION attaches it.';
   END IF;
   IF NEW.created_at IS NULL THEN
     NEW.created_at := now();
@@ -919,8 +953,8 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NEW.check_no IS NULL OR NEW.recorded_at IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at go together',
-      DETAIL = 'A row with both is a restored one; a new check has neither.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at must be set together',
+      DETAIL = 'A restored row has both; a new check has neither.';
   END IF;
   PERFORM integration_health_private.hold_type(NEW.integration_type);
   IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
@@ -948,7 +982,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '23502', TABLE = 'integration_health_status', COLUMN = missing,
       MESSAGE = format('null value in column "%s" of table "integration_health_status"', missing);
   ELSIF status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is not one that the extension knows',
       HINT = 'Use healthy, degraded, unhealthy or unknown.';
   END IF;
 END
@@ -1025,8 +1059,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_status_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+      MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
+      HINT = 'Only CREATE EXTENSION attaches it.';
   END IF;
 
   marks := NEW.check_no - OLD.check_no;
@@ -1430,15 +1464,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_probe boolean := false;
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_health_mode_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_health_status') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_health_mode_trigger', 'integration_health_status', 'checks', TG_RELID, TG_NARGS,
+    TG_WHEN = 'AFTER' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'UPDATE' THEN
     was_probe := COALESCE(OLD.is_probe, false);
   END IF;
@@ -1606,7 +1634,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '55000',
     MESSAGE = 'column "check_interval" or "max_backoff" of table "integration_types" is null',
-    HINT = 'Fill it, and set the column NOT NULL as it was created.';
+    HINT = 'Set a value, and restore the NOT NULL constraint of the column.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
@@ -1638,15 +1666,9 @@ CREATE FUNCTION public.integration_monitors_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_monitors_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_monitors') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold monitors', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_monitors_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_monitors_trigger', 'integration_monitors', 'monitors', TG_RELID, TG_NARGS,
+    TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'UPDATE' THEN
     -- No check was expected while the monitor was disabled. Many may be enabled at once, so those that have become due
     -- meanwhile are spread.
@@ -2834,15 +2856,9 @@ CREATE FUNCTION public.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_sync_schedules_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_sync_schedules') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold schedules', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_sync_schedules_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_sync_schedules_trigger', 'integration_sync_schedules', 'schedules', TG_RELID, TG_NARGS,
+    TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'INSERT' AND NEW.planned_since IS NOT NULL THEN
     IF NEW.integration_type IS NOT NULL THEN
       PERFORM integration_health_private.hold_type(NEW.integration_type);
@@ -2854,7 +2870,7 @@ BEGIN
   IF NOT integration_health_private.is_time_zone(NEW.time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME,
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(NEW.time_zone)),
-      HINT = 'Use a name as pg_timezone_names has it.';
+      HINT = 'Use a name from pg_timezone_names, spelled as it is there.';
   END IF;
   NEW.planned_since := clock_timestamp();
   NEW.due_at := 'infinity';
@@ -3025,7 +3041,7 @@ BEGIN
   RAISE WARNING USING
     MESSAGE = format('the schedule of organisation %s and type "%s" has no periods',
                      COALESCE(org_id::text, 'null'), COALESCE(integration_health_private.echo(integration_type), '')),
-    DETAIL = format('It is left out: its interval, its anchor or its time zone "%s" is none.',
+    DETAIL = format('It is left out because its interval, anchor or time zone "%s" is not valid.',
                     COALESCE(integration_health_private.echo(time_zone), '')),
     HINT = 'Correct it with set_sync_schedule.';
   RETURN NULL;
@@ -3121,14 +3137,14 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT public.integration_sync_every_is_valid(every) THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a schedule cannot have this interval',
-      HINT = 'Use days and months, or a time of a minute or more.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'invalid interval for a schedule',
+      HINT = 'Use days and months, or a time of at least one minute, but not both.';
   ELSIF NOT isfinite(anchor) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the anchor of a schedule must be finite';
   ELSIF NOT public.integration_sync_time_zone_is_valid(time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(time_zone)),
-      HINT = 'Use a name as pg_timezone_names has it.';
+      HINT = 'Use a name from pg_timezone_names, spelled as it is there.';
   END IF;
 END
 $$;
@@ -3153,7 +3169,7 @@ BEGIN
     -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time.';
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time range.';
       END IF;
       found_so_far := found_so_far + 1;
       last := period;
@@ -3392,7 +3408,7 @@ BEGIN
       HINT = format('The nearest period is %s.', integration_health_private.utc_text(nearest));
   ELSIF scheduled_for > clock_timestamp() + interval '1 minute' THEN
     -- The clock of a worker may be that much ahead of the database's.
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is still to come',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is in the future',
       HINT = format('Claim it when it is %s.', integration_health_private.utc_text(scheduled_for));
   END IF;
 END
@@ -3644,10 +3660,10 @@ BEGIN
   PERFORM integration_health_private.require_arguments(
     '{org_id,integration_type,scheduled_for,attempt,outcome}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5::text NOT IN ('running', 'succeeded', 'failed') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is not one that the extension knows',
       HINT = 'Use succeeded or failed.';
   ELSIF $5 = 'running' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run does not end as running', HINT = 'Use succeeded or failed.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run cannot end as running', HINT = 'Use succeeded or failed.';
   END IF;
   run := integration_health_private.lock_run($1, $2, $3);
   IF run.attempt IS NULL THEN
@@ -3655,14 +3671,14 @@ BEGIN
   ELSIF run.attempt <> $4 THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('attempt %s of this sync run is not the current one, which is %s', $4, run.attempt),
-      HINT = 'Somebody else has claimed the run since: drop this result.';
+      HINT = 'Another worker has claimed the run since: discard this result.';
   ELSIF run.outcome = $5 THEN
     -- The report is repeated. That the lease ran out does not matter as long as nobody else has claimed the run.
     RETURN;
   ELSIF run.outcome <> 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('attempt %s of this sync run has already ended as %s', $4, run.outcome),
-      HINT = 'What has been reported stands; a failed run can be claimed again.';
+      HINT = 'The first report stands; a failed run can be claimed again.';
   END IF;
 
   run.outcome := $5;
@@ -3968,7 +3984,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome, l.cold_start
-    FROM integration_health_private.window_start(get_sync_drift.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_sync_drift.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome, r.cold_start
@@ -4036,7 +4052,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
-    FROM integration_health_private.window_start(get_missed_syncs.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_missed_syncs.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT m.integration_type, t.display_name, m.scheduled_for,
                 pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
@@ -4061,7 +4077,7 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome
-    FROM integration_health_private.window_start(get_cold_starts.hours) AS w (window_start)
+    FROM integration_health_private.readable_since(get_cold_starts.hours) AS w (window_start)
    CROSS JOIN LATERAL (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome
@@ -4722,7 +4738,7 @@ BEGIN
     RAISE WARNING USING ERRCODE = '55000', MESSAGE = pg_catalog.format('the last run of job %s failed', failed.job_name),
       DETAIL = COALESCE(failed.last_message, ''),
       HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a '
-             'password file. get_health_jobs() shows the runs to come.';
+             'password file. get_health_jobs() shows later runs.';
   END IF;
 END
 $$;
@@ -4786,7 +4802,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
   IF forget_organisation.org_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'org_id must not be null',
-      HINT = 'Name the organisation that is to be forgotten.';
+      HINT = 'Pass the organisation to forget.';
   END IF;
   RETURN integration_health_private.forget_rows(forget_organisation.org_id);
 END
@@ -4844,6 +4860,7 @@ BEGIN ATOMIC
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.window_start(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.readable_since(integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_health_status(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),
@@ -4954,6 +4971,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.utc_text(timestamptz)'),
          ('FUNCTION integration_health_private.refuse_intrusion(text)'),
          ('FUNCTION integration_health_private.refuse_new_key()'),
+         ('FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean)'),
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
          ('FUNCTION integration_health_private.send_event(text)'),
          ('FUNCTION integration_health_private.read_claims()'),
@@ -4966,6 +4984,7 @@ BEGIN ATOMIC
          ('FUNCTION public.integration_health_uncounted(uuid)'),
          ('FUNCTION integration_health_private.require_claims()'),
          ('FUNCTION integration_health_private.require_admin_role()'),
+         ('FUNCTION integration_health_private.readable_since(integer)'),
          ('TABLE public.integration_types'),
          ('FUNCTION integration_health_private.has_type(text)'),
          ('FUNCTION integration_health_private.type_names()'),

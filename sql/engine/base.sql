@@ -93,7 +93,7 @@ BEGIN
       FROM pg_class AS c WHERE c.oid = written;
     IF has_rules AND EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = written) THEN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('table "%s" has a rule', name),
-        DETAIL = 'The extension writes this table itself, past any rule.', HINT = 'Drop the rule.', TABLE = name;
+        DETAIL = 'A rule would run with the rights of the table''s owner.', HINT = 'Drop the rule.', TABLE = name;
     END IF;
     IF has_triggers THEN
       SELECT g.tgname AS trigger, o.rolname AS owner INTO intruder
@@ -105,8 +105,8 @@ BEGIN
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
           MESSAGE = format('trigger "%s" of table "%s" would run with the rights of the table''s owner', intruder.trigger, name),
-          DETAIL = format('Its function belongs to role "%s", the table is written as role "%s".', intruder.owner, current_user),
-          HINT = 'Drop the trigger, or make the owner of the table the owner of its function.', TABLE = name;
+          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".', intruder.owner, current_user),
+          HINT = 'Drop the trigger, or give its function to the owner of the table.', TABLE = name;
       END IF;
     END IF;
     PERFORM integration_health_private.require_all_rows(written);
@@ -125,7 +125,7 @@ BEGIN
     END IF;
     IF row_security_active(read) THEN
       RAISE EXCEPTION USING ERRCODE = '55000',
-        MESSAGE = format('row-level security of table "%s" binds role "%s"',
+        MESSAGE = format('row-level security of table "%s" applies to role "%s"',
                          (SELECT c.relname FROM pg_class AS c WHERE c.oid = read), current_user),
         HINT = 'Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY.';
     END IF;

@@ -35,8 +35,8 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NEW.check_no IS NULL OR NEW.recorded_at IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at go together',
-      DETAIL = 'A row with both is a restored one; a new check has neither.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'check_no and recorded_at must be set together',
+      DETAIL = 'A restored row has both; a new check has neither.';
   END IF;
   PERFORM integration_health_private.hold_type(NEW.integration_type);
   IF NEW.check_no = 1 AND NEW.recorded_at >= now() THEN
@@ -64,7 +64,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '23502', TABLE = 'integration_health_status', COLUMN = missing,
       MESSAGE = format('null value in column "%s" of table "integration_health_status"', missing);
   ELSIF status NOT IN ('healthy', 'degraded', 'unhealthy', 'unknown') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is none that the extension knows',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is not one that the extension knows',
       HINT = 'Use healthy, degraded, unhealthy or unknown.';
   END IF;
 END
@@ -140,8 +140,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_status_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+      MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
+      HINT = 'Only CREATE EXTENSION attaches it.';
   END IF;
 
   marks := NEW.check_no - OLD.check_no;

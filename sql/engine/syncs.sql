@@ -101,7 +101,7 @@ BEGIN
   RAISE WARNING USING
     MESSAGE = format('the schedule of organisation %s and type "%s" has no periods',
                      COALESCE(org_id::text, 'null'), COALESCE(integration_health_private.echo(integration_type), '')),
-    DETAIL = format('It is left out: its interval, its anchor or its time zone "%s" is none.',
+    DETAIL = format('It is left out because its interval, anchor or time zone "%s" is not valid.',
                     COALESCE(integration_health_private.echo(time_zone), '')),
     HINT = 'Correct it with set_sync_schedule.';
   RETURN NULL;
@@ -195,14 +195,14 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT @extschema@.integration_sync_every_is_valid(every) THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a schedule cannot have this interval',
-      HINT = 'Use days and months, or a time of a minute or more.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'invalid interval for a schedule',
+      HINT = 'Use days and months, or a time of at least one minute, but not both.';
   ELSIF NOT isfinite(anchor) THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the anchor of a schedule must be finite';
   ELSIF NOT @extschema@.integration_sync_time_zone_is_valid(time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '22023',
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(time_zone)),
-      HINT = 'Use a name as pg_timezone_names has it.';
+      HINT = 'Use a name from pg_timezone_names, spelled as it is there.';
   END IF;
 END
 $$;
@@ -225,7 +225,7 @@ BEGIN
     -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time.';
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time range.';
       END IF;
       found_so_far := found_so_far + 1;
       last := period;

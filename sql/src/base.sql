@@ -115,8 +115,8 @@ RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '55000',
-    MESSAGE = format('table "%s" did not take what a check brings', table_name),
-    HINT = 'Look for a rule on the table, or a trigger that returns NULL.';
+    MESSAGE = format('table "%s" did not accept a row that the extension wrote', table_name),
+    HINT = 'Look for a trigger on the table that returns NULL.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
@@ -130,13 +130,35 @@ DECLARE
   changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of a row of table "%s" cannot change', changed, TG_TABLE_NAME),
+    MESSAGE = format('column "%s" of table "%s" cannot be changed', changed, TG_TABLE_NAME),
     HINT = 'Delete the row and insert another.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
   'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
   'Errors: 22023, always.';
+
+CREATE FUNCTION integration_health_private.require_trigger(
+  function_name text, table_name text, holds text, fired_on oid, argument_count integer, is_supported boolean)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF argument_count <> 0 THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
+  ELSIF fired_on <> integration_health_private.relation(table_name) THEN
+    RAISE EXCEPTION USING ERRCODE = '42809',
+      MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
+  ELSIF NOT is_supported THEN
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = format('function "%s" was called for an event that it does not support', function_name),
+      HINT = 'Only CREATE EXTENSION attaches it.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean) IS
+  'Guards a SECURITY DEFINER trigger function of the API: raises 39P01 when its trigger has arguments, or fires for an '
+  'event that it does not support, and 42809 when it is on another table than table_name, which holds what the error '
+  'says.';
 
 CREATE FUNCTION integration_health_private.require_arguments(names text[], are_null boolean[])
 RETURNS void

@@ -113,8 +113,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_types_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
+      MESSAGE = 'function "integration_types_trigger" was called for an event that it does not support',
+      HINT = 'Only CREATE EXTENSION attaches it.';
   END IF;
   IF NEW.created_at IS NULL THEN
     NEW.created_at := now();

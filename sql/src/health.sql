@@ -205,15 +205,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_probe boolean := false;
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_health_mode_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_health_status') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold checks', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'AFTER' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_mode_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_health_mode_trigger', 'integration_health_status', 'checks', TG_RELID, TG_NARGS,
+    TG_WHEN = 'AFTER' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'UPDATE' THEN
     was_probe := COALESCE(OLD.is_probe, false);
   END IF;

@@ -386,7 +386,7 @@ BEGIN
     RAISE WARNING USING ERRCODE = '55000', MESSAGE = pg_catalog.format('the last run of job %s failed', failed.job_name),
       DETAIL = COALESCE(failed.last_message, ''),
       HINT = 'Where pg_cron cannot connect, set cron.use_background_workers = on, or let it in by pg_hba.conf or a '
-             'password file. get_health_jobs() shows the runs to come.';
+             'password file. get_health_jobs() shows later runs.';
   END IF;
 END
 $$;
@@ -450,7 +450,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
   IF forget_organisation.org_id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'org_id must not be null',
-      HINT = 'Name the organisation that is to be forgotten.';
+      HINT = 'Pass the organisation to forget.';
   END IF;
   RETURN integration_health_private.forget_rows(forget_organisation.org_id);
 END

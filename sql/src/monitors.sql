@@ -65,7 +65,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = '55000',
     MESSAGE = 'column "check_interval" or "max_backoff" of table "integration_types" is null',
-    HINT = 'Fill it, and set the column NOT NULL as it was created.';
+    HINT = 'Set a value, and restore the NOT NULL constraint of the column.';
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.refuse_null_interval() IS
@@ -97,15 +97,9 @@ CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_monitors_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_monitors') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold monitors', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_monitors_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_monitors_trigger', 'integration_monitors', 'monitors', TG_RELID, TG_NARGS,
+    TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'UPDATE' THEN
     -- No check was expected while the monitor was disabled. Many may be enabled at once, so those that have become due
     -- meanwhile are spread.

@@ -107,7 +107,7 @@ BEGIN
       HINT = format('The nearest period is %s.', integration_health_private.utc_text(nearest));
   ELSIF scheduled_for > clock_timestamp() + interval '1 minute' THEN
     -- The clock of a worker may be that much ahead of the database's.
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is still to come',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'scheduled_for is in the future',
       HINT = format('Claim it when it is %s.', integration_health_private.utc_text(scheduled_for));
   END IF;
 END
@@ -322,10 +322,10 @@ BEGIN
   PERFORM integration_health_private.require_arguments(
     '{org_id,integration_type,scheduled_for,attempt,outcome}', ARRAY[$1 IS NULL, $2 IS NULL, $3 IS NULL, $4 IS NULL, $5 IS NULL]);
   IF $5::text NOT IN ('running', 'succeeded', 'failed') THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is none that the extension knows',
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'outcome is not one that the extension knows',
       HINT = 'Use succeeded or failed.';
   ELSIF $5 = 'running' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run does not end as running', HINT = 'Use succeeded or failed.';
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a run cannot end as running', HINT = 'Use succeeded or failed.';
   END IF;
   run := integration_health_private.lock_run($1, $2, $3);
   IF run.attempt IS NULL THEN
@@ -333,14 +333,14 @@ BEGIN
   ELSIF run.attempt <> $4 THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('attempt %s of this sync run is not the current one, which is %s', $4, run.attempt),
-      HINT = 'Somebody else has claimed the run since: drop this result.';
+      HINT = 'Another worker has claimed the run since: discard this result.';
   ELSIF run.outcome = $5 THEN
     -- The report is repeated. That the lease ran out does not matter as long as nobody else has claimed the run.
     RETURN;
   ELSIF run.outcome <> 'running' THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = format('attempt %s of this sync run has already ended as %s', $4, run.outcome),
-      HINT = 'What has been reported stands; a failed run can be claimed again.';
+      HINT = 'The first report stands; a failed run can be claimed again.';
   END IF;
 
   run.outcome := $5;

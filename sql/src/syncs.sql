@@ -94,15 +94,9 @@ CREATE FUNCTION @extschema@.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF TG_NARGS <> 0 THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_sync_schedules_trigger" takes no trigger arguments';
-  ELSIF TG_RELID <> integration_health_private.relation('integration_sync_schedules') THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold schedules', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP = 'DELETE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_sync_schedules_trigger" was called for an event it does not serve',
-      HINT = 'It is attached by CREATE EXTENSION, and by nobody else.';
-  END IF;
+  PERFORM integration_health_private.require_trigger(
+    'integration_sync_schedules_trigger', 'integration_sync_schedules', 'schedules', TG_RELID, TG_NARGS,
+    TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
   IF TG_OP = 'INSERT' AND NEW.planned_since IS NOT NULL THEN
     IF NEW.integration_type IS NOT NULL THEN
       PERFORM integration_health_private.hold_type(NEW.integration_type);
@@ -114,7 +108,7 @@ BEGIN
   IF NOT integration_health_private.is_time_zone(NEW.time_zone) THEN
     RAISE EXCEPTION USING ERRCODE = '23514', TABLE = TG_TABLE_NAME,
       MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(NEW.time_zone)),
-      HINT = 'Use a name as pg_timezone_names has it.';
+      HINT = 'Use a name from pg_timezone_names, spelled as it is there.';
   END IF;
   NEW.planned_since := clock_timestamp();
   NEW.due_at := 'infinity';

@@ -1,6 +1,6 @@
 /*
  * compat.h
- *	  The differences between PostgreSQL 14 and 18 that matter to the code.
+ *	  The differences between PostgreSQL 15 and 18 that matter to the code.
  */
 #ifndef IH_COMPAT_H
 #define IH_COMPAT_H
@@ -8,16 +8,9 @@
 #include "postgres.h"
 
 #include "access/tableam.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_proc.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
-#include "utils/guc.h"
-#include "utils/tuplestore.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -41,52 +34,6 @@
 		return &version;                                                            \
 	}                                                                               \
 	extern int no_such_variable
-#endif
-
-/* 15 added InitMaterializedSRF and MarkGUCPrefixReserved. */
-#if PG_VERSION_NUM < 150000
-#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
-
-static inline void
-InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext  caller;
-	TupleDesc	   tupdesc;
-
-	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
-		!(rsinfo->allowedModes & SFRM_Materialize))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set")));
-
-	caller = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	(void) flags;
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	rsinfo->returnMode = SFRM_Materialize;
-	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
-	rsinfo->setDesc = BlessTupleDesc(tupdesc);
-	MemoryContextSwitchTo(caller);
-}
-#endif
-
-/* 16 replaced the ownership checks, one for each kind of object, by object_ownercheck. */
-#if PG_VERSION_NUM < 160000
-#define IsRelationOwner(relid, roleid) pg_class_ownercheck(relid, roleid)
-#else
-#define IsRelationOwner(relid, roleid) object_ownercheck(RelationRelationId, relid, roleid)
-#endif
-
-/* 16 replaced the privilege checks, one for each kind of object, by object_aclcheck. */
-#if PG_VERSION_NUM < 160000
-#define MaySee(schema) (pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
-#define MayCall(function) (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
-#else
-#define MaySee(schema) \
-	(object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
-#define MayCall(function) \
-	(object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
 /* From 16 on, an update tells which indexes need entries: all, none, or summarizing ones. */

@@ -8,6 +8,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "utils/lsyscache.h"
@@ -59,7 +60,8 @@ FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum 
 	if (index == NULL || IndexRelationGetNumberOfKeyAttributes(index) != nkeys)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" lacks its primary key", RelationGetRelationName(rel)),
+				 errmsg("table \"%s\" does not have the primary key that the extension created",
+						RelationGetRelationName(rel)),
 				 errtable(rel)));
 	ScanKeys(index, nkeys, key, keys);
 

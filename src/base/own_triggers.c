@@ -59,7 +59,7 @@ RequireOwnTriggers(Relation rel, Oid writer)
 	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("table \"%s\" has a rule", RelationGetRelationName(rel)),
-						errdetail("The extension writes this table itself, past any rule."),
+						errdetail("A rule would run with the rights of the table's owner."),
 						errhint("Drop the rule."), errtable(rel)));
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
@@ -77,10 +77,9 @@ RequireOwnTriggers(Relation rel, Oid writer)
 					 "trigger \"%s\" of table \"%s\" would run with the rights of the table's owner",
 					 trigger->tgname, RelationGetRelationName(rel)),
 				 errdetail(
-					 "Its function belongs to role \"%s\", the table is written as role \"%s\".",
+					 "Its function belongs to role \"%s\", but the table is written as role \"%s\".",
 					 GetUserNameFromId(function_owner, true), GetUserNameFromId(writer, true)),
-				 errhint(
-					 "Drop the trigger, or make the owner of the table the owner of its function."),
+				 errhint("Drop the trigger, or give its function to the owner of the table."),
 				 errtable(rel)));
 	}
 }
@@ -95,7 +94,7 @@ RequireAllRows(Relation rel)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("row-level security of table \"%s\" binds role \"%s\"",
+			 errmsg("row-level security of table \"%s\" applies to role \"%s\"",
 					RelationGetRelationName(rel), GetUserNameFromId(GetUserId(), false)),
 			 errhint(
 				 "Give the role BYPASSRLS, or ALTER TABLE ... NO FORCE ROW LEVEL SECURITY."),

@@ -78,7 +78,7 @@ FindColumn(Relation table, const char *name, Oid type)
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("column \"%s\" of table \"%s\" is of type %s", name,
 							RelationGetRelationName(table), format_type_be(att->atttypid)),
-					 errdetail("Recording of checks needs type %s.", format_type_be(type)),
+					 errdetail("Recording checks requires type %s.", format_type_be(type)),
 					 errtablecol(table, att->attnum)));
 		if (att->attgenerated != '\0')
 			ereport(ERROR,
@@ -92,7 +92,7 @@ FindColumn(Relation table, const char *name, Oid type)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name),
-			 errhint("Recording of checks needs the column as the extension created it."),
+			 errhint("Recording checks requires the column as the extension created it."),
 			 errtable(table)));
 	return InvalidAttrNumber; /* not reached */
 }

@@ -18,6 +18,7 @@
 
 #include "base/compat.h"
 #include "base/own_triggers.h"
+#include "base/private_call.h"
 #include "base/relations.h"
 
 /*
@@ -172,10 +173,11 @@ StoredRow(FunctionCallInfo fcinfo, RowStatement *statement)
 	Datum row = OneRow(fcinfo, statement);
 
 	if (fcinfo->isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" did not take what a check brings",
-						get_rel_name(TableOfResult(fcinfo))),
-				 errhint("Look for a rule on the table, or a trigger that returns NULL.")));
+	{
+		char		   *table = get_rel_name(TableOfResult(fcinfo));
+		PrivateArgument argument = { TEXTOID, { CStringGetTextDatum(table), false } };
+
+		CallPrivate("refuse_intrusion", 1, &argument);
+	}
 	return row;
 }

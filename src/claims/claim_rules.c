@@ -44,7 +44,7 @@ SplitPath(const char **at, ClaimPath *path)
 
 		/* Users can edit their own user_metadata, so no permission may depend on it. */
 		if (strcmp(key, "user_metadata") == 0 || strcmp(key, "raw_user_meta_data") == 0)
-			return "Users edit user_metadata themselves.";
+			return "Users can edit user_metadata themselves.";
 
 		if (*c != '.')
 			break;

@@ -95,12 +95,11 @@ WasRestored(Datum org_id, Datum integration_type, TimestampTz recorded_at)
 }
 
 /*
- * IsHeld tells whether HoldType was called before for a type in this subtransaction, and
- * remembers that it is now.  After 16 types it starts over: it may wrongly return false, which
- * costs one more call.
+ * RememberHeld notes that this subtransaction holds a type.  False if that is noted already;
+ * after 16 types it starts over and may wrongly return true, which costs one more call.
  */
 static bool
-IsHeld(const char *name)
+RememberHeld(const char *name)
 {
 	static LocalTransactionId transaction = InvalidLocalTransactionId;
 	static SubTransactionId	  subtransaction = InvalidSubTransactionId;
@@ -115,12 +114,12 @@ IsHeld(const char *name)
 	for (int i = 0; i < nheld; i++)
 	{
 		if (strcmp(held[i], name) == 0)
-			return true;
+			return false;
 	}
 	if (nheld == lengthof(held))
 		nheld = 0;
 	strlcpy(held[nheld++], name, NAMEDATALEN);
-	return false;
+	return true;
 }
 
 /*
@@ -132,6 +131,6 @@ HoldType(Datum integration_type)
 {
 	PrivateArgument argument = { TEXTOID, { integration_type, false } };
 
-	if (!IsHeld(TextDatumGetCString(integration_type)))
+	if (RememberHeld(TextDatumGetCString(integration_type)))
 		CallPrivate("hold_type", 1, &argument);
 }

@@ -68,8 +68,8 @@ RefuseTable(Relation rel, const char *has, const char *name)
 		 errmsg("table \"%s\" has %s%s%s%s", RelationGetRelationName(rel), has,
 				name == NULL ? "" : " \"", name == NULL ? "" : name, name == NULL ? "" : "\""),
 		 errdetail(
-			 "Checks are written to this table past the executor, which would not honour that."),
-		 errhint("Take it back, or put it on \"%s\".", STATUS_TABLE), errtable(rel)));
+			 "Checks are written to this table past the executor, so this would not be honored."),
+		 errhint("Undo this, or make it on \"%s\".", STATUS_TABLE), errtable(rel)));
 }
 
 /*
@@ -82,7 +82,7 @@ RequirePlainTable(Relation rel)
 	const TriggerDesc *triggers = rel->trigdesc;
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION)
-		RefuseTable(rel, "become no plain table", NULL);
+		RefuseTable(rel, "become something other than an ordinary table", NULL);
 	if (rel->rd_rel->relispartition)
 		RefuseTable(rel, "become a partition", NULL);
 	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)

@@ -314,13 +314,14 @@ RingWrite(Oid history, const RingEntry *entry)
 	int			  save_sec_context;
 
 	if (is_writing)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" cannot take a check while it takes another",
-						RelationGetRelationName(rel)),
-				 errdetail("A constraint, an index or a column of the table records a check."),
-				 errhint("Record checks elsewhere, such as in a trigger of the status table."),
-				 errtable(rel)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" cannot be written by a check while another check writes it",
+					RelationGetRelationName(rel)),
+			 errdetail("A constraint, an index or a column of the table records a check."),
+			 errhint("Record checks elsewhere, such as in a trigger of the status table."),
+			 errtable(rel)));
 	target = RingTargetOf(rel);
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);

@@ -120,7 +120,7 @@ StateOfLabel(const StatusLayout *layout, Oid label)
 			return (HealthState) i;
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("status is none that the extension knows"),
+					errmsg("status is not one that the extension knows"),
 					errhint("Use healthy, degraded, unhealthy or unknown.")));
 	return HEALTH_UNKNOWN; /* not reached */
 }

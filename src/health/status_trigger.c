@@ -37,7 +37,7 @@ RequireTrigger(FunctionCallInfo fcinfo, const char *function)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("function \"%s\" was not called by a trigger", function)));
+						errmsg("function \"%s\" was not called by trigger manager", function)));
 	if (((TriggerData *) fcinfo->context)->tg_trigger->tgnargs != 0)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("function \"%s\" takes no trigger arguments", function)));
@@ -51,10 +51,10 @@ RequireTrigger(FunctionCallInfo fcinfo, const char *function)
 static void
 RefuseTriggerEvent(const char *function)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("function \"%s\" was called for an event it does not serve", function),
-			 errhint("It is attached by CREATE EXTENSION, and by nobody else.")));
+	ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+					errmsg("function \"%s\" was called for an event that it does not support",
+						   function),
+					errhint("Only CREATE EXTENSION attaches it.")));
 }
 
 /*
@@ -76,7 +76,7 @@ RequireSameKey(const StatusTriggerContext *context, const StatusRow *old, const 
 			(!before.isnull &&
 			 !datum_image_eq(before.value, after.value, att->attbyval, att->attlen)))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" of a row of table \"%s\" cannot change",
+							errmsg("column \"%s\" of table \"%s\" cannot be changed",
 								   NameStr(att->attname),
 								   RelationGetRelationName(context->data->tg_relation)),
 							errhint("Delete the row and insert another."),
@@ -172,10 +172,9 @@ StampInsert(const StatusTriggerContext *context)
 
 	RequireLastPlace(context, TRIGGER_TYPE_INSERT);
 	if (check_no.isnull != recorded_at.isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("check_no and recorded_at go together"),
-				 errdetail("A row with both is a restored one; a new check has neither.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("check_no and recorded_at must be set together"),
+						errdetail("A restored row has both; a new check has neither.")));
 	if (!check_no.isnull)
 	{
 		HoldType(RequiredStatusColumn(context, &row, COL_INTEGRATION_TYPE));

@@ -49,14 +49,15 @@ _PG_init(void)
 {
 	DefineCustomStringVariable(
 		"integration_health.org_claims", "Claims that name the caller's organisations.",
-		"Paths in request.jwt.claims, separated by commas; the first that is there counts.",
+		"Paths in request.jwt.claims, separated by commas; the first one present is used.",
 		&ih_org_claims, "app_metadata.org_id, org_id", PGC_SUSET, 0, CheckClaimPaths, NULL,
 		NULL);
 	DefineCustomStringVariable(
 		"integration_health.role_claims",
 		"Claims that name the caller's roles in the application.",
-		"Paths in request.jwt.claims, separated by commas; all of them count.", &ih_role_claims,
-		"app_metadata.role, user_role, role", PGC_SUSET, 0, CheckClaimPaths, NULL, NULL);
+		"Paths in request.jwt.claims, separated by commas; all of them are used.",
+		&ih_role_claims, "app_metadata.role, user_role, role", PGC_SUSET, 0, CheckClaimPaths,
+		NULL, NULL);
 	DefineCustomStringVariable("integration_health.admin_role",
 							   "Application role that may see all organisations together.",
 							   NULL, &ih_admin_role, "global_admin", PGC_SUSET, 0,

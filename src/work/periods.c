@@ -4,6 +4,7 @@
  */
 #include "work/periods.h"
 
+#include "funcapi.h"
 #include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -143,15 +144,17 @@ PlanOf(const Interval *every, TimestampTz anchor, text *time_zone)
 	if (ReadPlan(every, anchor, time_zone, &plan))
 		return plan;
 	if (!EveryIsValid(plan.every))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a schedule cannot have this interval"),
-						errhint("Use days and months, or a time of a minute or more.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid interval for a schedule"),
+			 errhint("Use days and months, or a time of at least one minute, but not both.")));
 	if (TIMESTAMP_NOT_FINITE(anchor))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the anchor of a schedule must be finite")));
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("unknown time zone \"%s\"", Echo(text_to_cstring(time_zone))),
-					errhint("Use a name as pg_timezone_names has it.")));
+					errhint("Use a name from pg_timezone_names, spelled as it is there.")));
 	return plan; /* not reached */
 }
 
@@ -171,15 +174,6 @@ Datum
 integration_sync_time_zone_is_valid(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(FindTimeZone(PG_GETARG_TEXT_PP(0)) != NULL);
-}
-
-/*
- * IsKnownTimeZone tells whether a text is the name of a time zone.
- */
-bool
-IsKnownTimeZone(text *name)
-{
-	return FindTimeZone(name) != NULL;
 }
 
 /*
@@ -203,8 +197,9 @@ usable_time_zone(PG_FUNCTION_ARGS)
 					? "null"
 					: DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0))),
 				PG_ARGISNULL(1) ? "" : Echo(text_to_cstring(PG_GETARG_TEXT_PP(1)))),
-		 errdetail("It is left out: its interval, its anchor or its time zone \"%s\" is none.",
-				   PG_ARGISNULL(4) ? "" : Echo(text_to_cstring(PG_GETARG_TEXT_PP(4)))),
+		 errdetail(
+			 "It is left out because its interval, anchor or time zone \"%s\" is not valid.",
+			 PG_ARGISNULL(4) ? "" : Echo(text_to_cstring(PG_GETARG_TEXT_PP(4)))),
 		 errhint("Correct it with set_sync_schedule.")));
 	PG_RETURN_NULL();
 }
@@ -259,7 +254,7 @@ integration_sync_periods(PG_FUNCTION_ARGS)
 		if (call->call_cntr >= MAX_PERIODS)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("there are more than %d periods", MAX_PERIODS),
-							errhint("Ask for a shorter time.")));
+							errhint("Ask for a shorter time range.")));
 		SRF_RETURN_NEXT(call, TimestampTzGetDatum(period));
 	}
 	SRF_RETURN_DONE(call);

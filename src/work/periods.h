@@ -12,7 +12,6 @@
 #include "work/schedule_rules.h"
 
 extern Span		SpanOf(const Interval *interval);
-extern bool		IsKnownTimeZone(text *name);
 extern bool		ReadPlan(const Interval *every, TimestampTz anchor, text *time_zone,
 						 SyncPlan *plan);
 extern SyncPlan PlanOf(const Interval *every, TimestampTz anchor, text *time_zone);

@@ -11,6 +11,7 @@
 #include "base/row_statement.h"
 
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
