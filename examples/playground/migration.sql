@@ -2242,7 +2242,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.resume_active_monitoring(text) IS
   'Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue '
-  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type.';
+  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type, '
+  '55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Leases of checks: hands each due pair to one monitor, and to no other until the pair is due again
@@ -2475,7 +2476,7 @@ COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
   'has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * '
   '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as '
   'a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when '
-  'max_rows is null or below 1.';
+  'max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Recording of checks
@@ -3716,7 +3717,7 @@ COMMENT ON FUNCTION public.claim_sync_run(uuid, text, timestamptz, boolean, inte
   'out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later '
   'than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, '
   'or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the '
-  'schedule is disabled.';
+  'schedule is disabled, or somebody else has a trigger or rule on the tables.';
 
 CREATE FUNCTION public.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -3731,7 +3732,8 @@ COMMENT ON FUNCTION public.finish_sync_run(
   'Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type '
   'is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument '
   'other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 '
-  'characters; 55000 when another attempt has taken over, or this one has ended with the other outcome.';
+  'characters; 55000 when another attempt has taken over, this one has ended with the other outcome, or '
+  'somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Names. A PL/pgSQL body stores the names of objects, a body of standard SQL refers to the objects themselves. PL/pgSQL
@@ -3913,7 +3915,8 @@ $$;
 COMMENT ON FUNCTION public.dispatch_sync_warm_ups(interval) IS
   'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and '
   'returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel '
-  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range.';
+  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range, '
+  '55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Reports on syncs: which are due, late or missed, and which started cold
@@ -3973,7 +3976,7 @@ COMMENT ON FUNCTION public.get_due_syncs(integer) IS
   'For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last '
   'one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and '
   'it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when '
-  'max_rows is null or below 1.';
+  'max_rows is null or below 1, 55000 when row-level security applies to the owner of the function.';
 
 CREATE FUNCTION public.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -4147,7 +4150,7 @@ COMMENT ON FUNCTION public.get_global_sync_summary(integer) IS
   'the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
   'many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt '
   'left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed '
-  'claims.';
+  'claims, 55000 when row-level security applies to the owner of the function.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Reports on health: of one organisation, and of all for global admins
@@ -4304,7 +4307,7 @@ COMMENT ON FUNCTION public.get_global_health_summary() IS
   'Returns for every integration type, by display name, the number of organisations in each status, and the '
   'percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim '
   'at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed '
-  'claims, 55000 when row-level security binds the owner of the function.';
+  'claims, 55000 when row-level security applies to the owner of the function.';
 
 -- The index yields the longest-lasting problems of each status, so that they need not all be sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)

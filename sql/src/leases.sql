@@ -229,4 +229,4 @@ COMMENT ON FUNCTION @extschema@.claim_due_health_checks(integer) IS
   'has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * '
   '2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as '
   'a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when '
-  'max_rows is null or below 1.';
+  'max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';

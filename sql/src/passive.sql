@@ -162,4 +162,5 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.resume_active_monitoring(text) IS
   'Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue '
-  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type.';
+  'pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type, '
+  '55000 when somebody else has a trigger or rule on the tables.';

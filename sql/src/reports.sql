@@ -153,7 +153,7 @@ COMMENT ON FUNCTION @extschema@.get_global_health_summary() IS
   'Returns for every integration type, by display name, the number of organisations in each status, and the '
   'percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim '
   'at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed '
-  'claims, 55000 when row-level security binds the owner of the function.';
+  'claims, 55000 when row-level security applies to the owner of the function.';
 
 -- The index yields the longest-lasting problems of each status, so that they need not all be sorted.
 CREATE FUNCTION integration_health_private.global_health_problems(max_rows integer)

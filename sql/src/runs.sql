@@ -378,7 +378,7 @@ COMMENT ON FUNCTION @extschema@.claim_sync_run(uuid, text, timestamptz, boolean,
   'out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later '
   'than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, '
   'or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the '
-  'schedule is disabled.';
+  'schedule is disabled, or somebody else has a trigger or rule on the tables.';
 
 CREATE FUNCTION @extschema@.finish_sync_run(
   org_id uuid, integration_type text, scheduled_for timestamptz, attempt integer,
@@ -393,4 +393,5 @@ COMMENT ON FUNCTION @extschema@.finish_sync_run(
   'Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type '
   'is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument '
   'other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 '
-  'characters; 55000 when another attempt has taken over, or this one has ended with the other outcome.';
+  'characters; 55000 when another attempt has taken over, this one has ended with the other outcome, or '
+  'somebody else has a trigger or rule on the tables.';

@@ -56,7 +56,7 @@ COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
   'For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last '
   'one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and '
   'it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when '
-  'max_rows is null or below 1.';
+  'max_rows is null or below 1, 55000 when row-level security applies to the owner of the function.';
 
 CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
 RETURNS TABLE (
@@ -230,4 +230,4 @@ COMMENT ON FUNCTION @extschema@.get_global_sync_summary(integer) IS
   'the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how '
   'many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt '
   'left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed '
-  'claims.';
+  'claims, 55000 when row-level security applies to the owner of the function.';

@@ -92,4 +92,5 @@ $$;
 COMMENT ON FUNCTION @extschema@.dispatch_sync_warm_ups(interval) IS
   'Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and '
   'returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel '
-  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range.';
+  'integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range, '
+  '55000 when somebody else has a trigger or rule on the tables.';
