@@ -252,20 +252,30 @@ COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
   'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
   'work. Errors: 55000, always.';
 
-CREATE FUNCTION integration_health_private.refuse_new_key()
-RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
+CREATE FUNCTION integration_health_private.refuse_new_key(table_name text, column_name text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of table "%s" cannot be changed', changed, TG_TABLE_NAME),
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = table_name, COLUMN = column_name,
+    MESSAGE = format('column "%s" of table "%s" cannot be changed', column_name, table_name),
     HINT = 'Delete the row and insert another.';
 END
 $$;
+COMMENT ON FUNCTION integration_health_private.refuse_new_key(text, text) IS
+  'Raises 22023, always: a column of the key of a status row, monitor or schedule was to be changed.';
+
+CREATE FUNCTION integration_health_private.refuse_new_key()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.refuse_new_key(
+    TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
+  RETURN NULL;
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
-  'Errors: 22023, always.';
+  'Trigger function of monitors and schedules, before an update that changes the key: refuses it. Errors: 22023, '
+  'always.';
 
 CREATE FUNCTION integration_health_private.require_trigger(
   function_name text, table_name text, holds text, fired_on oid, argument_count integer, is_supported boolean)
@@ -971,9 +981,9 @@ COMMENT ON FUNCTION integration_health_private.restore_row() IS
   'and notes the row if its time does not tell it from a new check. Errors: 22023 when only one of check_no and '
   'recorded_at is given.';
 
-CREATE FUNCTION integration_health_private.require_check(
-  status public.integration_health_state, checked_at timestamptz)
-RETURNS void
+CREATE FUNCTION integration_health_private.time_of_check(
+  status public.integration_health_state, checked_at timestamptz, recorded_at timestamptz)
+RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   missing text := CASE WHEN checked_at IS NULL THEN 'checked_at' WHEN status IS NULL THEN 'status' END;
@@ -985,24 +995,24 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'status is not one that the extension knows',
       HINT = 'Use healthy, degraded, unhealthy or unknown.';
   END IF;
+  -- A clock that is ahead must not make all later checks late. Infinity is left to the constraints.
+  RETURN CASE WHEN isfinite(checked_at) THEN LEAST(checked_at, recorded_at) ELSE checked_at END;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.require_check(public.integration_health_state, timestamptz) IS
-  'Checks status and time of a check. Errors: 23502 when one of them is null, 22023 when the status is not one that '
-  'the extension knows.';
+COMMENT ON FUNCTION integration_health_private.time_of_check(
+  public.integration_health_state, timestamptz, timestamptz) IS
+  'Returns when a check was made: at checked_at, but not later than it is recorded. Errors: 23502 when its status or '
+  'its time is null, 22023 when the status is not one that the extension knows.';
 
 -- Runs for the first check of a pair, and for any other INSERT before it takes ON CONFLICT.
 CREATE FUNCTION integration_health_private.stamp_first()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := GREATEST(clock_timestamp(), now());
 BEGIN
-  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
-    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
-    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
+  NEW.recorded_at := GREATEST(clock_timestamp(), now());
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= NEW.recorded_at) IS NOT TRUE THEN
+    NEW.checked_at := integration_health_private.time_of_check(NEW.status, NEW.checked_at, NEW.recorded_at);
   END IF;
-  NEW.recorded_at := moment;
   NEW.check_no := 1;
   NEW.status_since := NEW.checked_at;
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
@@ -1013,23 +1023,19 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
   'Trigger function of integration_health_status, before a row is inserted that is not a restored one: stamps the '
-  'columns that the extension maintains. Errors: as require_check.';
+  'columns that the extension maintains. Errors: as time_of_check.';
 
-CREATE FUNCTION integration_health_private.keep_columns()
+CREATE FUNCTION integration_health_private.keep_check_no()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   NEW.check_no := OLD.check_no;
-  NEW.recorded_at := OLD.recorded_at;
-  NEW.status_since := OLD.status_since;
-  NEW.last_healthy_at := OLD.last_healthy_at;
-  NEW.consecutive_failures := OLD.consecutive_failures;
   RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.keep_columns() IS
-  'Trigger function of integration_health_status, before an update that sets a column that the extension maintains: '
-  'restores the old values.';
+COMMENT ON FUNCTION integration_health_private.keep_check_no() IS
+  'Trigger function of integration_health_status, before an update that would change check_no: restores it, before '
+  'mark_column adds its marks.';
 
 -- PL/pgSQL does not see which columns a statement sets, but a trigger on a column does. Marks are even, so that a
 -- marked check_no never equals the next one.
@@ -1049,28 +1055,37 @@ CREATE FUNCTION public.integration_health_status_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  moment timestamptz := GREATEST(clock_timestamp(), now());
   marks bigint;
   constrained record;
   is_met boolean;
 BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition.
-  IF TG_RELID <> 'public.integration_health_status'::regclass THEN
-    RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
-  ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
-    RAISE EXCEPTION USING ERRCODE = '39P01',
-      MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
-      HINT = 'Only CREATE EXTENSION attaches it.';
+  IF TG_RELID <> 'public.integration_health_status'::regclass
+     OR TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE'
+     OR NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
+    IF TG_RELID <> 'public.integration_health_status'::regclass THEN
+      RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
+    ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
+      RAISE EXCEPTION USING ERRCODE = '39P01',
+        MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
+        HINT = 'Only CREATE EXTENSION attaches it.';
+    END IF;
+    PERFORM integration_health_private.refuse_new_key(
+      TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   END IF;
 
-  marks := NEW.check_no - OLD.check_no;
   IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
      OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
+    marks := NEW.check_no - OLD.check_no;
     IF TG_NARGS = 0 AND marks = 0
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
            IS NOT DISTINCT FROM
            (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
       -- The statement sets no column of a check, so it does not record one.
+      NEW.recorded_at := OLD.recorded_at;
+      NEW.status_since := OLD.status_since;
+      NEW.last_healthy_at := OLD.last_healthy_at;
+      NEW.consecutive_failures := OLD.consecutive_failures;
       RETURN NEW;
     END IF;
     -- A check is a whole: a column that the statement does not set must not keep the last check's value.
@@ -1091,15 +1106,21 @@ BEGIN
     END IF;
   END IF;
 
-  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= moment) IS NOT TRUE THEN
-    PERFORM integration_health_private.require_check(NEW.status, NEW.checked_at);
-    -- A clock that is ahead must not make all later checks late. Infinity is left to the constraints.
-    NEW.checked_at := CASE WHEN isfinite(NEW.checked_at) THEN moment ELSE NEW.checked_at END;
-  END IF;
-  NEW.recorded_at := moment;
+  NEW.recorded_at := GREATEST(clock_timestamp(), now());
   NEW.check_no := OLD.check_no + 1;
+  IF NEW.status = 'healthy' AND OLD.status = 'healthy' AND NEW.checked_at >= OLD.checked_at AND NEW.checked_at <= NEW.recorded_at
+     AND NEW.status_since = OLD.status_since AND OLD.consecutive_failures = 0 AND NEW.consecutive_failures = 0
+     AND NEW.is_probe IS NULL THEN
+    -- Most checks.
+    NEW.last_healthy_at := NEW.checked_at;
+    RETURN NEW;
+  END IF;
+
+  IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= NEW.recorded_at) IS NOT TRUE THEN
+    NEW.checked_at := integration_health_private.time_of_check(NEW.status, NEW.checked_at, NEW.recorded_at);
+  END IF;
   -- A restored row may lie in the future; it makes no check late whose time is now() or later.
-  IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= moment OR NEW.checked_at < now()) THEN
+  IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= NEW.recorded_at OR NEW.checked_at < now()) THEN
     -- A late check will not be stored in the row, so the constraints are checked here.
     FOR constrained IN
       SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
@@ -1116,21 +1137,11 @@ BEGIN
     RETURN NEW;
   END IF;
 
-  -- Columns that stay as they were are not assigned: keep_columns has restored them.
-  IF NEW.status = 'healthy' THEN
-    NEW.last_healthy_at := NEW.checked_at;
-  END IF;
-  IF NEW.status <> OLD.status THEN
-    NEW.status_since := NEW.checked_at;
-  END IF;
-  IF NEW.status = 'unhealthy' THEN
-    NEW.consecutive_failures := LEAST(OLD.consecutive_failures, 2147483646) + 1;
-  ELSIF OLD.consecutive_failures <> 0 AND NEW.status <> 'unknown' THEN
-    NEW.consecutive_failures := 0;
-  END IF;
-  IF NEW.is_probe IS NOT NULL THEN
-    NEW.is_probe := NULL;
-  END IF;
+  NEW.last_healthy_at := CASE NEW.status WHEN 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
+  NEW.status_since := CASE NEW.status WHEN OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
+  NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN LEAST(OLD.consecutive_failures, 2147483646) + 1
+                                              WHEN 'unknown' THEN OLD.consecutive_failures ELSE 0 END;
+  NEW.is_probe := NULL;
   RETURN NEW;
 END
 $$;
@@ -1302,20 +1313,12 @@ CREATE TRIGGER zz_integration_health_restore
   EXECUTE FUNCTION integration_health_private.restore_row();
 COMMENT ON TRIGGER zz_integration_health_restore ON public.integration_health_status IS
   'Makes sure that the type of a restored row exists.';
-CREATE TRIGGER zz_integration_health_key
-  BEFORE UPDATE ON public.integration_health_status
-  FOR EACH ROW WHEN ((NEW.org_id, NEW.integration_type) IS DISTINCT FROM (OLD.org_id, OLD.integration_type))
-  EXECUTE FUNCTION integration_health_private.refuse_new_key();
-COMMENT ON TRIGGER zz_integration_health_key ON public.integration_health_status IS 'Refuses a change of the key.';
 CREATE TRIGGER zz_integration_health_keep
   BEFORE UPDATE ON public.integration_health_status
-  FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no OR NEW.recorded_at IS DISTINCT FROM OLD.recorded_at
-                     OR NEW.status_since IS DISTINCT FROM OLD.status_since
-                     OR NEW.last_healthy_at IS DISTINCT FROM OLD.last_healthy_at
-                     OR NEW.consecutive_failures IS DISTINCT FROM OLD.consecutive_failures)
-  EXECUTE FUNCTION integration_health_private.keep_columns();
+  FOR EACH ROW WHEN (NEW.check_no IS DISTINCT FROM OLD.check_no)
+  EXECUTE FUNCTION integration_health_private.keep_check_no();
 COMMENT ON TRIGGER zz_integration_health_keep ON public.integration_health_status IS
-  'Restores the columns that only the extension may set.';
+  'Restores check_no, which only the extension may set.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
@@ -1342,12 +1345,10 @@ COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON public.integration_
   'Notes that retry_after is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_status
   BEFORE UPDATE OF status, latency_ms, error, retry_after ON public.integration_health_status
-  FOR EACH ROW WHEN ((NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
-                     IS NOT DISTINCT FROM
-                     (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after))
+  FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
   EXECUTE FUNCTION integration_health_private.mark_column('32');
 COMMENT ON TRIGGER zz_integration_health_mark_status ON public.integration_health_status IS
-  'Notes that a statement records a check although it changes no value.';
+  'Notes that a statement records a check although it may change no value.';
 CREATE TRIGGER zz_integration_health_stamp_first
   BEFORE INSERT ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no IS NULL AND NEW.recorded_at IS NULL)
@@ -4858,7 +4859,9 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_new_key(text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.time_of_check(%1$s.integration_health_state, '
+                          'timestamptz, timestamptz)'),
   -- what both call
   (true, true, 'USAGE', 'SCHEMA integration_health_private'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_claims()'),
@@ -4973,6 +4976,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.echo(text)'),
          ('FUNCTION integration_health_private.utc_text(timestamptz)'),
          ('FUNCTION integration_health_private.refuse_intrusion(text)'),
+         ('FUNCTION integration_health_private.refuse_new_key(text, text)'),
          ('FUNCTION integration_health_private.refuse_new_key()'),
          ('FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean)'),
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
@@ -5003,9 +5007,9 @@ BEGIN ATOMIC
          ('TABLE public.integration_health_counts'),
          ('TABLE integration_health_private.restored_rows'),
          ('FUNCTION integration_health_private.restore_row()'),
-         ('FUNCTION integration_health_private.require_check(public.integration_health_state, timestamptz)'),
+         ('FUNCTION integration_health_private.time_of_check(public.integration_health_state, timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.stamp_first()'),
-         ('FUNCTION integration_health_private.keep_columns()'),
+         ('FUNCTION integration_health_private.keep_check_no()'),
          ('FUNCTION integration_health_private.mark_column()'),
          ('FUNCTION public.integration_health_status_trigger()'),
          ('FUNCTION integration_health_private.store_late()'),

@@ -6,7 +6,9 @@
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_check(%1$s.integration_health_state, timestamptz)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_new_key(text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.time_of_check(%1$s.integration_health_state, '
+                          'timestamptz, timestamptz)'),
 
 -- @header
 -- integration_health @version@, the trusted edition, assembled by make from sql/src and sql/engine: one migration for

@@ -123,20 +123,30 @@ COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
   'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
   'work. Errors: 55000, always.';
 
-CREATE FUNCTION integration_health_private.refuse_new_key()
-RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  changed text := CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END;
+CREATE FUNCTION integration_health_private.refuse_new_key(table_name text, column_name text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = TG_TABLE_NAME, COLUMN = changed,
-    MESSAGE = format('column "%s" of table "%s" cannot be changed', changed, TG_TABLE_NAME),
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = table_name, COLUMN = column_name,
+    MESSAGE = format('column "%s" of table "%s" cannot be changed', column_name, table_name),
     HINT = 'Delete the row and insert another.';
 END
 $$;
+COMMENT ON FUNCTION integration_health_private.refuse_new_key(text, text) IS
+  'Raises 22023, always: a column of the key of a status row, monitor or schedule was to be changed.';
+
+CREATE FUNCTION integration_health_private.refuse_new_key()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.refuse_new_key(
+    TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
+  RETURN NULL;
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.refuse_new_key() IS
-  'Trigger function of status rows, monitors and schedules, before an update that changes the key: refuses it. '
-  'Errors: 22023, always.';
+  'Trigger function of monitors and schedules, before an update that changes the key: refuses it. Errors: 22023, '
+  'always.';
 
 CREATE FUNCTION integration_health_private.require_trigger(
   function_name text, table_name text, holds text, fired_on oid, argument_count integer, is_supported boolean)

@@ -75,12 +75,16 @@ RequireSameKey(const StatusTriggerContext *context, const StatusRow *old, const 
 		if (before.isnull != after.isnull ||
 			(!before.isnull &&
 			 !datum_image_eq(before.value, after.value, att->attbyval, att->attlen)))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" of table \"%s\" cannot be changed",
-								   NameStr(att->attname),
-								   RelationGetRelationName(context->data->tg_relation)),
-							errhint("Delete the row and insert another."),
-							errtablecol(context->data->tg_relation, attnum)));
+		{
+			PrivateArgument arguments[] = {
+				{ TEXTOID,
+				  { CStringGetTextDatum(RelationGetRelationName(context->data->tg_relation)),
+					false } },
+				{ TEXTOID, { CStringGetTextDatum(NameStr(att->attname)), false } }
+			};
+
+			CallPrivate("refuse_new_key", lengthof(arguments), arguments);
+		}
 	}
 }
 
