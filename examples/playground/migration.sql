@@ -252,7 +252,7 @@ COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
   'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
   'work. Errors: 55000, always.';
 
-CREATE FUNCTION integration_health_private.refuse_new_key(table_name text, column_name text)
+CREATE FUNCTION integration_health_private.refuse_key_change(table_name text, column_name text)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -261,14 +261,14 @@ BEGIN
     HINT = 'Delete the row and insert another.';
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.refuse_new_key(text, text) IS
+COMMENT ON FUNCTION integration_health_private.refuse_key_change(text, text) IS
   'Raises 22023, always: a column of the key of a status row, monitor or schedule was to be changed.';
 
 CREATE FUNCTION integration_health_private.refuse_new_key()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.refuse_new_key(
+  PERFORM integration_health_private.refuse_key_change(
     TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   RETURN NULL;
 END
@@ -1070,7 +1070,7 @@ BEGIN
         MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
         HINT = 'Only CREATE EXTENSION attaches it.';
     END IF;
-    PERFORM integration_health_private.refuse_new_key(
+    PERFORM integration_health_private.refuse_key_change(
       TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   END IF;
 
@@ -4859,7 +4859,7 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_new_key(text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_key_change(text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.time_of_check(%1$s.integration_health_state, '
                           'timestamptz, timestamptz)'),
   -- what both call
@@ -4976,7 +4976,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.echo(text)'),
          ('FUNCTION integration_health_private.utc_text(timestamptz)'),
          ('FUNCTION integration_health_private.refuse_intrusion(text)'),
-         ('FUNCTION integration_health_private.refuse_new_key(text, text)'),
+         ('FUNCTION integration_health_private.refuse_key_change(text, text)'),
          ('FUNCTION integration_health_private.refuse_new_key()'),
          ('FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean)'),
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),

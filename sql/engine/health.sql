@@ -141,7 +141,7 @@ BEGIN
         MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
         HINT = 'Only CREATE EXTENSION attaches it.';
     END IF;
-    PERFORM integration_health_private.refuse_new_key(
+    PERFORM integration_health_private.refuse_key_change(
       TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   END IF;
 

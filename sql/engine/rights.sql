@@ -6,7 +6,7 @@
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.setting()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.max_drift()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sends_events()'),
-  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_new_key(text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_key_change(text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.time_of_check(%1$s.integration_health_state, '
                           'timestamptz, timestamptz)'),
 

@@ -123,7 +123,7 @@ COMMENT ON FUNCTION integration_health_private.refuse_intrusion(text) IS
   'Refuses to go on after a rule or trigger that a site has attached to the table kept a statement from doing its '
   'work. Errors: 55000, always.';
 
-CREATE FUNCTION integration_health_private.refuse_new_key(table_name text, column_name text)
+CREATE FUNCTION integration_health_private.refuse_key_change(table_name text, column_name text)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -132,14 +132,14 @@ BEGIN
     HINT = 'Delete the row and insert another.';
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.refuse_new_key(text, text) IS
+COMMENT ON FUNCTION integration_health_private.refuse_key_change(text, text) IS
   'Raises 22023, always: a column of the key of a status row, monitor or schedule was to be changed.';
 
 CREATE FUNCTION integration_health_private.refuse_new_key()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.refuse_new_key(
+  PERFORM integration_health_private.refuse_key_change(
     TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   RETURN NULL;
 END

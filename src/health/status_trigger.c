@@ -83,7 +83,7 @@ RequireSameKey(const StatusTriggerContext *context, const StatusRow *old, const 
 				{ TEXTOID, { CStringGetTextDatum(NameStr(att->attname)), false } }
 			};
 
-			CallPrivate("refuse_new_key", lengthof(arguments), arguments);
+			CallPrivate("refuse_key_change", lengthof(arguments), arguments);
 		}
 	}
 }

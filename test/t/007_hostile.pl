@@ -517,7 +517,7 @@ note('Every function, called by every role');
 	if (is_trusted())
 	{
 		push @reader, map { "integration_health_private.$_" } qw(claimed_orgs raise_problem setting max_drift sends_events);
-		push @writer, 'integration_health_private.time_of_check', 'integration_health_private.refuse_new_key';
+		push @writer, 'integration_health_private.time_of_check', 'integration_health_private.refuse_key_change';
 	}
 	my %may = (authenticated => { map { $_ => 1 } @reader }, service_role => { map { $_ => 1 } @reader, @writer },
 		anon => {}, mallory => { map { ("integration_${_}_trigger" => 1) } qw(health_status health_mode types monitors sync_schedules) });
