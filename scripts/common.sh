@@ -62,20 +62,26 @@ build() {
   rm -rf "$dir"
 }
 
-# make_migrations DIR SCHEMA...: makes the trusted edition's migration for each schema, DIR/SCHEMA.sql, and DIR/tle.sql.
-# Exports MIGRATIONS.
+# make_migrations DIR SCHEMA...: makes the trusted edition's migrations for each schema, DIR/SCHEMA.sql and, from the last
+# release, DIR/SCHEMA--OLD--NEW.sql; and those for pg_tle, DIR/tle*.sql. Exports MIGRATIONS.
 make_migrations() {
-  local dir=$1 schema
+  local dir=$1 schema file
   export MIGRATIONS=$dir
   mkdir -p "$dir"
   shift
   for schema; do
     make -s -C "$root" trusted SCHEMA="$schema" TRUSTED="$dir/build"
-    mv "$dir/build/migration.sql" "$dir/$schema.sql"
+    for file in "$dir"/build/migration*.sql; do mv "$file" "$dir/$schema${file##*/migration}"; done
   done
-  mv "$dir/build/tle.sql" "$dir"
+  mv "$dir"/build/tle*.sql "$dir"
   rm -r "$dir/build"
 }
+
+# last_release: the version that this one updates; nothing if there is none.
+last_release() {
+  find "$root/sql/trusted" -name 'migration--*.sql' 2>/dev/null | sed -n 's/.*--\([0-9.]*\)\.sql$/\1/p' | grep -vxF "$(version)" | sort -V | tail -n 1
+}
+version() { sed -n "s/^default_version = '\(.*\)'/\1/p" "$root/integration_health.control"; }
 
 # differ DIR SCHEMA [LIST]: patches the expected outputs in DIR, a copy of the tree, with the differences in LIST, by
 # default those of the trusted edition.

@@ -5167,10 +5167,112 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.rights()'),
          ('FUNCTION integration_health_private.schema_name()'),
          ('FUNCTION integration_health_private.objects()'),
-         ('FUNCTION public.grant_integration_health(regrole, regrole)');
+         ('FUNCTION integration_health_private.oid_of(text)'),
+         ('FUNCTION integration_health_private.parts()'),
+         ('FUNCTION integration_health_private.grant_rights(regrole, boolean, text[])'),
+         ('FUNCTION integration_health_private.close_tables(oid[])'),
+         ('FUNCTION integration_health_private.holders()'),
+         ('FUNCTION public.grant_integration_health(regrole, regrole)'),
+         ('FUNCTION integration_health_private.grant_new_rights(text[])');
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'Returns the schema, tables and functions of integration_health, as GRANT names them.';
+
+CREATE FUNCTION integration_health_private.oid_of(object text)
+RETURNS oid
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT CASE pg_catalog.split_part(object, ' ', 1)
+           WHEN 'TABLE' THEN pg_catalog.to_regclass(pg_catalog.substr(object, 7))::oid
+           WHEN 'SCHEMA' THEN pg_catalog.to_regnamespace(pg_catalog.substr(object, 8))::oid
+           WHEN 'FUNCTION' THEN pg_catalog.to_regprocedure(pg_catalog.substr(object, 10))::oid END;
+END;
+COMMENT ON FUNCTION integration_health_private.oid_of(text) IS
+  'Returns the OID of a schema, table or function as GRANT names it; null when there is none.';
+
+CREATE FUNCTION integration_health_private.parts()
+RETURNS SETOF text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT integration_health_private.oid_of(o.object)::text FROM integration_health_private.objects() AS o (object)
+  UNION ALL
+  SELECT pg_catalog.concat_ws(' ', a.attrelid, a.attname)
+    FROM integration_health_private.objects() AS o (object)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = integration_health_private.oid_of(o.object)
+   WHERE o.object ~ '^TABLE ' AND a.attnum > 0 AND NOT a.attisdropped;
+END;
+COMMENT ON FUNCTION integration_health_private.parts() IS
+  'Returns what rights can be granted on: the OIDs of the objects of the extension, and for each column of a table its '
+  'OID and name.';
+
+CREATE FUNCTION integration_health_private.grant_rights(grantee regrole, to_reader boolean, known text[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  unknown text[] := ARRAY(SELECT integration_health_private.parts() EXCEPT SELECT unnest(known));
+  command text;
+BEGIN
+  FOR command IN
+    SELECT format('GRANT %s ON %s TO %s',
+             CASE WHEN to_reader AND r.privileges = 'SELECT' THEN (
+               SELECT format('SELECT (%s)', string_agg(quote_ident(substring(u, ' (.*)')), ', '))
+                 FROM unnest(unknown) AS u WHERE u ^@ (i.object || ' '))
+             ELSE r.privileges END, o.object, grantee)
+      FROM integration_health_private.rights() AS r
+     CROSS JOIN format(r.object, integration_health_private.schema_name()) AS o (object)
+     CROSS JOIN LATERAL (SELECT integration_health_private.oid_of(o.object)::text) AS i (object)
+     WHERE CASE WHEN to_reader THEN r.reader ELSE r.writer END
+       AND EXISTS (SELECT FROM unnest(unknown) AS u WHERE split_part(u, ' ', 1) = i.object)
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.grant_rights(regrole, boolean, text[]) IS
+  'Grants a role the rights of the reader, or of the writer, on all parts of the extension but those that are known: '
+  'its rights on them stay as they are.';
+
+-- Default privileges may give other roles (on Supabase: postgres) all rights on new tables. A trigger of such a role
+-- would run with the owner's rights, and no other role may write what the extension maintains by itself.
+CREATE FUNCTION integration_health_private.close_tables(objects oid[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  command text;
+BEGIN
+  FOR command IN
+    SELECT format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::regclass,
+             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+      FROM pg_class AS c, aclexplode(c.relacl) AS a
+     WHERE c.oid = ANY (objects) AND c.relkind = 'r' AND a.grantee <> c.relowner
+       AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
+            OR a.privilege_type <> 'SELECT'
+               AND (c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs')
+                    OR c.relnamespace = 'integration_health_private'::regnamespace))
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.close_tables(oid[]) IS
+  'Leaves TRIGGER, REFERENCES and TRUNCATE on some of the tables to their owner, and with them all rights to write what '
+  'the extension maintains by itself.';
+
+CREATE FUNCTION integration_health_private.holders()
+RETURNS TABLE (role regrole, is_reader boolean)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT a.grantee::pg_catalog.regrole, pg_catalog.bool_and(w.is_reader)
+    FROM (VALUES ('FUNCTION %s.get_org_health_status(uuid)', true), ('FUNCTION %s.record_health_checks(jsonb)', false))
+           AS w (object, is_reader)
+    JOIN pg_catalog.pg_proc p
+      ON p.oid = integration_health_private.oid_of(pg_catalog.format(w.object, integration_health_private.schema_name()))
+   CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
+   WHERE a.grantee <> p.proowner AND a.grantee <> 0
+   GROUP BY a.grantee;
+END;
+COMMENT ON FUNCTION integration_health_private.holders() IS
+  'Returns the readers and the writers: who may call get_org_health_status, and record_health_checks.';
 
 CREATE FUNCTION public.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
@@ -5212,22 +5314,12 @@ BEGIN
   FOREACH command IN ARRAY revokes LOOP
     EXECUTE command;
   END LOOP;
-
-  FOR command IN
-    SELECT pg_catalog.format('GRANT %s ON %s TO %s',
-             CASE WHEN g.is_reader AND r.privileges = 'SELECT' THEN (
-               SELECT pg_catalog.format('SELECT (%s)', pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '))
-                 FROM pg_catalog.pg_attribute AS a
-                WHERE a.attrelid = pg_catalog.substr(o.object, 7)::pg_catalog.regclass
-                  AND a.attnum > 0 AND NOT a.attisdropped)
-             ELSE r.privileges END, o.object, g.grantee)
-      FROM (VALUES (reader, true), (writer, false)) AS g (grantee, is_reader)
-      JOIN integration_health_private.rights() AS r ON CASE WHEN g.is_reader THEN r.reader ELSE r.writer END
-     CROSS JOIN pg_catalog.format(r.object, integration_health_private.schema_name()) AS o (object)
-     WHERE g.grantee IS NOT NULL
-  LOOP
-    EXECUTE command;
-  END LOOP;
+  IF reader IS NOT NULL THEN
+    PERFORM integration_health_private.grant_rights(reader, true, '{}');
+  END IF;
+  IF writer IS NOT NULL THEN
+    PERFORM integration_health_private.grant_rights(writer, false, '{}');
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
@@ -5237,29 +5329,34 @@ COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
+CREATE FUNCTION integration_health_private.grant_new_rights(known text[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  added oid[] := ARRAY(SELECT p FROM integration_health_private.parts() AS p WHERE p !~ ' ' EXCEPT SELECT unnest(known));
+  roles text;
+  added_object text;
+  holder record;
+BEGIN
+  SELECT concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, string_agg(h.role::text, ', ')) INTO roles
+    FROM integration_health_private.holders() AS h;
+  FOR added_object IN
+    SELECT o.object FROM integration_health_private.objects() AS o (object)
+     WHERE integration_health_private.oid_of(o.object) = ANY (added)
+  LOOP
+    EXECUTE format('REVOKE ALL ON %s FROM %s', added_object, roles);
+  END LOOP;
+  FOR holder IN SELECT h.role, h.is_reader FROM integration_health_private.holders() AS h LOOP
+    PERFORM integration_health_private.grant_rights(holder.role, holder.is_reader, known);
+  END LOOP;
+  PERFORM integration_health_private.close_tables(added);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[]) IS
+  'Ends an update: gives readers and writers their rights on what it has added. known are the parts of before it.';
+
 SELECT public.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));
 
--- Default privileges may give other roles (on Supabase: postgres) all rights on new tables. A trigger of such a role
--- would run with the owner's rights, and no other role may write what the extension maintains by itself.
-DO $$
-DECLARE
-  command text;
-BEGIN
-  FOR command IN
-    SELECT pg_catalog.format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::pg_catalog.regclass,
-             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END)
-      FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS a
-     WHERE c.oid IN (SELECT pg_catalog.to_regclass(pg_catalog.substring(o.object, '^TABLE (.*)'))
-                       FROM integration_health_private.objects() AS o (object))
-       AND c.relkind = 'r'
-       AND a.grantee <> c.relowner
-       AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
-            OR a.privilege_type <> 'SELECT'
-               AND (c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs')
-                    OR c.relnamespace = 'integration_health_private'::pg_catalog.regnamespace))
-  LOOP
-    EXECUTE command;
-  END LOOP;
-END
-$$;
+SELECT integration_health_private.close_tables(ARRAY(
+  SELECT integration_health_private.oid_of(o.object) FROM integration_health_private.objects() AS o (object)));

@@ -14,8 +14,8 @@ CREATE SCHEMA IF NOT EXISTS :"schema";
 RESET client_min_messages;
 \set ECHO none
 \i test/fixtures/owner.sql
+\i test/fixtures/extension.sql
 \set ECHO all
-CREATE EXTENSION integration_health SCHEMA :"schema";
 RESET ROLE;
 GRANT USAGE ON SCHEMA :"schema" TO anon, authenticated, service_role;
 SELECT current_database() AS db \gset
@@ -62,4 +62,5 @@ BEGIN
   END LOOP;
 END
 $$;
-SELECT extname, extversion, extrelocatable FROM pg_extension WHERE extname = 'integration_health';
+SELECT extname, extversion = integration_health_private.version() AS knows_its_version, extrelocatable
+  FROM pg_extension WHERE extname = 'integration_health';

@@ -17,7 +17,7 @@ WITH space AS (
     FROM relation AS r WHERE r.relkind IN ('r', 'p', 'v', 'S')
   UNION ALL
   SELECT 'column', format('%s.%s', r.name, a.attname), a.attacl, r.relowner
-    FROM relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid WHERE a.attacl IS NOT NULL
+    FROM relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
   UNION ALL
   SELECT 'function', f.name, COALESCE(f.proacl, acldefault('f', f.proowner)), f.proowner FROM routine AS f
   UNION ALL
@@ -40,7 +40,9 @@ WITH space AS (
   UNION ALL
   SELECT format('column %s.%s number %s type %s collation %s not null %s default %s generated %s identity %s storage %s statistics %s options %s', r.name, a.attname,
                 row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attcollation::regcollation, a.attnotnull,
-                pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity, a.attstorage, NULLIF(a.attstattarget, -1), a.attoptions)
+                pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity, a.attstorage, NULLIF(a.attstattarget, -1),
+                -- 15.20 writes a number of its own into each column
+                ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE o NOT LIKE 'pg\_attver=%'))
     FROM relation AS r JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef AS d ON d.adrelid = r.oid AND d.adnum = a.attnum
    WHERE r.relkind IN ('r', 'p', 'v')
@@ -78,7 +80,5 @@ WITH space AS (
   UNION ALL
   SELECT format('dumped: %s %s', c.relation, c.condition)
     FROM pg_extension AS x, unnest(x.extconfig::regclass[], x.extcondition) AS c (relation, condition) WHERE x.extname = 'integration_health'
-  UNION ALL
-  SELECT format('type row: %s', to_jsonb(t) - 'created_at') FROM :"schema".integration_types AS t
 )
 SELECT replace(line, chr(10), chr(10) || '  ') FROM line ORDER BY line COLLATE "C";

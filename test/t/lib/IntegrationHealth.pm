@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(is_trusted prepares org new_server new_cluster new_database create_extension as_role rows value sqlstate error_of
-  crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run TABLES);
+  crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run fill_site goes_on TABLES);
 
 use constant TABLES => qw(integration_types integration_health_status integration_health_history
   integration_health_counts integration_monitors integration_sync_schedules integration_sync_runs);
@@ -85,8 +85,8 @@ sub new_database
 sub create_extension
 {
 	my ($schema) = @_;
-	return "\n\\set schema $schema\n" . slurp_file("$fixtures/owner.sql")
-	  . "\\set QUIET on\nCREATE EXTENSION integration_health SCHEMA :schema;\nRESET ROLE;\n";
+	return join("\n", '', "\\set schema $schema", slurp_file("$fixtures/owner.sql"), slurp_file("$fixtures/extension.sql"), '\set QUIET on',
+		'RESET ROLE;', '');
 }
 
 # as_role(ROLE, CLAIMS) is SQL that sets role and claims in a session as PostgREST does for a request.
@@ -199,6 +199,53 @@ sub same_tables
 		  join("\n", table_rows($node2, $db2, $schema, $table));
 	} TABLES;
 	is("@differ", '', $name);
+	return;
+}
+
+# fill_site(NODE, DB) makes a site's data of all kinds, as the roles that make it in production.
+sub fill_site
+{
+	my ($node, $db) = @_;
+	$node->safe_psql($db, as_role('service_role') . <<"SQL");
+INSERT INTO integration_types (integration_type, display_name, check_interval)
+VALUES ('fortnox', 'Fortnox "AB"', '1 hour'), ('limited', E'Limited\\twith a tab', '20 minutes'), ('only_scheduled', 'Only scheduled', '2 hours');
+UPDATE integration_types SET display_name = 'Xledger (site)', check_interval = '45 minutes', max_backoff = '2 days'
+ WHERE integration_type = 'xledger';
+SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', '${\org(1)}', 'integration_type', 'xledger',
+         'status', (enum_range(NULL::integration_health_state))[n % 4 + 1], 'latency_ms', n, 'http_status', 200,
+         'error', E'line\\nof \\\\N ' || n, 'checked_at', now() - n * interval '15 minutes')))
+  FROM generate_series(1, 250) n;
+${\ record(1, 'xledger', 'degraded', '2026-01-01Z')}
+SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', lpad(org::text, 32, '0')::uuid, 'integration_type', 'fortnox',
+         'status', 'healthy')))
+  FROM generate_series(2, 400) org, generate_series(1, 3) n;
+SELECT record_health_checks(jsonb_build_array(jsonb_build_object('org_id', '${\org(1)}', 'integration_type', 'limited',
+         'status', 'unhealthy', 'http_status', 429, 'retry_after', 86400)));
+DELETE FROM integration_health_status WHERE org_id = '${\org(40)}';
+SELECT set_monitor(lpad(org::text, 32, '0')::uuid, 'fortnox') FROM generate_series(2, 50) org;
+SELECT set_monitor('${\org(1)}', 'xledger'), set_monitor('${\org(1)}', 'limited', false);
+SELECT set_sync_schedule('${\org(1)}', 'only_scheduled', '1 hour', date_trunc('hour', now()) - interval '10 days', 'Europe/Oslo');
+SELECT set_sync_schedule('${\org(1)}', 'only_scheduled', '1 day', date_trunc('hour', now()) - interval '10 days', 'Europe/Oslo');
+SELECT set_sync_schedule('${\org(2)}', 'fortnox', '15 minutes', '2026-01-01Z', warm_up_url => 'https://worker.example/run');
+SELECT claim_sync_run(org_id, integration_type, scheduled_for) FROM get_due_syncs();
+SELECT finish_sync_run(org_id, integration_type, scheduled_for, attempt, 'failed', 'what went wrong') FROM integration_sync_runs;
+SQL
+	$node->safe_psql($db, "UPDATE integration_monitors SET due_at = now() - interval '1 hour' WHERE integration_type = 'fortnox'");
+	$node->safe_psql($db, as_role('service_role') . 'SELECT count(*) FROM claim_due_health_checks(10)');
+	return;
+}
+
+# goes_on(NODE, DB) are tests: monitoring of a site that fill_site made goes on.
+sub goes_on
+{
+	my ($node, $db) = @_;
+	invariants_hold($node, $db, "$db: the invariants hold");
+	my $before = value($node, $db, "SELECT check_no FROM integration_health_status WHERE org_id = '${\org(1)}' AND integration_type = 'xledger'");
+	is(value($node, $db, as_role('service_role') . record(1, 'xledger', 'unhealthy')), $before + 1, "$db: the next check has the next number");
+	is(value($node, $db, as_role('service_role') . 'SELECT count(*) FROM claim_due_health_checks(5)'), 5, "$db: the pairs that are due are handed out");
+	is(value($node, $db, as_role('service_role') . "SELECT monitoring_mode FROM integration_types WHERE integration_type = 'limited'"),
+		'passive', "$db: a type that was passive is");
+	invariants_hold($node, $db, "$db: and still do");
 	return;
 }
 
