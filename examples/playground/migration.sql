@@ -149,7 +149,8 @@ BEGIN
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
           MESSAGE = format('trigger "%s" of table "%s" would run with the rights of the table''s owner', intruder.trigger, name),
-          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".', intruder.owner, current_user),
+          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".',
+                          intruder.owner, current_user),
           HINT = 'Drop the trigger, or give its function to the owner of the table.', TABLE = name;
       END IF;
     END IF;
@@ -3171,7 +3172,8 @@ BEGIN
     -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time range.';
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods',
+          HINT = 'Ask for a shorter time range.';
       END IF;
       found_so_far := found_so_far + 1;
       last := period;

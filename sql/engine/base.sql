@@ -105,7 +105,8 @@ BEGIN
       IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
           MESSAGE = format('trigger "%s" of table "%s" would run with the rights of the table''s owner', intruder.trigger, name),
-          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".', intruder.owner, current_user),
+          DETAIL = format('Its function belongs to role "%s", but the table is written as role "%s".',
+                          intruder.owner, current_user),
           HINT = 'Drop the trigger, or give its function to the owner of the table.', TABLE = name;
       END IF;
     END IF;

@@ -225,7 +225,8 @@ BEGIN
     -- Two periods fall on the same time where a zone has skipped a day.
     IF period <> last THEN
       IF found_so_far >= 100000 THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods', HINT = 'Ask for a shorter time range.';
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there are more than 100000 periods',
+          HINT = 'Ask for a shorter time range.';
       END IF;
       found_so_far := found_so_far + 1;
       last := period;
