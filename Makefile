@@ -120,6 +120,7 @@ release: $(SCRIPT) $(UPDATE) $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(MIGRATIONS)
 	mkdir -p sql/trusted
 	cp $(filter $(TRUSTED)/%,$(filter-out %/migration.sql,$^)) sql/trusted
 	cp $(TRUSTED)/migration.sql sql/trusted/migration--$(EXTVERSION).sql
+	cd sql && sha256sum $(EXTENSION)--*.sql trusted/*.sql >SHA256SUMS
 
 # For goals that depend on SCHEMA, which may differ from the last time.
 FORCE:
