@@ -342,7 +342,7 @@ export type Database = {
     }
     Views: Record<never, never>
     Functions: {
-      /** Hands out at most max_rows due pairs of active types, each to one caller, and not again before its check_interval has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when max_rows is null or below 1. For service_role. */
+      /** Hands out at most max_rows due pairs of active types, each to one caller, and not again before its check_interval has passed. due_at is when the pair is due next, unless its check fails: then it waits check_interval * 2^(failures - 1), at most max_backoff. Of a passive type whose passive_until has passed, one pair is handed out as a probe; the type becomes active again when that pair is checked and was not rate limited. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables. For service_role. */
       claim_due_health_checks: {
         Args: {
           max_rows?: number
@@ -354,7 +354,7 @@ export type Database = {
           check_interval: string
         }[]
       }
-      /** Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed and whose retry_backoff has passed, or whose lease ran out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the schedule is disabled. For service_role. */
+      /** Claims a period of a schedule and returns its run; claimed is true for the one caller who is to run it now, until lease (1 second to 1 day) has passed. A run that failed and whose retry_backoff has passed, or whose lease ran out, can be claimed again, max_attempts times in all; one that succeeded never. Warns when the run starts later than integration_health.max_drift. Errors: 22023 when an argument is null or out of range, there is no schedule, or scheduled_for is not a period of it, lies more than a minute ahead, or is older than the ledger; 55000 when the schedule is disabled, or somebody else has a trigger or rule on the tables. For service_role. */
       claim_sync_run: {
         Args: {
           org_id: string
@@ -379,14 +379,14 @@ export type Database = {
           claimed: boolean
         }
       }
-      /** Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range. For service_role. */
+      /** Calls the warm_up_url of each schedule with a period within ahead (1 second to 1 day), once per period, and returns how many. Uses net.http_post of pg_net if the caller may, otherwise an event on the channel integration_health. Warns of a URL that pg_net refuses. Errors: 22023 when ahead is null or out of range, 55000 when somebody else has a trigger or rule on the tables. For service_role. */
       dispatch_sync_warm_ups: {
         Args: {
           ahead?: string
         }
         Returns: number
       }
-      /** Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 characters; 55000 when another attempt has taken over, or this one has ended with the other outcome. For service_role. */
+      /** Ends an attempt as succeeded or failed and returns its run; repeating the same report changes nothing. If the type is in passive mode, the end is also recorded as a check, healthy or unhealthy. Errors: 22023 when an argument other than error is null, nobody has claimed the run, or outcome is running; 23514 when error has more than 2000 characters; 55000 when another attempt has taken over, this one has ended with the other outcome, or somebody else has a trigger or rule on the tables. For service_role. */
       finish_sync_run: {
         Args: {
           org_id: string
@@ -422,7 +422,7 @@ export type Database = {
           outcome: Database["public"]["Enums"]["integration_sync_outcome"]
         }[]
       }
-      /** For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when max_rows is null or below 1. For service_role. */
+      /** For sync workers: returns at most max_rows periods that can be claimed, of each enabled schedule only the last one: nobody has run it, or its last attempt failed and its wait is over, or the lease of that attempt ran out, and it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when max_rows is null or below 1, 55000 when row-level security applies to the owner of the function. For service_role. */
       get_due_syncs: {
         Args: {
           max_rows?: number
@@ -454,7 +454,7 @@ export type Database = {
           consecutive_failures: number
         }[]
       }
-      /** Returns for every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed claims, 55000 when row-level security binds the owner of the function. */
+      /** Returns for every integration type, by display name, the number of organisations in each status, and the percentage that is healthy (rounded down to two decimals, null when there are none). Errors: 42501 unless a claim at one of the paths in integration_health.role_claims names integration_health.admin_role, 22023 for malformed claims, 55000 when row-level security applies to the owner of the function. */
       get_global_health_summary: {
         Args: Record<PropertyKey, never>
         Returns: {
@@ -469,7 +469,7 @@ export type Database = {
           healthy_pct: number | null
         }[]
       }
-      /** Returns for every integration type, by display name, the number of enabled schedules of all organisations and, for the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      /** Returns for every integration type, by display name, the number of enabled schedules of all organisations and, for the periods of the last hours (1 to 720), how many runs succeeded, failed, are running, started late or cold, how many periods were missed (as in get_missed_syncs), the longest drift, and how many missed periods have no attempt left. Errors: 42501 as get_global_health_summary, 22023 when hours is null or outside 1 to 720, or for malformed claims, 55000 when row-level security applies to the owner of the function. */
       get_global_sync_summary: {
         Args: {
           hours?: number
@@ -692,7 +692,7 @@ export type Database = {
         }
         Returns: number
       }
-      /** Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type. For service_role. */
+      /** Puts a type back into active mode, whatever its passive_until, which is cleared, and returns its row. Overdue pairs, at most 10000 of them, are spread over the next check_interval. Errors: 22023 when there is no such type, 55000 when somebody else has a trigger or rule on the tables. For service_role. */
       resume_active_monitoring: {
         Args: {
           integration_type: string

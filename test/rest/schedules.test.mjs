@@ -311,7 +311,7 @@ eachSchema('schedules', (stack) => {
       const run = { ...key, scheduled_for: '2020-01-01T03:00:00Z' };
       for (const [changed, message] of [
         [{ org_id: randomUUID() }, /no sync is scheduled/], [{ integration_type: 'dynamics' }, /no sync is scheduled/],
-        [{ scheduled_for: '2020-01-01T03:00:01Z' }, /not a period/], [{ scheduled_for: '2200-01-01T03:00:00Z' }, /still to come/],
+        [{ scheduled_for: '2020-01-01T03:00:01Z' }, /not a period/], [{ scheduled_for: '2200-01-01T03:00:00Z' }, /in the future/],
         [{ scheduled_for: null }, /scheduled_for/], [{ cold_start: null }, /cold_start/], [{ lease: '0' }, /lease/], [{ lease: '2 days' }, /lease/],
       ]) refused(await rpc('claim_sync_run', { ...run, ...changed }), 400, '22023', message);
       refused(await finish(run, 1, 'succeeded'), 400, '22023', /nobody has claimed/);
