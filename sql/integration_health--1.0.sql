@@ -131,7 +131,7 @@ CREATE FUNCTION integration_health_private.refuse_key_change(table_name text, co
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = table_name, COLUMN = column_name,
+  RAISE EXCEPTION USING ERRCODE = '22023', TABLE = COALESCE(table_name, ''), COLUMN = COALESCE(column_name, ''),
     MESSAGE = format('column "%s" of table "%s" cannot be changed', column_name, table_name),
     HINT = 'Delete the row and insert another.';
 END

@@ -132,15 +132,15 @@ DECLARE
 BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition.
   IF TG_RELID <> '@extschema@.integration_health_status'::regclass
-     OR TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE'
-     OR NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
+     OR TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
     IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
-    ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
-      RAISE EXCEPTION USING ERRCODE = '39P01',
-        MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
-        HINT = 'Only CREATE EXTENSION attaches it.';
     END IF;
+    RAISE EXCEPTION USING ERRCODE = '39P01',
+      MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
+      HINT = 'Only CREATE EXTENSION attaches it.';
+  END IF;
+  IF NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
     PERFORM integration_health_private.refuse_key_change(
       TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
   END IF;
