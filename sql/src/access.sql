@@ -57,5 +57,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.readable_since(integer) IS
-  'Calls require_claims, then window_start: for reports that read with the rights of their caller. In FROM it is '
-  'evaluated before the rows are read. Errors: 22023 for malformed claims, or when hours is null or outside 1 to 720.';
+  'Calls require_claims, then window_start: for reports that read with the rights of their caller. Errors: 22023 for '
+  'malformed claims, or when hours is null or outside 1 to 720.';

@@ -84,7 +84,8 @@ RETURNS TABLE (
   http_status integer, error text, check_no bigint)
 LANGUAGE plpgsql STABLE ROWS 96 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.require_claims();
+  -- First, whatever the query comes to.
+  PERFORM integration_health_private.readable_since(hours);
   RETURN QUERY SELECT * FROM integration_health_private.health_trend(
     get_health_trend.org_id, get_health_trend.integration_type, get_health_trend.hours);
 END

@@ -47,6 +47,9 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.usable_time_zone(uuid, text, interval, timestamptz, text)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.missed_syncs(uuid, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.sync_drift(uuid, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.missed_syncs_of(uuid, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.cold_starts(uuid, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.backoff(interval, interval, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.stale_at(timestamptz, integer, '
                           '%1$s.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, '

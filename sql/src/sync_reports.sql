@@ -58,7 +58,7 @@ COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS
   'it has not been given up. Those claimable longest come first; attempts is how many there were. Errors: 22023 when '
   'max_rows is null or below 1, 55000 when row-level security applies to the owner of the function.';
 
-CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
+CREATE FUNCTION integration_health_private.sync_drift(org_id uuid, since timestamptz)
 RETURNS TABLE (
   integration_type text, display_name text, scheduled_for timestamptz, started_at timestamptz,
   drift interval, attempt integer, outcome @extschema@.integration_sync_outcome,
@@ -67,17 +67,31 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome, l.cold_start
-    FROM integration_health_private.readable_since(get_sync_drift.hours) AS w (window_start)
-   CROSS JOIN LATERAL (
+    FROM (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome, r.cold_start
            FROM @extschema@.integration_sync_runs r
            JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
-          WHERE r.org_id = get_sync_drift.org_id AND r.scheduled_for >= w.window_start
-            AND @extschema@.integration_sync_is_late(r.drift)
-         OFFSET 0) l
+          WHERE r.org_id = sync_drift.org_id AND r.scheduled_for >= sync_drift.since
+            AND @extschema@.integration_sync_is_late(r.drift)) l
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
+COMMENT ON FUNCTION integration_health_private.sync_drift(uuid, timestamptz) IS
+  'Runs the query of get_sync_drift, for periods since a time.';
+
+CREATE FUNCTION @extschema@.get_sync_drift(org_id uuid, hours integer DEFAULT 24)
+RETURNS TABLE (
+  integration_type text, display_name text, scheduled_for timestamptz, started_at timestamptz,
+  drift interval, attempt integer, outcome @extschema@.integration_sync_outcome,
+  cold_start boolean)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- First, whatever the query comes to.
+  since timestamptz := integration_health_private.readable_since(hours);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.sync_drift(get_sync_drift.org_id, since);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_sync_drift(uuid, integer) IS
   'Returns the runs for periods of the last hours (1 to 720) that started later than integration_health.max_drift, '
   'newest first. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 '
@@ -128,23 +142,36 @@ COMMENT ON FUNCTION integration_health_private.missed_syncs(uuid, timestamptz) I
   'integration_health.max_drift and that nobody ran, whose lease ran out before an end was reported, or that failed '
   'max_attempts times. Leaves out periods whose runs the cleanup has deleted.';
 
-CREATE FUNCTION @extschema@.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
+CREATE FUNCTION integration_health_private.missed_syncs_of(org_id uuid, since timestamptz)
 RETURNS TABLE (
   integration_type text, display_name text, scheduled_for timestamptz, overdue interval,
   attempts integer, given_up boolean)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
-    FROM integration_health_private.readable_since(get_missed_syncs.hours) AS w (window_start)
-   CROSS JOIN LATERAL (
+    FROM (
          SELECT m.integration_type, t.display_name, m.scheduled_for,
                 pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
-           FROM integration_health_private.missed_syncs(get_missed_syncs.org_id, w.window_start) m
+           FROM integration_health_private.missed_syncs(missed_syncs_of.org_id, missed_syncs_of.since) m
            JOIN @extschema@.integration_types t ON t.integration_type = m.integration_type
-          WHERE get_missed_syncs.org_id IS NOT NULL
-         OFFSET 0) l
+          WHERE missed_syncs_of.org_id IS NOT NULL) l
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
+COMMENT ON FUNCTION integration_health_private.missed_syncs_of(uuid, timestamptz) IS
+  'Runs the query of get_missed_syncs, for periods since a time.';
+
+CREATE FUNCTION @extschema@.get_missed_syncs(org_id uuid, hours integer DEFAULT 24)
+RETURNS TABLE (
+  integration_type text, display_name text, scheduled_for timestamptz, overdue interval,
+  attempts integer, given_up boolean)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- First, whatever the query comes to.
+  since timestamptz := integration_health_private.readable_since(hours);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.missed_syncs_of(get_missed_syncs.org_id, since);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_missed_syncs(uuid, integer) IS
   'Returns the periods of the last hours (1 to 720) that nobody ran (attempts 0), whose lease ran out before an end '
   'was reported, or that failed max_attempts times, newest first; overdue is the time since the period, given_up '
@@ -152,7 +179,7 @@ COMMENT ON FUNCTION @extschema@.get_missed_syncs(uuid, integer) IS
   'it was then, and as far back as the cleanup has left the ledger. No rows for a caller who may not see the '
   'organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims.';
 
-CREATE FUNCTION @extschema@.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
+CREATE FUNCTION integration_health_private.cold_starts(org_id uuid, since timestamptz)
 RETURNS TABLE (
   integration_type text, display_name text, scheduled_for timestamptz, started_at timestamptz,
   drift interval, attempt integer, outcome @extschema@.integration_sync_outcome)
@@ -160,17 +187,30 @@ LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
          l.outcome
-    FROM integration_health_private.readable_since(get_cold_starts.hours) AS w (window_start)
-   CROSS JOIN LATERAL (
+    FROM (
          SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
                 r.attempt, r.outcome
            FROM @extschema@.integration_sync_runs r
            JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
-          WHERE r.org_id = get_cold_starts.org_id AND r.scheduled_for >= w.window_start
-            AND r.cold_start
-         OFFSET 0) l
+          WHERE r.org_id = cold_starts.org_id AND r.scheduled_for >= cold_starts.since
+            AND r.cold_start) l
    ORDER BY l.scheduled_for DESC, l.integration_type;
 END;
+COMMENT ON FUNCTION integration_health_private.cold_starts(uuid, timestamptz) IS
+  'Runs the query of get_cold_starts, for periods since a time.';
+
+CREATE FUNCTION @extschema@.get_cold_starts(org_id uuid, hours integer DEFAULT 24)
+RETURNS TABLE (
+  integration_type text, display_name text, scheduled_for timestamptz, started_at timestamptz,
+  drift interval, attempt integer, outcome @extschema@.integration_sync_outcome)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- First, whatever the query comes to.
+  since timestamptz := integration_health_private.readable_since(hours);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.cold_starts(get_cold_starts.org_id, since);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.get_cold_starts(uuid, integer) IS
   'Returns the runs for periods of the last hours (1 to 720) whose worker had to be started first, newest first. No '
   'rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for '

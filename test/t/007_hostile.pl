@@ -504,6 +504,7 @@ note('Every function, called by every role');
 	  integration_health_private.require_claims integration_health_private.window_start integration_health_private.readable_since integration_health_private.org_health_status
 	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at
 	  integration_health_private.usable_time_zone integration_health_private.missed_syncs
+	  integration_health_private.sync_drift integration_health_private.missed_syncs_of integration_health_private.cold_starts
 	  get_health_jobs integration_health_private.health_jobs_for_admin);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
