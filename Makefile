@@ -67,12 +67,8 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(top)/src/*/*.h)
 
 ASSEMBLE = $(PERL) $(top)/sql/assemble --version=$(EXTVERSION)
 PARTS_OF = $(filter sql/src/% $(top)/sql/src/%,$^)
-$(SCRIPT): $(PARTS) $(top)/sql/assemble
-	$(ASSEMBLE) $(PARTS_OF) >$@.part
-	mv $@.part $@
-
-$(UPDATE): $(PARTS) $(top)/sql/assemble
-	$(ASSEMBLE) --from=$(LAST) $(PARTS_OF) >$@.part
+$(SCRIPT) $(UPDATE): $(PARTS) $(top)/sql/assemble
+	$(ASSEMBLE) $(if $(filter $(UPDATE),$@),--from=$(LAST)) $(PARTS_OF) >$@.part
 	mv $@.part $@
 
 # The trusted edition: the same contract, with the engine in PL/pgSQL.

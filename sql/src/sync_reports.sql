@@ -65,16 +65,13 @@ RETURNS TABLE (
   cold_start boolean)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
-         l.outcome, l.cold_start
-    FROM (
-         SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
-                r.attempt, r.outcome, r.cold_start
-           FROM @extschema@.integration_sync_runs r
-           JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
-          WHERE r.org_id = sync_drift.org_id AND r.scheduled_for >= sync_drift.since
-            AND @extschema@.integration_sync_is_late(r.drift)) l
-   ORDER BY l.scheduled_for DESC, l.integration_type;
+  SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
+         r.attempt, r.outcome, r.cold_start
+    FROM @extschema@.integration_sync_runs r
+    JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
+   WHERE r.org_id = sync_drift.org_id AND r.scheduled_for >= sync_drift.since
+     AND @extschema@.integration_sync_is_late(r.drift)
+   ORDER BY r.scheduled_for DESC, r.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.sync_drift(uuid, timestamptz) IS
   'Runs the query of get_sync_drift, for periods since a time.';
@@ -148,14 +145,12 @@ RETURNS TABLE (
   attempts integer, given_up boolean)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT l.integration_type, l.display_name, l.scheduled_for, l.overdue, l.attempts, l.given_up
-    FROM (
-         SELECT m.integration_type, t.display_name, m.scheduled_for,
-                pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
-           FROM integration_health_private.missed_syncs(missed_syncs_of.org_id, missed_syncs_of.since) m
-           JOIN @extschema@.integration_types t ON t.integration_type = m.integration_type
-          WHERE missed_syncs_of.org_id IS NOT NULL) l
-   ORDER BY l.scheduled_for DESC, l.integration_type;
+  SELECT m.integration_type, t.display_name, m.scheduled_for,
+         pg_catalog.now() - m.scheduled_for AS overdue, m.attempts, m.given_up
+    FROM integration_health_private.missed_syncs(missed_syncs_of.org_id, missed_syncs_of.since) m
+    JOIN @extschema@.integration_types t ON t.integration_type = m.integration_type
+   WHERE missed_syncs_of.org_id IS NOT NULL
+   ORDER BY m.scheduled_for DESC, m.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.missed_syncs_of(uuid, timestamptz) IS
   'Runs the query of get_missed_syncs, for periods since a time.';
@@ -185,16 +180,13 @@ RETURNS TABLE (
   drift interval, attempt integer, outcome @extschema@.integration_sync_outcome)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT l.integration_type, l.display_name, l.scheduled_for, l.started_at, l.drift, l.attempt,
-         l.outcome
-    FROM (
-         SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
-                r.attempt, r.outcome
-           FROM @extschema@.integration_sync_runs r
-           JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
-          WHERE r.org_id = cold_starts.org_id AND r.scheduled_for >= cold_starts.since
-            AND r.cold_start) l
-   ORDER BY l.scheduled_for DESC, l.integration_type;
+  SELECT r.integration_type, t.display_name, r.scheduled_for, r.started_at, r.drift,
+         r.attempt, r.outcome
+    FROM @extschema@.integration_sync_runs r
+    JOIN @extschema@.integration_types t ON t.integration_type = r.integration_type
+   WHERE r.org_id = cold_starts.org_id AND r.scheduled_for >= cold_starts.since
+     AND r.cold_start
+   ORDER BY r.scheduled_for DESC, r.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.cold_starts(uuid, timestamptz) IS
   'Runs the query of get_cold_starts, for periods since a time.';

@@ -90,7 +90,6 @@ note('The migration');
 {
 	local $ENV{IH_OWNER} = 'ih_owner';
 	new_database($node, $_, '') for qw(fresh_migration migration);
-	$become_owner = "\\set schema public\n" . slurp_file("$ENV{TESTDIR}/test/fixtures/owner.sql");
 	$node->safe_psql('fresh_migration', $become_owner . slurp_file("$ENV{TESTDIR}/migrations/public.sql"));
 	$node->safe_psql('migration', $become_owner . slurp_file($released));
 	updated('migration', slurp_file($update), 'fresh_migration');
