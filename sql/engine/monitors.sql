@@ -91,10 +91,14 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalo
 #variable_conflict use_column
 BEGIN
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_monitors'::regclass]);
+  -- LIMIT keeps the planner from joining the other way round, which would read the whole table: that is what it does with
+  -- statistics from when the table was empty.
   RETURN QUERY
   UPDATE @extschema@.integration_monitors AS m SET claimed_at = n.claimed_at, due_at = n.due_at
     FROM unnest(org_ids, store_monitors.claimed_at, store_monitors.due_at) AS n (org_id, claimed_at, due_at)
-   WHERE m.org_id = n.org_id AND m.integration_type = of_type
+   CROSS JOIN LATERAL (SELECT x.ctid FROM @extschema@.integration_monitors AS x
+                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (place)
+   WHERE m.ctid = p.place
   RETURNING m.*;
 END
 $$;

@@ -42,10 +42,17 @@ static RowStatement due_monitors = {
 	.argtypes = { TEXTOID, TIMESTAMPTZOID, INT8OID },
 };
 
+/*
+ * LIMIT keeps the planner from joining the other way round, which would read the whole table:
+ * that is what it does with statistics from when the table was empty.
+ */
 static RowStatement new_times = {
-	.text = "UPDATE %1$s AS m SET claimed_at = n.claimed_at, due_at = n.due_at"
-			"  FROM unnest($2, $3, $4) AS n (org_id, claimed_at, due_at)"
-			" WHERE m.org_id = n.org_id AND m.integration_type = $1 RETURNING m",
+	.text =
+		"UPDATE %1$s AS m SET claimed_at = n.claimed_at, due_at = n.due_at"
+		"  FROM unnest($2, $3, $4) AS n (org_id, claimed_at, due_at),"
+		"       LATERAL (SELECT x.ctid FROM %1$s AS x"
+		"                 WHERE x.org_id = n.org_id AND x.integration_type = $1 LIMIT 1) AS p (place)"
+		" WHERE m.ctid = p.place RETURNING m",
 	.nargs = 4,
 	.argtypes = { TEXTOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID },
 };

@@ -27,3 +27,17 @@ SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', :'org_a', 'in
 SELECT check_no, latency_ms, status FROM integration_health_status;
 SELECT count(*), min(check_no), max(check_no), bool_and(latency_ms = 501 - check_no) AS in_order FROM integration_health_history;
 SELECT * FROM t.violations();
+
+-- failing pairs move their monitors, each found by its key, also with statistics that were made before the rows were committed
+TRUNCATE integration_health_status, integration_monitors;
+INSERT INTO integration_monitors (org_id, integration_type, due_at, claimed_at)
+SELECT ('00000000-0000-0000-0004-' || lpad(n::text, 12, '0'))::uuid, 'xledger', now() + interval '15 minutes', now() FROM generate_series(1, 1000) n;
+BEGIN;
+UPDATE pg_class SET reltuples = 0, relpages = pg_relation_size(oid) / 8192 WHERE oid IN ('integration_monitors'::regclass, 'integration_monitors_pkey'::regclass, 'integration_monitors_due'::regclass);
+SELECT count(record_health_checks(c)) FROM (
+  SELECT jsonb_agg(jsonb_build_object('org_id', org_id, 'integration_type', 'xledger', 'status', 'unhealthy')) AS c
+    FROM integration_monitors, generate_series(1, 3) AS check_no GROUP BY check_no) AS batches;
+SELECT count(*) FROM integration_monitors WHERE due_at > now() + interval '45 minutes';
+SELECT idx_tup_fetch < 20000 AS few_rows_read, seq_scan < 10 AS few_scans FROM pg_stat_xact_user_tables WHERE relid = 'integration_monitors'::regclass;
+ROLLBACK;
+TRUNCATE integration_health_status, integration_monitors;
