@@ -19,6 +19,13 @@ COMMENT ON TYPE public.integration_monitoring_mode IS
 CREATE TYPE public.integration_sync_outcome AS ENUM ('running', 'succeeded', 'failed');
 COMMENT ON TYPE public.integration_sync_outcome IS 'State of one run of a scheduled sync.';
 
+CREATE TYPE public.integration_failure_cause AS ENUM (
+  'auth', 'rate_limited', 'configuration', 'server', 'timeout', 'dns', 'connect', 'tls', 'other');
+COMMENT ON TYPE public.integration_failure_cause IS
+  'Why a check failed. By HTTP status: auth (401, 403, 407), rate_limited (429), configuration (other 4xx), server '
+  '(5xx). Without a response: dns (the name was not resolved), connect (no connection), tls (no secure one), timeout. '
+  'And other.';
+
 CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
   'Internals of the extension integration_health. Nothing in it is for applications.';
@@ -44,6 +51,20 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
   'Returns the time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
+
+CREATE FUNCTION integration_health_private.days_start(days integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF days IS NULL OR days NOT BETWEEN 1 AND 90 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'days must be between 1 and 90',
+      HINT = 'Leave the argument out for its default.';
+  END IF;
+  RETURN now() - make_interval(hours => 24 * days);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.days_start(integer) IS
+  'Returns the time that lies days of 24 hours before now(). Errors: 22023 when days is null or outside 1 to 90.';
 
 CREATE TABLE integration_health_private.settings (
   is_only     boolean PRIMARY KEY DEFAULT true CHECK (is_only),
@@ -212,6 +233,15 @@ COMMENT ON FUNCTION integration_health_private.micros(interval) IS
   'Returns the length of an interval in microseconds, with days of 24 hours and months of 30 days, as PostgreSQL '
   'compares intervals. Errors: 22003 when it is longer than 292,000 years.';
 
+CREATE FUNCTION integration_health_private.percentage(part numeric, whole numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE WHEN whole > 0 THEN pg_catalog.div(10000 * part, whole) * 0.01 END;
+END;
+COMMENT ON FUNCTION integration_health_private.percentage(numeric, numeric) IS
+  'Returns which percentage of the whole a part is, rounded down to two decimals; null when the whole is 0 or null.';
+
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -239,6 +269,14 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
   'Returns a time in UTC as ISO 8601, with a fraction of a second only where there is one.';
+
+CREATE FUNCTION integration_health_private.utc_day(at timestamptz)
+RETURNS date
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT pg_catalog.timezone('UTC', at)::date;
+END;
+COMMENT ON FUNCTION integration_health_private.utc_day(timestamptz) IS 'Returns the day of a time in UTC.';
 
 CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
 RETURNS void
@@ -548,6 +586,32 @@ COMMENT ON FUNCTION integration_health_private.readable_since(integer) IS
   'Calls require_claims, then window_start: for reports that read with the rights of their caller. Errors: 22023 for '
   'malformed claims, or when hours is null or outside 1 to 720.';
 
+CREATE FUNCTION integration_health_private.readable_since_days(days integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN integration_health_private.days_start(days);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.readable_since_days(integer) IS
+  'Calls require_claims, then days_start: for reports that read with the rights of their caller. Errors: 22023 for '
+  'malformed claims, or when days is null or outside 1 to 90.';
+
+CREATE FUNCTION integration_health_private.claimed_subject()
+RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN "left"(NULLIF(current_setting('request.jwt.claims', true), '')::json ->> 'sub', 200);
+EXCEPTION WHEN untranslatable_character THEN
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.claimed_subject() IS
+  'Returns sub of the claims of the caller (RFC 7519, section 4.1.2), at most 200 characters of it; null when there is '
+  'none, or PostgreSQL cannot hold it. Errors: 22023 as require_claims.';
+
 -- ---------------------------------------------------------------------------------------------
 -- Catalogue: the kinds of external system
 -- ---------------------------------------------------------------------------------------------
@@ -564,6 +628,8 @@ CREATE TABLE public.integration_types (
   probes           integer NOT NULL DEFAULT 0,
   planned_since    timestamptz,
   created_at       timestamptz NOT NULL,
+  failure_threshold integer NOT NULL DEFAULT 2,
+  success_threshold integer NOT NULL DEFAULT 1,
   PRIMARY KEY (integration_type),
   CONSTRAINT integration_type_is_an_identifier
     CHECK (integration_type ~ '^[a-z][a-z0-9_]{0,62}$'),
@@ -572,7 +638,9 @@ CREATE TABLE public.integration_types (
   CONSTRAINT check_interval_is_at_most_366_days CHECK (check_interval <= interval '366 days'),
   CONSTRAINT max_backoff_is_at_least_check_interval CHECK (max_backoff >= check_interval),
   CONSTRAINT max_backoff_is_at_most_366_days CHECK (max_backoff <= interval '366 days'),
-  CONSTRAINT probes_is_not_negative CHECK (probes >= 0)
+  CONSTRAINT probes_is_not_negative CHECK (probes >= 0),
+  CONSTRAINT failure_threshold_is_between_1_and_20 CHECK (failure_threshold >= 1 AND failure_threshold <= 20),
+  CONSTRAINT success_threshold_is_between_1_and_20 CHECK (success_threshold >= 1 AND success_threshold <= 20)
 );
 COMMENT ON TABLE public.integration_types IS
   'The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows.';
@@ -603,6 +671,10 @@ COMMENT ON COLUMN public.integration_types.planned_since IS
 COMMENT ON COLUMN public.integration_types.created_at IS
   'When the row was created. Filled by a trigger: a row inserted with a value is a restored one, and replaces the '
   'seed of the same key.';
+COMMENT ON COLUMN public.integration_types.failure_threshold IS
+  'Number of failures in a row, 1 to 20, that make an incident of a pair; 1 is enough for cause auth.';
+COMMENT ON COLUMN public.integration_types.success_threshold IS
+  'Number of healthy or degraded checks in a row, 1 to 20, that resolve an incident of a pair.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -612,6 +684,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
+CREATE FUNCTION integration_health_private.require_type(of_type text)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT integration_health_private.has_type(of_type) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
+      HINT = 'The types are the rows of integration_types.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_type(text) IS
+  'Checks that there is a type of that name. Errors: 22023 when there is none.';
+
 CREATE FUNCTION integration_health_private.type_names()
 RETURNS text
 LANGUAGE sql STABLE
@@ -620,6 +706,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.type_names() IS
   'Returns the names of all types, which are not secret; null when there are none.';
+
+CREATE FUNCTION integration_health_private.display_name(of_type text)
+RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (integration_health_private.latest_type(of_type)).display_name;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.display_name(text) IS
+  'Returns the display name of a type; null when there is none.';
 
 CREATE FUNCTION integration_health_private.hold_place(of_type text)
 RETURNS void
@@ -845,6 +941,7 @@ CREATE TABLE public.integration_health_status (
   last_healthy_at      timestamptz,
   recorded_at          timestamptz NOT NULL,
   check_no             bigint NOT NULL,
+  cause                public.integration_failure_cause,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES public.integration_types (integration_type),
   CONSTRAINT latency_ms_is_not_negative CHECK (latency_ms >= 0),
@@ -891,6 +988,9 @@ COMMENT ON COLUMN public.integration_health_status.check_no IS
   'Number of the check among those recorded for the pair, from 1, without gaps. Maintained by the trigger.';
 COMMENT ON COLUMN public.integration_health_status.recorded_at IS
   'When the check was recorded. Maintained by the trigger.';
+COMMENT ON COLUMN public.integration_health_status.cause IS
+  'Why the check failed. If it is not given, the trigger derives it from http_status; null when that does not tell, and '
+  'for a healthy check.';
 
 CREATE TABLE public.integration_health_history (
   org_id           uuid NOT NULL,
@@ -903,6 +1003,7 @@ CREATE TABLE public.integration_health_history (
   checked_at       timestamptz NOT NULL,
   check_no         bigint NOT NULL,
   is_late          boolean,
+  cause            public.integration_failure_cause,
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
@@ -928,6 +1029,7 @@ COMMENT ON COLUMN public.integration_health_history.http_status IS
   'HTTP status code; null when there was no HTTP response.';
 COMMENT ON COLUMN public.integration_health_history.error IS 'What went wrong.';
 COMMENT ON COLUMN public.integration_health_history.checked_at IS 'When the check was made.';
+COMMENT ON COLUMN public.integration_health_history.cause IS 'Why the check failed; null when that is not known.';
 
 CREATE TABLE public.integration_health_counts (
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -1019,12 +1121,29 @@ BEGIN
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
   NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
   NEW.is_probe := NULL;
+  IF NEW.status = 'healthy' THEN
+    NEW.cause := NULL;
+  END IF;
   RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
   'Trigger function of integration_health_status, before a row is inserted that is not a restored one: stamps the '
   'columns that the extension maintains. Errors: as time_of_check.';
+
+-- Not part of the stamp, because that runs for every check.
+CREATE FUNCTION integration_health_private.derive_cause()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.cause := CASE WHEN NEW.http_status IN (401, 403, 407) THEN 'auth' WHEN NEW.http_status = 429 THEN 'rate_limited'
+                    WHEN NEW.http_status < 500 THEN 'configuration' WHEN NEW.http_status < 600 THEN 'server' END;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.derive_cause() IS
+  'Trigger function of integration_health_status, before a row is written whose check failed with an HTTP status of 400 or '
+  'more, and gives no cause: sets the one that the status tells (RFC 9110, section 15).';
 
 CREATE FUNCTION integration_health_private.keep_check_no()
 RETURNS trigger
@@ -1076,12 +1195,12 @@ BEGIN
   END IF;
 
   IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
-     OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
+     OR NEW.cause = OLD.cause OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
     marks := NEW.check_no - OLD.check_no;
     IF TG_NARGS = 0 AND marks = 0
-       AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
+       AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after, NEW.cause)
            IS NOT DISTINCT FROM
-           (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
+           (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after, OLD.cause) THEN
       -- The statement sets no column of a check, so it does not record one.
       NEW.recorded_at := OLD.recorded_at;
       NEW.status_since := OLD.status_since;
@@ -1099,6 +1218,9 @@ BEGIN
     IF NEW.retry_after = OLD.retry_after AND marks & 8 = 0 THEN
       NEW.retry_after := NULL;
     END IF;
+    IF NEW.cause = OLD.cause AND marks & 64 = 0 THEN
+      NEW.cause := NULL;
+    END IF;
     IF TG_NARGS = 0 AND NEW.http_status = OLD.http_status THEN
       NEW.http_status := NULL;
     END IF;
@@ -1111,7 +1233,7 @@ BEGIN
   NEW.check_no := OLD.check_no + 1;
   IF NEW.status = 'healthy' AND OLD.status = 'healthy' AND NEW.checked_at >= OLD.checked_at AND NEW.checked_at <= NEW.recorded_at
      AND NEW.status_since = OLD.status_since AND OLD.consecutive_failures = 0 AND NEW.consecutive_failures = 0
-     AND NEW.is_probe IS NULL THEN
+     AND NEW.is_probe IS NULL AND NEW.cause IS NULL THEN
     -- Most checks.
     NEW.last_healthy_at := NEW.checked_at;
     RETURN NEW;
@@ -1119,6 +1241,9 @@ BEGIN
 
   IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= NEW.recorded_at) IS NOT TRUE THEN
     NEW.checked_at := integration_health_private.time_of_check(NEW.status, NEW.checked_at, NEW.recorded_at);
+  END IF;
+  IF NEW.status = 'healthy' THEN
+    NEW.cause := NULL;
   END IF;
   -- A restored row may lie in the future; it makes no check late whose time is now() or later.
   IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= NEW.recorded_at OR NEW.checked_at < now()) THEN
@@ -1170,12 +1295,13 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
   INSERT INTO public.integration_health_history AS h
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, is_late)
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, is_late, cause)
   VALUES (NEW.org_id, NEW.integration_type, NEW.check_no % 96, NEW.check_no, NEW.status, NEW.latency_ms, NEW.http_status,
-          NEW.error, NEW.checked_at, true)
+          NEW.error, NEW.checked_at, true, NEW.cause)
   ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = true;
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = true,
+         cause = EXCLUDED.cause;
   GET DIAGNOSTICS written = ROW_COUNT;
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
@@ -1227,7 +1353,7 @@ BEGIN
   -- this transaction without recording a check.
   UPDATE public.integration_health_history AS h
      SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
-         checked_at = n.checked_at, is_late = NULL
+         checked_at = n.checked_at, is_late = NULL, cause = n.cause
     FROM new_rows AS n
    WHERE n.recorded_at >= now() AND h.org_id = n.org_id AND h.integration_type = n.integration_type
      AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no
@@ -1237,8 +1363,9 @@ BEGIN
     RETURN NULL;
   END IF;
   INSERT INTO public.integration_health_history
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-  SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, cause)
+  SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error,
+         n.checked_at, n.cause
     FROM new_rows AS n
    WHERE n.recorded_at >= now()
      AND (NOT forgets OR integration_health_private.has_check(n.org_id, n.integration_type, n.check_no))
@@ -1276,37 +1403,49 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
   INSERT INTO public.integration_health_history AS h
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, cause)
+  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at,
+          NEW.cause)
   ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL,
+         cause = EXCLUDED.cause;
   GET DIAGNOSTICS written = ROW_COUNT;
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
-  PERFORM integration_health_private.follow_first_check(
-    NEW.org_id, NEW.integration_type, NEW.status, NEW.http_status, NEW.checked_at);
+  PERFORM integration_health_private.follow_check(
+    NEW.org_id, NEW.integration_type, NULL, NEW.status, 0, NEW.consecutive_failures, NULL, NEW.checked_at, 1, NEW.http_status,
+    NEW.cause);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
   'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
-  'calls follow_first_check. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'calls follow_check. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_change(
+  -- A pair that a trigger of the site has already deleted, and maybe recorded anew, leaves no transition; its DELETE has
+  -- counted it out.
+  IF current_setting('integration_health_private.forgets_pairs', true) = 'on'
+     AND NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, NEW.check_no) THEN
+    IF NEW.status <> OLD.status THEN
+      PERFORM integration_health_private.count_change(NEW.integration_type, OLD.status, NEW.status);
+    END IF;
+    RETURN NULL;
+  END IF;
+  PERFORM integration_health_private.follow_check(
     NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
-    NEW.checked_at, NEW.check_no);
+    OLD.checked_at, NEW.checked_at, NEW.check_no, NEW.http_status, NEW.cause);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
   'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
-  'a row: calls follow_change. Errors: 55000 as follow_change.';
+  'a row, or is the first of a UTC day: calls follow_check. Errors: 55000 as follow_check.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON public.integration_health_status
@@ -1320,6 +1459,12 @@ CREATE TRIGGER zz_integration_health_keep
   EXECUTE FUNCTION integration_health_private.keep_check_no();
 COMMENT ON TRIGGER zz_integration_health_keep ON public.integration_health_status IS
   'Restores check_no, which only the extension may set.';
+CREATE TRIGGER zz_integration_health_mark_cause
+  BEFORE UPDATE OF cause ON public.integration_health_status
+  FOR EACH ROW WHEN (NEW.cause = OLD.cause)
+  EXECUTE FUNCTION integration_health_private.mark_column('64');
+COMMENT ON TRIGGER zz_integration_health_mark_cause ON public.integration_health_status IS
+  'Notes that cause is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
@@ -1345,7 +1490,7 @@ CREATE TRIGGER zz_integration_health_mark_retry_after
 COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON public.integration_health_status IS
   'Notes that retry_after is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_status
-  BEFORE UPDATE OF status, latency_ms, error, retry_after ON public.integration_health_status
+  BEFORE UPDATE OF status, latency_ms, error, retry_after, cause ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
   EXECUTE FUNCTION integration_health_private.mark_column('32');
 COMMENT ON TRIGGER zz_integration_health_mark_status ON public.integration_health_status IS
@@ -1367,6 +1512,12 @@ CREATE TRIGGER zz_integration_health_stamp_rest
   EXECUTE FUNCTION public.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_stamp_rest ON public.integration_health_status IS
   'Stamps an update that does not set http_status.';
+CREATE TRIGGER zz_integration_health_stamp_why
+  BEFORE INSERT OR UPDATE ON public.integration_health_status
+  FOR EACH ROW WHEN (NEW.http_status >= 400 AND NEW.cause IS NULL AND NEW.status <> 'healthy')
+  EXECUTE FUNCTION integration_health_private.derive_cause();
+COMMENT ON TRIGGER zz_integration_health_stamp_why ON public.integration_health_status IS
+  'Sets the cause that the HTTP status tells.';
 CREATE TRIGGER zz_integration_health_store_late
   BEFORE UPDATE ON public.integration_health_status
   FOR EACH ROW WHEN (NEW.status_since IS NULL)
@@ -1382,10 +1533,11 @@ COMMENT ON TRIGGER zz_integration_health_first ON public.integration_health_stat
   'Copies the first check of a pair into the history, and counts the pair.';
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON public.integration_health_status
-  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures)
+  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
+                     OR pg_catalog.timezone('UTC', NEW.checked_at)::date > pg_catalog.timezone('UTC', OLD.checked_at)::date)
   EXECUTE FUNCTION integration_health_private.apply_change();
 COMMENT ON TRIGGER zz_integration_health_change ON public.integration_health_status IS
-  'Counts the change, sends the event and moves the monitor of a pair whose status or number of failures has changed.';
+  'Applies what follows from a check that changed the status of a pair or its number of failures, or began a day.';
 CREATE TRIGGER zz_integration_health_history
   AFTER UPDATE ON public.integration_health_status REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
@@ -1413,20 +1565,21 @@ COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
 
 CREATE FUNCTION integration_health_private.forget_pair()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
   IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
     -- A later pair with the same key would find that row in its history.
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
+  PERFORM integration_health_private.forget_changes(OLD.org_id, OLD.integration_type);
   PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger function of integration_health_status, after a row is deleted: deletes its history and counts the pair '
-  'out. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a row is deleted: deletes what is kept about the pair, and counts '
+  'it out. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -1434,7 +1587,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
+  FOREACH name IN ARRAY '{integration_health_history,integration_health_transitions,integration_health_days,'
+                        'integration_incidents,integration_alerts,integration_health_counts}'::text[] LOOP
     -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
     IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
       PERFORM integration_health_private.guard(name);
@@ -1445,20 +1599,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger function of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 '
+  'Trigger function of integration_health_status, after TRUNCATE: empties the tables of what is kept about pairs. Errors: 55000 '
   'as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON public.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
 COMMENT ON TRIGGER zz_integration_health_forget ON public.integration_health_status IS
-  'Deletes the history of a deleted pair, and counts the pair out.';
+  'Deletes what is kept about a deleted pair, and counts it out.';
 
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON public.integration_health_status
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON public.integration_health_status IS
-  'Empties the history and the counts along with the table.';
+  'Empties the tables of what is kept about pairs along with the table.';
 
 CREATE FUNCTION public.integration_health_mode_trigger()
 RETURNS trigger
@@ -1528,6 +1682,1138 @@ COMMENT ON POLICY integration_health_history_read ON public.integration_health_h
   'Callers see the organisations that their claims name.';
 
 -- ---------------------------------------------------------------------------------------------
+-- Transitions: the log of changes of the status. The transitions of a pair chain without a gap, and the last one leads to
+-- the status that the pair has. The first of a pair has no from_status.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE public.integration_health_transitions (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  check_no         bigint NOT NULL,
+  at               timestamptz NOT NULL,
+  from_status      public.integration_health_state,
+  to_status        public.integration_health_state NOT NULL,
+  cause            public.integration_failure_cause,
+  PRIMARY KEY (org_id, integration_type, check_no),
+  CONSTRAINT status_changes CHECK (from_status IS DISTINCT FROM to_status),
+  CONSTRAINT at_is_finite CHECK (pg_catalog.isfinite(at)),
+  CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
+);
+CREATE INDEX integration_health_transitions_time ON public.integration_health_transitions (at);
+ALTER TABLE public.integration_health_transitions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY integration_health_transitions_read ON public.integration_health_transitions
+  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+CREATE VIEW integration_health_private.transitions WITH (security_invoker = true) AS
+  SELECT t.org_id, t.integration_type, t.check_no, t.at, t.from_status, t.to_status, t.cause
+    FROM public.integration_health_transitions t;
+COMMENT ON TABLE public.integration_health_transitions IS
+  'Changes of the status of each (org_id, integration_type), for 90 days: appended when a check has another status than '
+  'the one before, and by nobody else.';
+COMMENT ON COLUMN public.integration_health_transitions.org_id IS 'Organisation.';
+COMMENT ON COLUMN public.integration_health_transitions.integration_type IS 'External system.';
+COMMENT ON COLUMN public.integration_health_transitions.check_no IS 'Number of the check that changed the status.';
+COMMENT ON COLUMN public.integration_health_transitions.at IS 'When that check was made: status_since from then on.';
+COMMENT ON COLUMN public.integration_health_transitions.from_status IS
+  'Status before; null for the first check of a pair, and where an update to version 1.1 did not know it.';
+COMMENT ON COLUMN public.integration_health_transitions.to_status IS 'Status from then on.';
+COMMENT ON COLUMN public.integration_health_transitions.cause IS
+  'Cause that the check gave; null when it gave none, and for healthy.';
+COMMENT ON INDEX public.integration_health_transitions_time IS
+  'Serves reports on all organisations, and the cleanup.';
+COMMENT ON POLICY integration_health_transitions_read ON public.integration_health_transitions IS
+  'Callers see the organisations that their claims name.';
+
+COMMENT ON VIEW integration_health_private.transitions IS 'integration_health_transitions, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.append_transition(
+  org_id uuid, integration_type text, check_no bigint, at timestamptz, from_status public.integration_health_state,
+  to_status public.integration_health_state, cause public.integration_failure_cause)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    integration_health_private.relation('integration_health_transitions'));
+  -- The transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
+  -- about to refuse (27000).
+  INSERT INTO integration_health_private.transitions AS t (
+    org_id, integration_type, check_no, at, from_status, to_status, cause)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
+      ON CONFLICT (org_id, integration_type, check_no) DO NOTHING;
+  IF NOT FOUND AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
+                                WHERE t.org_id = $1 AND t.integration_type = $2 AND t.check_no = $3) THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_transitions');
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.append_transition(
+  uuid, text, bigint, timestamptz, public.integration_health_state, public.integration_health_state,
+  public.integration_failure_cause) IS
+  'Appends a transition. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from '
+  'being written.';
+
+-- What is left tells the status at any later time: the first transition that is left has it in from_status, and where none
+-- is left the pair has had its status since.
+CREATE FUNCTION integration_health_private.expire_transitions(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['public.integration_health_transitions'::regclass]);
+  WITH gone AS (
+    DELETE FROM public.integration_health_transitions t
+     WHERE t.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM public.integration_health_transitions x WHERE x.at < expire_transitions.cutoff
+        ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.expire_transitions(timestamptz, bigint) IS
+  'Deletes at most max_rows transitions of before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
+
+
+-- ---------------------------------------------------------------------------------------------
+-- Days: latencies of each pair and UTC day, kept longer than the ring keeps the checks
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE public.integration_health_days (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  slot             smallint NOT NULL,
+  day              date NOT NULL,
+  checks           integer NOT NULL,
+  p50_ms           integer,
+  p95_ms           integer,
+  max_ms           integer,
+  PRIMARY KEY (org_id, integration_type, slot),
+  CONSTRAINT slot_is_day_mod_90 CHECK (slot = ((day - '2000-01-01'::date) % 90 + 90) % 90),
+  CONSTRAINT checks_is_positive CHECK (checks >= 1)
+);
+ALTER TABLE public.integration_health_days ENABLE ROW LEVEL SECURITY;
+CREATE POLICY integration_health_days_read ON public.integration_health_days
+  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+CREATE VIEW integration_health_private.days WITH (security_invoker = true) AS
+  SELECT d.org_id, d.integration_type, d.slot, d.day, d.checks, d.p50_ms, d.p95_ms, d.max_ms
+    FROM public.integration_health_days d;
+COMMENT ON TABLE public.integration_health_days IS
+  'Number of checks and their latencies, of each (org_id, integration_type) and UTC day: a ring of 90 days, each written '
+  'by the first check of a later day.';
+COMMENT ON COLUMN public.integration_health_days.org_id IS 'Organisation.';
+COMMENT ON COLUMN public.integration_health_days.integration_type IS 'External system.';
+COMMENT ON COLUMN public.integration_health_days.slot IS 'Place in the ring: days since 2000-01-01, modulo 90.';
+COMMENT ON COLUMN public.integration_health_days.day IS 'Day in UTC.';
+COMMENT ON COLUMN public.integration_health_days.checks IS
+  'Number of checks made on that day, of the last 96 before the day was closed.';
+COMMENT ON COLUMN public.integration_health_days.p50_ms IS
+  'Median latency in milliseconds, of the checks that were healthy or degraded; null when none of them had one.';
+COMMENT ON COLUMN public.integration_health_days.p95_ms IS '95th percentile of the same latencies.';
+COMMENT ON COLUMN public.integration_health_days.max_ms IS 'Highest of the same latencies.';
+COMMENT ON POLICY integration_health_days_read ON public.integration_health_days IS
+  'Callers see the organisations that their claims name.';
+COMMENT ON VIEW integration_health_private.days IS 'integration_health_days, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.day_of_ring(org_id uuid, integration_type text, day date)
+RETURNS TABLE (checks integer, p50_ms integer, p95_ms integer, max_ms integer)
+LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+  SELECT pg_catalog.count(*)::integer,
+         pg_catalog.percentile_disc(0.5) WITHIN GROUP (ORDER BY h.latency_ms) FILTER (WHERE h.status <= 'degraded'),
+         pg_catalog.percentile_disc(0.95) WITHIN GROUP (ORDER BY h.latency_ms) FILTER (WHERE h.status <= 'degraded'),
+         pg_catalog.max(h.latency_ms) FILTER (WHERE h.status <= 'degraded')
+    FROM public.integration_health_history h
+   WHERE h.org_id = day_of_ring.org_id AND h.integration_type = day_of_ring.integration_type
+     AND integration_health_private.utc_day(h.checked_at) = day_of_ring.day;
+END;
+COMMENT ON FUNCTION integration_health_private.day_of_ring(uuid, text, date) IS
+  'Returns what the history tells about a day of a pair. A failed check has no latency that counts: it may be a time-out, '
+  'or an error that came fast.';
+
+CREATE FUNCTION integration_health_private.close_day(org_id uuid, integration_type text, day date)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_health_days'));
+  INSERT INTO integration_health_private.days AS d (org_id, integration_type, slot, day, checks, p50_ms, p95_ms, max_ms)
+  SELECT $1, $2, ((($3 - '2000-01-01'::date) % 90) + 90) % 90, $3, r.checks, r.p50_ms, r.p95_ms, r.max_ms
+    FROM integration_health_private.day_of_ring($1, $2, $3) AS r
+   WHERE r.checks > 0
+      ON CONFLICT (org_id, integration_type, slot) DO UPDATE
+     SET day = EXCLUDED.day, checks = EXCLUDED.checks, p50_ms = EXCLUDED.p50_ms, p95_ms = EXCLUDED.p95_ms,
+         max_ms = EXCLUDED.max_ms
+   WHERE d.day < EXCLUDED.day;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.close_day(uuid, text, date) IS
+  'Writes a day of a pair, unless it is written already. Errors: 55000 as require_own_triggers.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Maintenance: planned windows. Their time does not count into the uptime, and no alert of a pair is sent during them;
+-- checks go on, and what is still broken at the end alerts then.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE public.integration_maintenance (
+  maintenance_id   uuid NOT NULL,
+  org_id           uuid,
+  integration_type text COLLATE pg_catalog."C",
+  starts_at        timestamptz NOT NULL,
+  ends_at          timestamptz NOT NULL,
+  reason           text NOT NULL,
+  created_by       text,
+  created_at       timestamptz NOT NULL,
+  PRIMARY KEY (maintenance_id),
+  CONSTRAINT ends_at_is_after_starts_at CHECK (ends_at > starts_at),
+  CONSTRAINT maintenance_is_at_most_366_days
+    CHECK (CASE WHEN pg_catalog.isfinite(starts_at) AND pg_catalog.isfinite(ends_at)
+                THEN ends_at - starts_at <= interval '366 days' ELSE false END),
+  CONSTRAINT reason_is_1_to_200_characters CHECK (reason <> '' AND pg_catalog.length(reason) <= 200)
+);
+CREATE INDEX integration_maintenance_time ON public.integration_maintenance (ends_at);
+ALTER TABLE public.integration_maintenance ENABLE ROW LEVEL SECURITY;
+CREATE POLICY integration_maintenance_read ON public.integration_maintenance
+  FOR SELECT USING (org_id IS NULL
+                    OR org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+CREATE VIEW integration_health_private.maintenance WITH (security_invoker = true) AS
+  SELECT m.maintenance_id, m.org_id, m.integration_type, m.starts_at, m.ends_at, m.reason, m.created_by, m.created_at
+    FROM public.integration_maintenance m;
+COMMENT ON TABLE public.integration_maintenance IS
+  'Planned maintenance, written by set_maintenance and end_maintenance.';
+COMMENT ON COLUMN public.integration_maintenance.maintenance_id IS 'Key.';
+COMMENT ON COLUMN public.integration_maintenance.org_id IS 'Organisation; null: all of them.';
+COMMENT ON COLUMN public.integration_maintenance.integration_type IS 'External system; null: all of them.';
+COMMENT ON COLUMN public.integration_maintenance.starts_at IS 'When it begins.';
+COMMENT ON COLUMN public.integration_maintenance.ends_at IS 'When it ends: the first moment after it.';
+COMMENT ON COLUMN public.integration_maintenance.reason IS
+  'Why, in 1 to 200 characters. Organisations that it concerns may read it.';
+COMMENT ON COLUMN public.integration_maintenance.created_by IS
+  'sub of the claims of whoever made it; null when they have none.';
+COMMENT ON COLUMN public.integration_maintenance.created_at IS 'When it was made.';
+COMMENT ON INDEX public.integration_maintenance_time IS 'Finds what is planned from some time on.';
+COMMENT ON POLICY integration_maintenance_read ON public.integration_maintenance IS
+  'Callers see what concerns all organisations, or one that their claims name.';
+COMMENT ON VIEW integration_health_private.maintenance IS 'integration_maintenance, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.is_maintained(of_org uuid, of_type text, moment timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM integration_health_private.maintenance AS m
+     WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = of_org)
+       AND (m.integration_type IS NULL OR m.integration_type = of_type));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_maintained(uuid, text, timestamptz) IS
+  'Returns whether a pair is under maintenance at a moment; of_org null: whether all pairs of the type are.';
+
+CREATE FUNCTION integration_health_private.planned_time(of_org uuid, of_type text, since timestamptz, until timestamptz)
+RETURNS tstzmultirange
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT COALESCE(pg_catalog.range_agg(pg_catalog.tstzrange(m.starts_at, m.ends_at)), '{}'::tstzmultirange)
+         * pg_catalog.tstzmultirange(pg_catalog.tstzrange(since, until))
+    FROM public.integration_maintenance m
+   WHERE m.ends_at > since AND m.starts_at < until AND (m.org_id IS NULL OR m.org_id = of_org)
+     AND (m.integration_type IS NULL OR m.integration_type = of_type);
+END;
+COMMENT ON FUNCTION integration_health_private.planned_time(uuid, text, timestamptz, timestamptz) IS
+  'Returns when between since and until a pair was under maintenance; of_org null: when all pairs of the type were.';
+
+CREATE FUNCTION integration_health_private.add_maintenance(
+  of_org uuid, of_type text, starts_at timestamptz, ends_at timestamptz, reason text)
+RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  id uuid := gen_random_uuid();
+BEGIN
+  PERFORM integration_health_private.require_arguments(
+    '{starts_at,ends_at,reason}', ARRAY[starts_at IS NULL, ends_at IS NULL, reason IS NULL]);
+  IF of_type IS NOT NULL THEN
+    PERFORM integration_health_private.require_type(of_type);
+  END IF;
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_maintenance'));
+  INSERT INTO integration_health_private.maintenance (
+    maintenance_id, org_id, integration_type, starts_at, ends_at, reason, created_by, created_at)
+  VALUES (id, of_org, of_type, $3, $4, $5, integration_health_private.claimed_subject(), now());
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text) IS
+  'Does the work of set_maintenance, for callers who may.';
+
+CREATE FUNCTION integration_health_private.add_maintenance_as_admin(
+  of_org uuid, of_type text, starts_at timestamptz, ends_at timestamptz, reason text)
+RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN integration_health_private.add_maintenance(of_org, of_type, starts_at, ends_at, reason);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.add_maintenance_as_admin(uuid, text, timestamptz, timestamptz, text) IS
+  'Calls add_maintenance for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION public.set_maintenance(
+  org_id uuid, integration_type text, starts_at timestamptz, ends_at timestamptz, reason text)
+RETURNS uuid
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF has_function_privilege(
+       'integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)', 'EXECUTE') THEN
+    RETURN integration_health_private.add_maintenance(org_id, integration_type, starts_at, ends_at, reason);
+  END IF;
+  RETURN integration_health_private.add_maintenance_as_admin(org_id, integration_type, starts_at, ends_at, reason);
+END
+$$;
+COMMENT ON FUNCTION public.set_maintenance(uuid, text, timestamptz, timestamptz, text) IS
+  'Plans maintenance of a pair or, where org_id or integration_type is null, of all pairs of the other, or of all; from '
+  'starts_at to before ends_at, which may lie in the past. Returns its maintenance_id. That time counts as planned, not '
+  'as up or down, and alerts of incidents wait for its end. For the writer and global admins. Errors: 22023 when '
+  'starts_at, ends_at or reason is null, or there is no such type; 23514 when ends_at is not after starts_at, the window '
+  'is longer than 366 days, or reason is empty or longer than 200 characters; 42501 for readers without the admin role.';
+
+CREATE FUNCTION integration_health_private.cut_maintenance(id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+BEGIN
+  PERFORM integration_health_private.require_arguments('{maintenance_id}', ARRAY[id IS NULL]);
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_maintenance'));
+  DELETE FROM integration_health_private.maintenance AS m WHERE m.maintenance_id = id AND m.starts_at >= moment;
+  IF FOUND THEN
+    RETURN true;
+  END IF;
+  UPDATE integration_health_private.maintenance AS m SET ends_at = moment
+   WHERE m.maintenance_id = id AND m.ends_at > moment;
+  IF FOUND THEN
+    RETURN true;
+  END IF;
+  IF NOT EXISTS (SELECT FROM integration_health_private.maintenance AS m WHERE m.maintenance_id = id) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such maintenance',
+      HINT = 'get_maintenance() lists what is planned.';
+  END IF;
+  RETURN false;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.cut_maintenance(uuid) IS
+  'Does the work of end_maintenance, for callers who may.';
+
+CREATE FUNCTION integration_health_private.cut_maintenance_as_admin(id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN integration_health_private.cut_maintenance(id);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.cut_maintenance_as_admin(uuid) IS
+  'Calls cut_maintenance for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION public.end_maintenance(maintenance_id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF has_function_privilege('integration_health_private.cut_maintenance(uuid)', 'EXECUTE') THEN
+    RETURN integration_health_private.cut_maintenance(maintenance_id);
+  END IF;
+  RETURN integration_health_private.cut_maintenance_as_admin(maintenance_id);
+END
+$$;
+COMMENT ON FUNCTION public.end_maintenance(uuid) IS
+  'Ends maintenance now; one that has not begun is cancelled as if it had never been planned. Returns true, or false when '
+  'it had ended already. For the writer and global admins. Errors: 22023 when maintenance_id is null or there is no such '
+  'maintenance, 42501 for readers without the admin role.';
+
+CREATE FUNCTION integration_health_private.maintenance_of(of_org uuid, since timestamptz)
+RETURNS TABLE (
+  maintenance_id uuid, integration_type text, all_organisations boolean, starts_at timestamptz, ends_at timestamptz,
+  is_active boolean, reason text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT m.maintenance_id, m.integration_type, m.org_id IS NULL, m.starts_at, m.ends_at,
+         m.starts_at <= pg_catalog.now() AND m.ends_at > pg_catalog.now(), m.reason
+    FROM public.integration_maintenance m
+   WHERE m.ends_at > maintenance_of.since AND (m.org_id IS NULL OR m.org_id = maintenance_of.of_org)
+     AND public.integration_health_can_read(maintenance_of.of_org)
+   ORDER BY m.starts_at DESC, m.maintenance_id;
+END;
+COMMENT ON FUNCTION integration_health_private.maintenance_of(uuid, timestamptz) IS 'Runs the query of get_maintenance.';
+
+CREATE FUNCTION public.get_maintenance(org_id uuid, days integer DEFAULT 30)
+RETURNS TABLE (
+  maintenance_id uuid, integration_type text, all_organisations boolean, starts_at timestamptz, ends_at timestamptz,
+  is_active boolean, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  since timestamptz := integration_health_private.readable_since_days(days);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.maintenance_of(get_maintenance.org_id, since);
+END
+$$;
+COMMENT ON FUNCTION public.get_maintenance(uuid, integer) IS
+  'Returns the maintenance that concerns an organisation: what is planned, what is going on (is_active), and what ended '
+  'within the last days (1 to 90), latest first. integration_type is null when it concerns all types. No rows for a '
+  'caller who may not see the organisation. Errors: 22023 when days is null or outside 1 to 90, or for malformed claims.';
+
+CREATE FUNCTION integration_health_private.global_maintenance(since timestamptz)
+RETURNS TABLE (
+  maintenance_id uuid, org_id uuid, integration_type text, starts_at timestamptz, ends_at timestamptz, is_active boolean,
+  reason text, created_by text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT m.maintenance_id, m.org_id, m.integration_type, m.starts_at, m.ends_at,
+         m.starts_at <= pg_catalog.now() AND m.ends_at > pg_catalog.now(), m.reason, m.created_by
+    FROM public.integration_maintenance m
+   WHERE m.ends_at > global_maintenance.since
+   ORDER BY m.starts_at DESC, m.maintenance_id;
+END;
+COMMENT ON FUNCTION integration_health_private.global_maintenance(timestamptz) IS
+  'Runs the query of get_global_maintenance.';
+
+CREATE FUNCTION public.get_global_maintenance(days integer DEFAULT 30)
+RETURNS TABLE (
+  maintenance_id uuid, org_id uuid, integration_type text, starts_at timestamptz, ends_at timestamptz, is_active boolean,
+  reason text, created_by text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  since timestamptz;
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  since := integration_health_private.days_start(days);
+  PERFORM integration_health_private.require_all_rows(integration_health_private.relation('integration_maintenance'));
+  RETURN QUERY SELECT * FROM integration_health_private.global_maintenance(since);
+END
+$$;
+COMMENT ON FUNCTION public.get_global_maintenance(integer) IS
+  'Returns all maintenance, as get_maintenance; org_id is null when it concerns all organisations. Errors: 42501 as '
+  'get_global_health_summary, 22023 when days is null or outside 1 to 90, or for malformed claims, 55000 when row-level '
+  'security applies to the owner of the function.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Alerts: an outbox of what somebody must be told. A row is written in the transaction of its cause, once per cause, handed
+-- out to one worker at a time until one reports that it was delivered, and given up after the eighth attempt.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE public.integration_alerts (
+  alert_id         uuid NOT NULL,
+  kind             text NOT NULL,
+  org_id           uuid,
+  integration_type text COLLATE pg_catalog."C",
+  incident_id      uuid,
+  payload          jsonb NOT NULL,
+  created_at       timestamptz NOT NULL,
+  due_at           timestamptz NOT NULL,
+  attempt          integer NOT NULL,
+  claimed_at       timestamptz,
+  lease_until      timestamptz,
+  delivered_at     timestamptz,
+  died_at          timestamptz,
+  error            text,
+  PRIMARY KEY (alert_id),
+  CONSTRAINT kind_is_known CHECK (kind IN (
+    'incident_opened', 'incident_reminded', 'incident_resolved', 'sync_late', 'sync_missed', 'type_passive', 'type_active',
+    'monitor_silent', 'credential_expires')),
+  CONSTRAINT attempt_is_not_negative CHECK (attempt >= 0)
+) WITH (fillfactor = 70);
+CREATE INDEX integration_alerts_due ON public.integration_alerts (due_at) WHERE delivered_at IS NULL AND died_at IS NULL;
+CREATE INDEX integration_alerts_dead ON public.integration_alerts (died_at) WHERE died_at IS NOT NULL;
+CREATE INDEX integration_alerts_incident ON public.integration_alerts (incident_id);
+CREATE INDEX integration_alerts_pair ON public.integration_alerts (org_id, integration_type);
+CREATE INDEX integration_alerts_created ON public.integration_alerts (created_at);
+ALTER TABLE public.integration_alerts ENABLE ROW LEVEL SECURITY;
+CREATE VIEW integration_health_private.alerts WITH (security_invoker = true) AS
+  SELECT a.alert_id, a.kind, a.org_id, a.integration_type, a.incident_id, a.payload, a.created_at, a.due_at, a.attempt,
+         a.claimed_at, a.lease_until, a.delivered_at, a.died_at, a.error
+    FROM public.integration_alerts a;
+COMMENT ON TABLE public.integration_alerts IS
+  'What somebody must be told, and whether it was delivered. Written by the extension, and read by the writer.';
+COMMENT ON COLUMN public.integration_alerts.alert_id IS
+  'Key, derived from the cause of the alert, so that a cause makes one alert. The same for every attempt.';
+COMMENT ON COLUMN public.integration_alerts.kind IS 'What has happened: see docs/alerts.md.';
+COMMENT ON COLUMN public.integration_alerts.org_id IS 'Organisation; null for an alert of a type, or of all.';
+COMMENT ON COLUMN public.integration_alerts.integration_type IS 'External system; null for an alert of all.';
+COMMENT ON COLUMN public.integration_alerts.incident_id IS 'Incident that the alert is about; null when it is about none.';
+COMMENT ON COLUMN public.integration_alerts.payload IS 'The message, a JSON object.';
+COMMENT ON COLUMN public.integration_alerts.created_at IS 'When the cause happened.';
+COMMENT ON COLUMN public.integration_alerts.due_at IS
+  'When the alert may be handed out next; infinity while it waits for an earlier alert of the same incident.';
+COMMENT ON COLUMN public.integration_alerts.attempt IS 'How often it was handed out.';
+COMMENT ON COLUMN public.integration_alerts.claimed_at IS 'When it was last handed out; null if it never was.';
+COMMENT ON COLUMN public.integration_alerts.lease_until IS
+  'Until when a worker has it to deliver; null when none has, or it has reported.';
+COMMENT ON COLUMN public.integration_alerts.delivered_at IS 'When delivery was reported; null if it was not.';
+COMMENT ON COLUMN public.integration_alerts.died_at IS 'When it was given up; null if it was not.';
+COMMENT ON COLUMN public.integration_alerts.error IS 'What the last failed attempt reported.';
+COMMENT ON INDEX public.integration_alerts_due IS 'Serves claim_alerts.';
+COMMENT ON INDEX public.integration_alerts_dead IS 'Serves get_alert_backlog.';
+COMMENT ON INDEX public.integration_alerts_incident IS 'Finds the alerts of an incident.';
+COMMENT ON INDEX public.integration_alerts_pair IS 'Finds the alerts of a pair.';
+COMMENT ON INDEX public.integration_alerts_created IS 'Serves the cleanup.';
+COMMENT ON VIEW integration_health_private.alerts IS 'integration_alerts, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.alert_id(cause text)
+RETURNS uuid
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN substr(encode(sha256(convert_to(cause, 'UTF8')), 'hex'), 1, 32)::uuid;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_id(text) IS
+  'Returns the key of the alert that a cause makes: the first 128 bits of its SHA-256.';
+
+CREATE FUNCTION integration_health_private.enqueue_alert(
+  kind text, cause text, org_id uuid, integration_type text, incident_id uuid, due_at timestamptz, facts jsonb)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  id uuid := integration_health_private.alert_id($1 || ':' || $2);
+  moment timestamptz := clock_timestamp();
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  INSERT INTO integration_health_private.alerts AS a (
+    alert_id, kind, org_id, integration_type, incident_id, payload, created_at, due_at, attempt)
+  VALUES (id, $1, $3, $4, $5,
+          jsonb_build_object(
+            'kind', $1, 'alert_id', id, 'created_at', integration_health_private.utc_text(moment), 'org_id', $3,
+            'integration_type', $4, 'display_name', integration_health_private.display_name($4)) || $7,
+          moment, $6, 0)
+      ON CONFLICT (alert_id) DO NOTHING;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, uuid, timestamptz, jsonb) IS
+  'Writes the alert of a kind that a cause makes, unless it is there, and returns whether it was not. Errors: 55000 as '
+  'require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.wait_after(attempt integer)
+RETURNS interval
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT ('{5 seconds,5 minutes,30 minutes,2 hours,5 hours,10 hours,10 hours}'::interval[])[attempt];
+END;
+COMMENT ON FUNCTION integration_health_private.wait_after(integer) IS
+  'Returns how long an alert waits after that attempt has failed; null: it is given up.';
+
+CREATE FUNCTION integration_health_private.release_alert(incident_id uuid)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE integration_health_private.alerts AS a SET due_at = clock_timestamp()
+   WHERE a.incident_id = $1 AND NOT isfinite(a.due_at) AND COALESCE(a.delivered_at, a.died_at) IS NULL
+     AND NOT EXISTS (SELECT FROM integration_health_private.alerts AS e
+                      WHERE e.incident_id = $1 AND isfinite(e.due_at) AND COALESCE(e.delivered_at, e.died_at) IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.release_alert(uuid) IS
+  'Lets the alert be handed out that waited for earlier ones of the same incident, if none of them is left.';
+
+CREATE FUNCTION integration_health_private.lease_alerts(max_rows integer, lease interval)
+RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz;
+  length interval := interval '1 microsecond' * integration_health_private.micros(lease);
+  alert record;
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  IF length IS NULL OR length < interval '1 second' OR length > interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
+      HINT = 'Leave the argument out for 1 minute.';
+  END IF;
+  -- Also where no job runs, the alerts of a type's pairs give way to one alert of the type.
+  PERFORM integration_health_private.watch_types();
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  moment := clock_timestamp();
+  FOR alert IN
+    WITH picked AS MATERIALIZED (
+      SELECT p.alert_id, p.attempt > 0 AND integration_health_private.wait_after(p.attempt) IS NULL AS is_used_up
+        FROM integration_health_private.alerts AS p
+       WHERE p.delivered_at IS NULL AND p.died_at IS NULL AND p.due_at <= moment
+       ORDER BY p.due_at LIMIT max_rows FOR UPDATE SKIP LOCKED
+    )
+    UPDATE integration_health_private.alerts AS a
+       SET attempt = CASE WHEN p.is_used_up THEN a.attempt ELSE a.attempt + 1 END,
+           claimed_at = CASE WHEN p.is_used_up THEN a.claimed_at ELSE moment END,
+           due_at = moment + length,
+           lease_until = CASE WHEN NOT p.is_used_up THEN moment + length END,
+           died_at = CASE WHEN p.is_used_up THEN moment END,
+           error = CASE WHEN p.is_used_up THEN 'the worker of the last attempt reported nothing' ELSE a.error END
+      FROM picked AS p WHERE a.alert_id = p.alert_id
+    RETURNING a.alert_id, a.kind, a.org_id, a.integration_type, a.incident_id, a.attempt, a.payload, a.died_at
+  LOOP
+    IF alert.died_at IS NOT NULL THEN
+      PERFORM integration_health_private.release_alert(alert.incident_id);
+    ELSE
+      alert_id := alert.alert_id;
+      kind := alert.kind;
+      org_id := alert.org_id;
+      integration_type := alert.integration_type;
+      attempt := alert.attempt;
+      payload := alert.payload;
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_alerts(integer, interval) IS 'Does the work of claim_alerts.';
+
+CREATE FUNCTION public.claim_alerts(max_rows integer DEFAULT 100, lease interval DEFAULT '1 minute')
+RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT l.alert_id, l.kind, l.org_id, l.integration_type, l.attempt, l.payload
+    FROM integration_health_private.lease_alerts(claim_alerts.max_rows, claim_alerts.lease) AS l;
+END;
+COMMENT ON FUNCTION public.claim_alerts(integer, interval) IS
+  'Hands out at most max_rows alerts that are due, each to one caller, who delivers it and reports by finish_alert. What is '
+  'not reported within lease (1 second to 1 day) is handed out again, so an alert may be delivered twice, with the same '
+  'alert_id. The alert that a pair has an incident waits for 60 seconds, in case its whole type fails. Errors: 22023 when '
+  'max_rows is null or below 1, or lease is null or out of range; 55000 when somebody else has a trigger or rule on the '
+  'tables.';
+
+CREATE FUNCTION integration_health_private.end_lease(id uuid, of_attempt integer, is_delivered boolean, message text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  about uuid;
+  is_over boolean;
+BEGIN
+  PERFORM integration_health_private.require_arguments(
+    '{alert_id,attempt,delivered}', ARRAY[id IS NULL, of_attempt IS NULL, is_delivered IS NULL]);
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  -- A delivery counts whoever made it, a failure only if nobody else has taken over.
+  UPDATE integration_health_private.alerts AS a
+     SET lease_until = NULL, delivered_at = CASE WHEN is_delivered THEN moment END,
+         died_at = CASE WHEN NOT is_delivered AND integration_health_private.wait_after(a.attempt) IS NULL THEN moment END,
+         due_at = CASE WHEN is_delivered THEN a.due_at
+                       ELSE COALESCE(moment + integration_health_private.wait_after(a.attempt), a.due_at) END,
+         error = CASE WHEN is_delivered THEN NULL ELSE "left"(COALESCE(message, 'no reason was given'), 2000) END
+   WHERE a.alert_id = id AND a.delivered_at IS NULL AND a.claimed_at IS NOT NULL
+     AND (is_delivered OR a.died_at IS NULL AND a.attempt = of_attempt)
+  RETURNING a.incident_id, a.delivered_at IS NOT NULL OR a.died_at IS NOT NULL INTO about, is_over;
+  IF is_over THEN
+    PERFORM integration_health_private.release_alert(about);
+  END IF;
+  RETURN is_over IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.end_lease(uuid, integer, boolean, text) IS 'Does the work of finish_alert.';
+
+CREATE FUNCTION public.finish_alert(alert_id uuid, attempt integer, delivered boolean, error text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.end_lease($1, $2, $3, $4);
+END;
+COMMENT ON FUNCTION public.finish_alert(uuid, integer, boolean, text) IS
+  'Reports whether an alert was delivered, by the attempt that claim_alerts handed out, and returns true. If it was not, '
+  'error says why (the first 2000 characters are kept), and the alert is handed out again after 5 seconds, 5 minutes, 30 '
+  'minutes, 2, 5, 10 and 10 hours; then it is given up, and get_alert_backlog shows it. Returns false, and changes nothing, '
+  'when the alert was delivered before or no longer exists, or a failure is reported of an attempt that is not the last. '
+  'Errors: 22023 when alert_id, attempt or delivered is null, 55000 when somebody else has a trigger or rule on the tables.';
+
+CREATE FUNCTION integration_health_private.revive_alert(id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_arguments('{alert_id}', ARRAY[id IS NULL]);
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  UPDATE integration_health_private.alerts AS a SET died_at = NULL, due_at = clock_timestamp(), attempt = 0
+   WHERE a.alert_id = id AND a.died_at IS NOT NULL AND a.delivered_at IS NULL;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.revive_alert(uuid) IS 'Does the work of retry_alert, for callers who may.';
+
+CREATE FUNCTION integration_health_private.revive_alert_as_admin(id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN integration_health_private.revive_alert(id);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.revive_alert_as_admin(uuid) IS
+  'Calls revive_alert for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION public.retry_alert(alert_id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF has_function_privilege('integration_health_private.revive_alert(uuid)', 'EXECUTE') THEN
+    RETURN integration_health_private.revive_alert(alert_id);
+  END IF;
+  RETURN integration_health_private.revive_alert_as_admin(alert_id);
+END
+$$;
+COMMENT ON FUNCTION public.retry_alert(uuid) IS
+  'Lets an alert that was given up be handed out again, with all its attempts, and returns true; false when it was not given '
+  'up. For the writer and global admins. Errors: 22023 when alert_id is null, 42501 for readers without the admin role.';
+
+CREATE FUNCTION integration_health_private.alert_backlog(max_rows integer)
+RETURNS TABLE (
+  alert_id uuid, kind text, org_id uuid, integration_type text, state text, created_at timestamptz, due_at timestamptz,
+  attempt integer, error text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT b.alert_id, b.kind, b.org_id, b.integration_type, b.state, b.created_at, b.due_at, b.attempt, b.error
+    FROM ((SELECT d.alert_id, d.kind, d.org_id, d.integration_type, 'dead'::text AS state, d.created_at,
+                  NULL::timestamptz AS due_at, d.attempt, d.error, 1 AS rank
+             FROM public.integration_alerts d
+            WHERE d.died_at IS NOT NULL AND d.delivered_at IS NULL ORDER BY d.died_at LIMIT alert_backlog.max_rows)
+          UNION ALL
+          (SELECT w.alert_id, w.kind, w.org_id, w.integration_type,
+                  CASE WHEN w.due_at = 'infinity' THEN 'held'
+                       WHEN w.lease_until > pg_catalog.now() THEN 'claimed'
+                       ELSE 'waiting' END,
+                  w.created_at, NULLIF(w.due_at, 'infinity'), w.attempt, w.error, 2
+             FROM public.integration_alerts w
+            WHERE w.delivered_at IS NULL AND w.died_at IS NULL ORDER BY w.due_at LIMIT alert_backlog.max_rows)) b
+   ORDER BY b.rank, b.due_at NULLS LAST, b.created_at, b.alert_id LIMIT alert_backlog.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.alert_backlog(integer) IS 'Runs the query of get_alert_backlog.';
+
+CREATE FUNCTION integration_health_private.alert_backlog_for_writer(max_rows integer)
+RETURNS TABLE (
+  alert_id uuid, kind text, org_id uuid, integration_type text, state text, created_at timestamptz, due_at timestamptz,
+  attempt integer, error text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  PERFORM integration_health_private.require_all_rows(integration_health_private.relation('integration_alerts'));
+  RETURN QUERY SELECT * FROM integration_health_private.alert_backlog(max_rows);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_backlog_for_writer(integer) IS
+  'Does the work of get_alert_backlog, for callers who may see all of it.';
+
+CREATE FUNCTION integration_health_private.alert_backlog_for_admin(max_rows integer)
+RETURNS TABLE (
+  alert_id uuid, kind text, org_id uuid, integration_type text, state text, created_at timestamptz, due_at timestamptz,
+  attempt integer, error text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN QUERY SELECT * FROM integration_health_private.alert_backlog_for_writer(max_rows);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_backlog_for_admin(integer) IS
+  'Calls alert_backlog_for_writer for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION public.get_alert_backlog(max_rows integer DEFAULT 100)
+RETURNS TABLE (
+  alert_id uuid, kind text, org_id uuid, integration_type text, state text, created_at timestamptz, due_at timestamptz,
+  attempt integer, error text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF has_function_privilege('integration_health_private.alert_backlog_for_writer(integer)', 'EXECUTE') THEN
+    RETURN QUERY SELECT * FROM integration_health_private.alert_backlog_for_writer(max_rows);
+  ELSE
+    RETURN QUERY SELECT * FROM integration_health_private.alert_backlog_for_admin(max_rows);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION public.get_alert_backlog(integer) IS
+  'Returns at most max_rows alerts that are not delivered: first those that are dead, given up after the eighth attempt, '
+  'then the others by due_at. state is dead, waiting (for its time, or for somebody to claim it), claimed (a worker is '
+  'delivering it), or held (an earlier alert of the same incident comes first); error is what the last failed attempt '
+  'reported. For the writer and global admins. Errors: 42501 for readers without the admin role, 22023 when max_rows is '
+  'null or below 1, or for malformed claims, 55000 when row-level security applies to the owner of the function.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Incidents: confirmed outages of a pair, or of most pairs of a type. A single failure of a pair is none. At most one
+-- incident of a pair, and one of a type, is open.
+-- ---------------------------------------------------------------------------------------------
+
+-- A session plans the statements of failing checks when there is no incident yet, and may keep the plans while 100,000 pairs
+-- fail. Of an empty table all plans cost the same, so no index but the two that begin with org_id may serve to find the open
+-- incident of a pair. The same is true of the alerts of an incident.
+CREATE TABLE public.integration_incidents (
+  incident_id      uuid NOT NULL,
+  org_id           uuid,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  cause            public.integration_failure_cause,
+  started_at       timestamptz NOT NULL,
+  confirmed_at     timestamptz NOT NULL,
+  resolved_at      timestamptz,
+  failures         integer NOT NULL,
+  alerted_at       timestamptz,
+  acknowledged_at  timestamptz,
+  acknowledged_by  text,
+  note             text,
+  PRIMARY KEY (incident_id),
+  CONSTRAINT confirmed_at_is_not_before_started_at CHECK (confirmed_at >= started_at),
+  CONSTRAINT failures_is_not_negative CHECK (failures >= 0),
+  CONSTRAINT note_is_at_most_2000_characters CHECK (pg_catalog.length(note) <= 2000)
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX integration_incidents_open ON public.integration_incidents (org_id, integration_type)
+  WHERE resolved_at IS NULL AND org_id IS NOT NULL;
+CREATE UNIQUE INDEX integration_incidents_open_of_type ON public.integration_incidents (integration_type)
+  WHERE resolved_at IS NULL AND org_id IS NULL;
+CREATE INDEX integration_incidents_pair ON public.integration_incidents (org_id, integration_type, started_at);
+CREATE INDEX integration_incidents_resolved ON public.integration_incidents (resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX integration_incidents_unalerted ON public.integration_incidents (started_at)
+  WHERE resolved_at IS NULL AND alerted_at IS NULL;
+CREATE INDEX integration_incidents_alerted ON public.integration_incidents (alerted_at)
+  WHERE resolved_at IS NULL AND acknowledged_at IS NULL;
+ALTER TABLE public.integration_incidents ENABLE ROW LEVEL SECURITY;
+CREATE POLICY integration_incidents_read ON public.integration_incidents
+  FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
+                    AND public.integration_health_uncounted(org_id));
+CREATE VIEW integration_health_private.incidents WITH (security_invoker = true) AS
+  SELECT i.incident_id, i.org_id, i.integration_type, i.cause, i.started_at, i.confirmed_at, i.resolved_at, i.failures,
+         i.alerted_at, i.acknowledged_at, i.acknowledged_by, i.note
+    FROM public.integration_incidents i;
+COMMENT ON TABLE public.integration_incidents IS
+  'Confirmed outages of pairs and types. Written by the extension.';
+COMMENT ON COLUMN public.integration_incidents.incident_id IS 'Key.';
+COMMENT ON COLUMN public.integration_incidents.org_id IS 'Organisation; null for an incident of the type.';
+COMMENT ON COLUMN public.integration_incidents.integration_type IS 'External system.';
+COMMENT ON COLUMN public.integration_incidents.cause IS
+  'Cause that the first failing check with one gave; null when none gave any.';
+COMMENT ON COLUMN public.integration_incidents.started_at IS 'When the first failing check was made.';
+COMMENT ON COLUMN public.integration_incidents.confirmed_at IS
+  'When the check was made that reached failure_threshold; of a type, when the watch found it.';
+COMMENT ON COLUMN public.integration_incidents.resolved_at IS
+  'When the check was made that reached success_threshold; null while the incident is open.';
+COMMENT ON COLUMN public.integration_incidents.failures IS
+  'Number of failing checks; of a type, the highest number of failing pairs.';
+COMMENT ON COLUMN public.integration_incidents.alerted_at IS
+  'When an alert was last made; null while there is none, because of maintenance or an incident of the type.';
+COMMENT ON COLUMN public.integration_incidents.acknowledged_at IS 'When somebody took it on; null if nobody has.';
+COMMENT ON COLUMN public.integration_incidents.acknowledged_by IS 'Who did: sub of the claims; null when they have none.';
+COMMENT ON COLUMN public.integration_incidents.note IS 'What they noted, at most 2000 characters.';
+COMMENT ON INDEX public.integration_incidents_open IS 'At most one incident of a pair is open.';
+COMMENT ON INDEX public.integration_incidents_open_of_type IS 'At most one incident of a type is open.';
+COMMENT ON INDEX public.integration_incidents_pair IS 'Serves get_org_incidents.';
+COMMENT ON INDEX public.integration_incidents_resolved IS 'Serves the reports on all organisations, and the cleanup.';
+COMMENT ON INDEX public.integration_incidents_unalerted IS 'Finds the open incidents that nobody was told of.';
+COMMENT ON INDEX public.integration_incidents_alerted IS 'Finds the open incidents to remind of.';
+COMMENT ON POLICY integration_incidents_read ON public.integration_incidents IS
+  'Callers see the organisations that their claims name.';
+COMMENT ON VIEW integration_health_private.incidents IS 'integration_incidents, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.send_incident(incident integration_health_private.incidents, happened text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.send_change(format(
+    '{"event": "incident", "what": "%s", "incident_id": "%s", "org_id": %s, "integration_type": %s, "started_at": "%s"}',
+    happened, incident.incident_id, COALESCE(to_json(incident.org_id)::text, 'null'), to_json(incident.integration_type),
+    integration_health_private.utc_text(incident.started_at)));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text) IS
+  'Sends the event that an incident was opened, acknowledged or resolved.';
+
+CREATE FUNCTION integration_health_private.alert_incident(
+  incident integration_health_private.incidents, kind text, occasion text, due_at timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN integration_health_private.enqueue_alert(
+    kind, incident.incident_id::text || occasion, incident.org_id, incident.integration_type, incident.incident_id, due_at,
+    jsonb_build_object(
+      'incident_id', incident.incident_id, 'cause', incident.cause, 'failures', incident.failures,
+      'started_at', integration_health_private.utc_text(incident.started_at),
+      'confirmed_at', integration_health_private.utc_text(incident.confirmed_at),
+      'resolved_at', integration_health_private.utc_text(incident.resolved_at)));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_incident(
+  integration_health_private.incidents, text, text, timestamptz) IS
+  'Writes an alert of an incident, once for each occasion. Errors: as enqueue_alert.';
+
+-- Whatever tells of an incident waits for these to end; the watch then tells of what is still open.
+CREATE FUNCTION integration_health_private.is_muted(of_org uuid, of_type text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN integration_health_private.is_maintained(of_org, of_type, clock_timestamp())
+      OR of_org IS NOT NULL
+         AND EXISTS (SELECT FROM integration_health_private.incidents AS i
+                      WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_muted(uuid, text) IS
+  'Returns whether no alert is made of an incident of a pair now (of_org null: of a type): it is under maintenance, or its '
+  'type has an incident.';
+
+CREATE FUNCTION integration_health_private.open_alert(incident integration_health_private.incidents)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+BEGIN
+  IF integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
+    RETURN NULL;
+  END IF;
+  PERFORM integration_health_private.alert_incident(
+    incident, 'incident_opened', '', moment + CASE WHEN incident.org_id IS NULL THEN interval '0' ELSE interval '60 seconds' END);
+  RETURN moment;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.open_alert(integration_health_private.incidents) IS
+  'Writes the alert that an incident was opened, unless it is muted, and returns when; null when it is. That of a pair is '
+  'not handed out for 60 seconds, in which it may turn out that all of the type fail. Errors: as enqueue_alert.';
+
+CREATE FUNCTION integration_health_private.first_failure(of_org uuid, of_type text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (
+    SELECT t.at FROM integration_health_private.transitions AS t
+     WHERE t.org_id = of_org AND t.integration_type = of_type AND t.to_status = 'unhealthy'
+       AND t.check_no > COALESCE((
+             SELECT g.check_no FROM integration_health_private.transitions AS g
+              WHERE g.org_id = of_org AND g.integration_type = of_type AND g.to_status <= 'degraded'
+              ORDER BY g.check_no DESC LIMIT 1), 0)
+     ORDER BY t.check_no LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.first_failure(uuid, text) IS
+  'Returns when the first of the failures in a row of a pair was; checks that were unknown may lie between them.';
+
+CREATE FUNCTION integration_health_private.confirmed_by(of_type text, cause public.integration_failure_cause)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- A credential that was refused once is refused again.
+  RETURN CASE cause WHEN 'auth' THEN 1 ELSE (integration_health_private.latest_type(of_type)).failure_threshold END;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.confirmed_by(text, public.integration_failure_cause) IS
+  'Returns how many failures in a row make an incident of a pair: failure_threshold of its type, but 1 for cause auth.';
+
+CREATE FUNCTION integration_health_private.follow_failure(
+  org_id uuid, integration_type text, failures integer, checked_at timestamptz, cause public.integration_failure_cause)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  incident integration_health_private.incidents;
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
+  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, $5)
+   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
+  IF FOUND OR failures < integration_health_private.confirmed_by(integration_type, cause) THEN
+    RETURN;
+  END IF;
+  incident.incident_id := gen_random_uuid();
+  incident.org_id := org_id;
+  incident.integration_type := integration_type;
+  incident.cause := cause;
+  incident.started_at := LEAST(
+    CASE WHEN failures > 1 THEN integration_health_private.first_failure(org_id, integration_type) END, checked_at);
+  incident.confirmed_at := checked_at;
+  incident.failures := failures;
+  incident.alerted_at := integration_health_private.open_alert(incident);
+  INSERT INTO integration_health_private.incidents SELECT (incident).*;
+  IF NOT FOUND THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_incidents');
+  END IF;
+  PERFORM integration_health_private.send_incident(incident, 'opened');
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_failure(
+  uuid, text, integer, timestamptz, public.integration_failure_cause) IS
+  'Called after a failing check that left its pair with that many failures in a row: opens an incident when they reach '
+  'failure_threshold of the type, 1 for cause auth, or counts the failure in the open one. Errors: 55000 when a trigger or '
+  'rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.resolve_incident(
+  incident integration_health_private.incidents, resolved_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  is_told boolean;
+BEGIN
+  UPDATE integration_health_private.incidents AS i SET resolved_at = GREATEST($2, i.confirmed_at)
+   WHERE i.incident_id = incident.incident_id AND i.resolved_at IS NULL
+  RETURNING i.* INTO incident;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  PERFORM integration_health_private.send_incident(incident, 'resolved');
+  IF incident.alerted_at IS NULL THEN
+    RETURN;
+  END IF;
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  -- What no worker has seen yet has become pointless. Waits for a claim that is handing it out.
+  DELETE FROM integration_health_private.alerts AS a WHERE a.incident_id = incident.incident_id AND a.claimed_at IS NULL;
+  -- Writes the rows, although they stay as they are: a report of one in another session, which releases the alert that is
+  -- written below, is waited for or waits.
+  WITH handed_out AS (
+    UPDATE integration_health_private.alerts AS a SET due_at = a.due_at WHERE a.incident_id = incident.incident_id
+    RETURNING a.delivered_at IS NULL AND a.died_at IS NULL AS is_under_way
+  )
+  SELECT bool_or(h.is_under_way) INTO is_told FROM handed_out AS h;
+  IF is_told IS NOT NULL THEN
+    PERFORM integration_health_private.alert_incident(
+      incident, 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.resolve_incident(integration_health_private.incidents, timestamptz) IS
+  'Resolves an open incident, and writes the alert of it if anybody was told that it was opened: an alert that no worker has '
+  'seen is withdrawn instead, and one that is being delivered comes first. Errors: as enqueue_alert.';
+
+CREATE FUNCTION integration_health_private.follow_recovery(org_id uuid, integration_type text, checked_at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  incident integration_health_private.incidents;
+BEGIN
+  SELECT i.* INTO incident FROM integration_health_private.incidents AS i
+   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
+  IF FOUND AND (integration_health_private.latest_type(integration_type)).success_threshold = 1 THEN
+    PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
+    PERFORM integration_health_private.resolve_incident(incident, checked_at);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_recovery(uuid, text, timestamptz) IS
+  'Called after the check that ended a series of failures: resolves the incident of the pair, if one such check is enough '
+  'for the type; otherwise the watch does, when there were enough. Errors: 55000 when a trigger or rule of the site is in '
+  'the way.';
+
+CREATE FUNCTION integration_health_private.acknowledge_any(id uuid, message text)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  incident integration_health_private.incidents;
+BEGIN
+  PERFORM integration_health_private.require_arguments('{incident_id}', ARRAY[id IS NULL]);
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
+  UPDATE integration_health_private.incidents AS i
+     SET acknowledged_at = clock_timestamp(), acknowledged_by = integration_health_private.claimed_subject(), note = message
+   WHERE i.incident_id = id
+  RETURNING i.* INTO incident;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such incident',
+      HINT = 'get_org_incidents() lists the incidents of an organisation.';
+  END IF;
+  PERFORM integration_health_private.send_incident(incident, 'acknowledged');
+  RETURN incident.acknowledged_at;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.acknowledge_any(uuid, text) IS
+  'Does the work of acknowledge_incident, for callers who may.';
+
+CREATE FUNCTION integration_health_private.acknowledge_own(id uuid, message text)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  IF NOT EXISTS (SELECT FROM integration_health_private.incidents AS i
+                  WHERE i.incident_id = id AND i.org_id = ANY (integration_health_private.org_ids())) THEN
+    PERFORM integration_health_private.require_admin_role();
+  END IF;
+  RETURN integration_health_private.acknowledge_any(id, message);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.acknowledge_own(uuid, text) IS
+  'Calls acknowledge_any for members of the organisation that has the incident, and for global admins. Errors: 42501 for '
+  'others, whether there is such an incident or not.';
+
+CREATE FUNCTION public.acknowledge_incident(incident_id uuid, note text DEFAULT NULL)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF has_function_privilege('integration_health_private.acknowledge_any(uuid, text)', 'EXECUTE') THEN
+    RETURN integration_health_private.acknowledge_any(incident_id, note);
+  END IF;
+  RETURN integration_health_private.acknowledge_own(incident_id, note);
+END
+$$;
+COMMENT ON FUNCTION public.acknowledge_incident(uuid, text) IS
+  'Says that the caller has taken on an incident, with a note of at most 2000 characters, and returns when: nobody is '
+  'reminded of it any more. Later calls replace who, when and the note. For members of the organisation, global admins and '
+  'the writer. Errors: 42501 for others, whether there is such an incident or not; 22023 when incident_id is null, there is '
+  'no such incident, or the claims are malformed; 23514 when the note is too long; 55000 when somebody else has a trigger '
+  'or rule on the tables.';
+
+CREATE FUNCTION integration_health_private.org_incidents(org_id uuid, since timestamptz)
+RETURNS TABLE (
+  incident_id uuid, integration_type text, display_name text, cause public.integration_failure_cause,
+  started_at timestamptz, confirmed_at timestamptz, resolved_at timestamptz, failures integer, acknowledged_at timestamptz,
+  acknowledged_by text, note text)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT i.incident_id, i.integration_type, t.display_name, i.cause, i.started_at, i.confirmed_at, i.resolved_at, i.failures,
+         i.acknowledged_at, i.acknowledged_by, i.note
+    FROM public.integration_incidents i
+    JOIN public.integration_types t ON t.integration_type = i.integration_type
+   WHERE i.org_id = org_incidents.org_id AND (i.resolved_at IS NULL OR i.resolved_at > org_incidents.since)
+   ORDER BY i.resolved_at IS NOT NULL, i.started_at DESC, i.incident_id;
+END;
+COMMENT ON FUNCTION integration_health_private.org_incidents(uuid, timestamptz) IS 'Runs the query of get_org_incidents.';
+
+CREATE FUNCTION public.get_org_incidents(org_id uuid, days integer DEFAULT 30)
+RETURNS TABLE (
+  incident_id uuid, integration_type text, display_name text, cause public.integration_failure_cause,
+  started_at timestamptz, confirmed_at timestamptz, resolved_at timestamptz, failures integer, acknowledged_at timestamptz,
+  acknowledged_by text, note text)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  since timestamptz := integration_health_private.readable_since_days(days);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.org_incidents(get_org_incidents.org_id, since);
+END
+$$;
+COMMENT ON FUNCTION public.get_org_incidents(uuid, integer) IS
+  'Returns the incidents of an organisation that are open (resolved_at is null) or were resolved within the last days (1 to '
+  '90), the open ones first, then the latest. No rows for a caller who may not see the organisation. Errors: 22023 when days '
+  'is null or outside 1 to 90, or for malformed claims.';
+
+CREATE FUNCTION integration_health_private.global_incidents(since timestamptz, max_rows integer)
+RETURNS TABLE (
+  incident_id uuid, org_id uuid, integration_type text, display_name text, cause public.integration_failure_cause,
+  started_at timestamptz, confirmed_at timestamptz, resolved_at timestamptz, failures integer, acknowledged_at timestamptz,
+  acknowledged_by text, note text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT i.incident_id, i.org_id, i.integration_type, t.display_name, i.cause, i.started_at, i.confirmed_at, i.resolved_at,
+         i.failures, i.acknowledged_at, i.acknowledged_by, i.note
+    FROM public.integration_incidents i
+    JOIN public.integration_types t ON t.integration_type = i.integration_type
+   WHERE i.resolved_at IS NULL OR i.resolved_at > global_incidents.since
+   ORDER BY i.resolved_at IS NOT NULL, i.org_id IS NOT NULL, i.started_at DESC, i.incident_id
+   LIMIT global_incidents.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.global_incidents(timestamptz, integer) IS
+  'Runs the query of get_global_incidents.';
+
+CREATE FUNCTION public.get_global_incidents(days integer DEFAULT 30, max_rows integer DEFAULT 100)
+RETURNS TABLE (
+  incident_id uuid, org_id uuid, integration_type text, display_name text, cause public.integration_failure_cause,
+  started_at timestamptz, confirmed_at timestamptz, resolved_at timestamptz, failures integer, acknowledged_at timestamptz,
+  acknowledged_by text, note text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  since timestamptz;
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  since := integration_health_private.days_start(days);
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  PERFORM integration_health_private.require_all_rows(integration_health_private.relation('integration_incidents'));
+  RETURN QUERY SELECT * FROM integration_health_private.global_incidents(since, max_rows);
+END
+$$;
+COMMENT ON FUNCTION public.get_global_incidents(integer, integer) IS
+  'Returns at most max_rows incidents of all organisations that are open or were resolved within the last days (1 to 90): the '
+  'open ones first, of these the types'' own (org_id is null), then the latest. Errors: 42501 as get_global_health_summary, '
+  '22023 when days is null or outside 1 to 90, max_rows is null or below 1, or for malformed claims, 55000 when row-level '
+  'security applies to the owner of the function.';
+
+-- ---------------------------------------------------------------------------------------------
 -- Active monitoring: when each pair is checked
 -- ---------------------------------------------------------------------------------------------
 
@@ -1540,9 +2826,12 @@ CREATE TABLE public.integration_monitors (
   due_at           timestamptz NOT NULL,
   claimed_at       timestamptz,
   planned_since    timestamptz,
+  credential_expires_at timestamptz,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES public.integration_types (integration_type)
 ) WITH (fillfactor = 70);
+CREATE INDEX integration_monitors_credential ON public.integration_monitors (credential_expires_at)
+  WHERE credential_expires_at IS NOT NULL;
 CREATE INDEX integration_monitors_due ON public.integration_monitors
   (integration_type, due_at) WHERE enabled;
 COMMENT ON TABLE public.integration_monitors IS
@@ -1558,6 +2847,9 @@ COMMENT ON COLUMN public.integration_monitors.claimed_at IS
 COMMENT ON COLUMN public.integration_monitors.planned_since IS
   'When the monitor was last enabled again; null if it never was. No check is expected before this time. Maintained '
   'by a trigger.';
+COMMENT ON COLUMN public.integration_monitors.credential_expires_at IS
+  'When the credential of the pair expires; null when that is not known. Alerts say so 14, 7 and 1 days before.';
+COMMENT ON INDEX public.integration_monitors_credential IS 'Finds the credentials that expire soon.';
 COMMENT ON INDEX public.integration_monitors_due IS
   'Serves claim_due_health_checks. Begins with the type, so that a claim does not have to skip the pairs of passive '
   'types one by one.';
@@ -1868,10 +3160,14 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalo
 #variable_conflict use_column
 BEGIN
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
+  -- LIMIT keeps the planner from joining the other way round, which would read the whole table: that is what it does with
+  -- statistics from when the table was empty.
   RETURN QUERY
   UPDATE public.integration_monitors AS m SET claimed_at = n.claimed_at, due_at = n.due_at
     FROM unnest(org_ids, store_monitors.claimed_at, store_monitors.due_at) AS n (org_id, claimed_at, due_at)
-   WHERE m.org_id = n.org_id AND m.integration_type = of_type
+   CROSS JOIN LATERAL (SELECT x.ctid FROM public.integration_monitors AS x
+                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (place)
+   WHERE m.ctid = p.place
   RETURNING m.*;
 END
 $$;
@@ -1901,8 +3197,8 @@ COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
   'none, or when somebody else has locked it. Errors: 55000 as require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
--- Consequences of changes. The engine calls these functions when a check changes the status of a pair or its number of
--- consecutive failures, and when a pair is created or deleted.
+-- What follows from a check. The engine calls follow_check for the few checks from which something follows, and
+-- count_change when a pair is deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -1985,27 +3281,37 @@ COMMENT ON FUNCTION integration_health_private.count_change(
   'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
   'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
-  checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.send_change(event text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   sent integer;
 BEGIN
   -- Events take memory: after 10000 of them, a transaction sends one overflow event instead of the rest.
-  sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
+  sent := COALESCE(NULLIF(current_setting('integration_health_private.changes_sent', true), ''), '0')::integer;
   IF sent < 10000 THEN
-    PERFORM integration_health_private.send_event(format(
-      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-      integration_health_private.utc_text(checked_at), check_no));
+    PERFORM integration_health_private.send_event(event);
   ELSIF sent = 10000 THEN
     PERFORM integration_health_private.send_event('{"event": "overflow"}');
   ELSE
     RETURN;
   END IF;
-  PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
+  PERFORM set_config('integration_health_private.changes_sent', (sent + 1)::text, true);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_change(text) IS
+  'Sends an event of which a transaction may have very many.';
+
+CREATE FUNCTION integration_health_private.send_transition(
+  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
+  checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.send_change(format(
+    '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
+    org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
+    integration_health_private.utc_text(checked_at), check_no));
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_transition(
@@ -2034,51 +3340,98 @@ COMMENT ON FUNCTION integration_health_private.move_monitor(
   'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
   'row. Errors: 55000 as store_monitors.';
 
-CREATE FUNCTION integration_health_private.follow_change(
-  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
-  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.forget_changes(org_id uuid, integration_type text)
 RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF was <> is_now THEN
+  PERFORM integration_health_private.require_own_triggers(
+    integration_health_private.relation('integration_health_transitions'),
+    integration_health_private.relation('integration_health_days'),
+    integration_health_private.relation('integration_incidents'),
+    integration_health_private.relation('integration_alerts'));
+  DELETE FROM integration_health_private.transitions AS t WHERE t.org_id = $1 AND t.integration_type = $2;
+  DELETE FROM integration_health_private.days AS d WHERE d.org_id = $1 AND d.integration_type = $2;
+  DELETE FROM integration_health_private.incidents AS i WHERE i.org_id = $1 AND i.integration_type = $2;
+  DELETE FROM integration_health_private.alerts AS a WHERE a.org_id = $1 AND a.integration_type = $2;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_changes(uuid, text) IS
+  'Deletes the transitions, days, incidents and alerts of a pair. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.follow_check(
+  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
+  failures_before integer, failures integer, checked_before timestamptz, checked_at timestamptz, check_no bigint,
+  http_status integer, cause public.integration_failure_cause)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF was IS DISTINCT FROM is_now THEN
+    PERFORM integration_health_private.append_transition(org_id, integration_type, check_no, checked_at, was, is_now, cause);
     PERFORM integration_health_private.count_change(integration_type, was, is_now);
     PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
   END IF;
-  -- After one failure a pair waits no longer than after none; after a second one it does.
-  IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- Does not wait for a claim that has locked the monitor: it is handing the pair out, or has read the failures
-    -- itself.
+  IF integration_health_private.utc_day(checked_before) < integration_health_private.utc_day(checked_at) THEN
+    PERFORM integration_health_private.close_day(
+      org_id, integration_type, integration_health_private.utc_day(checked_before));
+  END IF;
+  IF failures > failures_before THEN
+    PERFORM integration_health_private.follow_failure(org_id, integration_type, failures, checked_at, cause);
+  ELSIF failures < failures_before THEN
+    PERFORM integration_health_private.follow_recovery(org_id, integration_type, checked_at);
+  END IF;
+  IF was IS NULL THEN
+    -- Not left to commit, as it is for later checks, because a deferred trigger would have to fire for every new row.
+    IF http_status IS DISTINCT FROM 429 THEN
+      PERFORM integration_health_private.end_passive_mode(
+        integration_health_private.latest_type(integration_type), org_id, false);
+    END IF;
+  ELSIF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
+    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
+    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
     PERFORM integration_health_private.move_monitor(
       integration_health_private.lock_monitor(org_id, integration_type),
       integration_health_private.latest_type(integration_type), failures);
   END IF;
 END
 $$;
+COMMENT ON FUNCTION integration_health_private.follow_check(
+  uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz,
+  timestamptz, bigint, integer, public.integration_failure_cause) IS
+  'Called by the engine, before the check is in the ring, after one that is the first of its pair, changed the status or '
+  'the number of failures in a row, or is the first of a UTC day: appends the transition, counts and reports it, closes '
+  'the day before, opens or resolves an incident, moves the monitor, and ends the passive mode of the type if the first '
+  'check of a pair answers its probe. was and checked_before are null for the first check of a pair. Errors: 55000 when '
+  'a trigger or rule of the site is in the way.';
+
+-- What a session calls that loaded the library of version 1.0 before the extension was updated. Goes with version 1.2.
+CREATE FUNCTION integration_health_private.follow_change(
+  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
+  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.follow_check(
+    org_id, integration_type, was, is_now, failures_before, failures, NULL, checked_at, check_no, NULL, NULL);
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, public.integration_health_state, public.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Called by the engine after a check that changed the status of a pair, or its number of failures in a row: counts '
-  'the change, sends the event, and moves the monitor. Errors: 55000 when a trigger or rule of the site is in the '
-  'way.';
+  'Calls follow_check for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_check.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status public.integration_health_state, http_status integer, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.count_change(integration_type, NULL, status);
-  PERFORM integration_health_private.send_transition(org_id, integration_type, NULL, status, checked_at, 1);
-  IF http_status IS DISTINCT FROM 429 THEN
-    PERFORM integration_health_private.end_passive_mode(integration_health_private.latest_type(integration_type), org_id, false);
-  END IF;
+  PERFORM integration_health_private.follow_check(
+    org_id, integration_type, NULL, status, 0, CASE status::text WHEN 'unhealthy' THEN 1 ELSE 0 END, NULL, checked_at, 1,
+    http_status, NULL);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, public.integration_health_state, integer, timestamptz) IS
-  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
-  'of its type if the check answers the probe. The last is not left to commit, as it is for later checks, because a '
-  'deferred trigger would have to fire for every new row. Errors: 55000 when a trigger or rule of the site is in the '
-  'way.';
+  'Calls follow_check for the engine of version 1.0, after the first check of a pair. Errors: as follow_check.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Passive mode: a rate-limited type is left alone, and becomes active again by itself
@@ -2101,6 +3454,18 @@ $$;
 COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
   'Locks the row of a type, to change its mode, and returns it. Does not wait if may_wait is false, or if the '
   'transaction has locked a type for this before: null when somebody else has locked the row.';
+
+CREATE FUNCTION integration_health_private.alert_mode(kind text, of_type text, passive_since timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.enqueue_alert(
+    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type, NULL,
+    clock_timestamp(), jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_mode(text, text, timestamptz) IS
+  'Writes the alert that a type, passive since then, has gone passive or is active again. Errors: as enqueue_alert.';
 
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type public.integration_types, asked_until timestamptz, by_probe boolean)
@@ -2140,6 +3505,7 @@ BEGIN
     '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
     to_json(type.integration_type), integration_health_private.utc_text(moment),
     COALESCE(to_json(integration_health_private.utc_text(type.passive_until))::text, 'null')));
+  PERFORM integration_health_private.alert_mode('type_passive', type.integration_type, type.passive_since);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
@@ -2172,6 +3538,7 @@ RETURNS public.integration_types
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_active boolean := type.monitoring_mode = 'active';
+  since timestamptz := type.passive_since;
   moment timestamptz := clock_timestamp();
 BEGIN
   PERFORM integration_health_private.guard('integration_monitors');
@@ -2182,6 +3549,7 @@ BEGIN
     PERFORM integration_health_private.spread_due_monitors(type.integration_type, type.check_interval, moment);
     PERFORM integration_health_private.send_event(
       format('{"event": "active", "integration_type": %s}', to_json(type.integration_type)));
+    PERFORM integration_health_private.alert_mode('type_active', type.integration_type, since);
   END IF;
   RETURN type;
 END
@@ -2227,9 +3595,7 @@ BEGIN
   PERFORM integration_health_private.require_arguments('{integration_type}', ARRAY[of_type IS NULL]);
   type := integration_health_private.lock_type(of_type, false);
   IF type.integration_type IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
-      HINT = 'The types are the rows of integration_types.';
+    PERFORM integration_health_private.require_type(of_type);
   END IF;
   type := integration_health_private.resume_type(type);
 END
@@ -2487,29 +3853,32 @@ COMMENT ON FUNCTION public.claim_due_health_checks(integer) IS
 CREATE FUNCTION public.record_health_check(
   org_id uuid, integration_type text, status public.integration_health_state,
   latency_ms integer DEFAULT NULL, http_status integer DEFAULT NULL, error text DEFAULT NULL,
-  checked_at timestamptz DEFAULT pg_catalog.now(), retry_after integer DEFAULT NULL)
+  checked_at timestamptz DEFAULT pg_catalog.now(), retry_after integer DEFAULT NULL,
+  cause public.integration_failure_cause DEFAULT NULL)
 RETURNS public.integration_health_status
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   INSERT INTO public.integration_health_status AS s
          (org_id, integration_type, status, latency_ms, http_status, error, retry_after,
-          checked_at)
+          checked_at, cause)
   VALUES (record_health_check.org_id, record_health_check.integration_type,
           record_health_check.status, record_health_check.latency_ms,
           record_health_check.http_status, record_health_check.error,
           record_health_check.retry_after,
-          COALESCE(record_health_check.checked_at, pg_catalog.now()))
+          COALESCE(record_health_check.checked_at, pg_catalog.now()), record_health_check.cause)
   ON CONFLICT (org_id, integration_type) DO UPDATE
      SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
          http_status = EXCLUDED.http_status, error = EXCLUDED.error,
-         retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at
+         retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at, cause = EXCLUDED.cause
   RETURNING s;
 END;
 COMMENT ON FUNCTION public.record_health_check(
-  uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer) IS
+  uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer,
+  public.integration_failure_cause) IS
   'Records one check and returns the status row of the pair. latency_ms is in milliseconds, http_status is 100 to '
   '599, error has at most 2000 characters, checked_at is now() when null and never later than the recording, '
-  'retry_after is the number of seconds that an HTTP 429 asked for. A check older than the current one goes into the '
+  'retry_after is the number of seconds that an HTTP 429 asked for, cause says why a check failed where http_status '
+  'does not. A check older than the current one goes into the '
   'history only. Errors: 23502 when org_id, integration_type or status is null, 23503 for an unknown '
   'integration_type, 23514 for a value out of range, 42501 when the caller is not a writer.';
 
@@ -2518,21 +3887,23 @@ COMMENT ON FUNCTION public.record_health_check(
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
-  errors text[], retries integer[], times timestamptz[])
+  errors text[], retries integer[], times timestamptz[],
+  causes public.integration_failure_cause[])
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT pg_catalog.array_agg(o.org_id), pg_catalog.array_agg(o.integration_type), pg_catalog.array_agg(o.status),
          pg_catalog.array_agg(o.latency_ms), pg_catalog.array_agg(o.http_status), pg_catalog.array_agg(o.error),
-         pg_catalog.array_agg(o.retry_after), pg_catalog.array_agg(o.checked_at)
-    FROM (SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error,
+         pg_catalog.array_agg(o.retry_after), pg_catalog.array_agg(o.checked_at), pg_catalog.array_agg(o.cause)
+    FROM (SELECT e.org_id, e.integration_type, e.status, e.latency_ms, e.http_status, e.error, e.cause,
                  e.retry_after::integer AS retry_after, COALESCE(e.checked_at, pg_catalog.now()) AS checked_at,
                  pg_catalog.row_number() OVER (PARTITION BY e.org_id, e.integration_type
                                                ORDER BY COALESCE(e.checked_at, pg_catalog.now()), e.place) AS round
             FROM ROWS FROM (pg_catalog.jsonb_to_recordset(entry_rounds.checks) AS (
                    org_id uuid, integration_type text, status public.integration_health_state, latency_ms integer,
-                   http_status integer, error text, retry_after numeric, checked_at timestamptz))
+                   http_status integer, error text, retry_after numeric, checked_at timestamptz,
+                   cause public.integration_failure_cause))
                  WITH ORDINALITY AS e (org_id, integration_type, status, latency_ms, http_status, error, retry_after,
-                                       checked_at, place)
+                                       checked_at, cause, place)
            ORDER BY round, e.org_id, e.integration_type COLLATE pg_catalog."C") AS o
    GROUP BY o.round ORDER BY o.round;
 END;
@@ -2542,25 +3913,29 @@ COMMENT ON FUNCTION integration_health_private.entry_rounds(jsonb) IS
 
 CREATE FUNCTION integration_health_private.record_round(
   org_ids uuid[], types text[], statuses public.integration_health_state[], latencies integer[], http_statuses integer[],
-  errors text[], retries integer[], times timestamptz[])
+  errors text[], retries integer[], times timestamptz[],
+  causes public.integration_failure_cause[])
 RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   WITH recorded AS (
     INSERT INTO public.integration_health_status AS s
-           (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)
+           (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)
     SELECT * FROM ROWS FROM (
       pg_catalog.unnest(org_ids), pg_catalog.unnest(types), pg_catalog.unnest(statuses), pg_catalog.unnest(latencies),
-      pg_catalog.unnest(http_statuses), pg_catalog.unnest(errors), pg_catalog.unnest(retries), pg_catalog.unnest(times))
+      pg_catalog.unnest(http_statuses), pg_catalog.unnest(errors), pg_catalog.unnest(retries), pg_catalog.unnest(times),
+      pg_catalog.unnest(causes))
     ON CONFLICT (org_id, integration_type) DO UPDATE
        SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
-           error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at
+           error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at,
+           cause = EXCLUDED.cause
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM recorded;
 END;
 COMMENT ON FUNCTION integration_health_private.record_round(
-  uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]) IS
+  uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[],
+  public.integration_failure_cause[]) IS
   'Records checks of different pairs with the caller''s rights, and returns how many. Errors: those of '
   'integration_health_status.';
 
@@ -2573,7 +3948,8 @@ DECLARE
 BEGIN
   FOR r IN SELECT * FROM integration_health_private.entry_rounds(checks) LOOP
     recorded := recorded + integration_health_private.record_round(
-      r.org_ids, r.types, r.statuses, r.latencies, r.http_statuses, r.errors, r.retries, r.times);
+      r.org_ids, r.types, r.statuses, r.latencies, r.http_statuses, r.errors, r.retries, r.times,
+      r.causes);
   END LOOP;
   RETURN recorded;
 END
@@ -2613,7 +3989,7 @@ CREATE FUNCTION integration_health_private.require_known_keys(checks jsonb)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  keys constant text[] := '{org_id,integration_type,status,latency_ms,http_status,error,checked_at,retry_after}';
+  keys constant text[] := '{org_id,integration_type,status,latency_ms,http_status,error,checked_at,retry_after,cause}';
   bad record;
 BEGIN
   IF checks IS NULL OR jsonb_typeof(checks) <> 'array' THEN
@@ -2666,13 +4042,15 @@ EXCEPTION
   WHEN data_exception OR integrity_constraint_violation THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
     -- Under this search_path the server qualifies the name of the type.
-    problem := regexp_replace(problem, '(enum )\S+\.(integration_health_state)', '\1\2');
+    problem := regexp_replace(problem, '(enum )\S+\.(integration_)', '\1\2');
     PERFORM integration_health_private.refuse_entry(
       place, integration_health_private.clip_values(problem), integration_health_private.clip_values(detail),
       CASE WHEN code = '23503' THEN
              format('The types are %s.', NULLIF(integration_health_private.echo(integration_health_private.type_names()), ''))
            WHEN code = '22P02' AND strpos(problem, 'integration_health_state') > 0
-           THEN 'Use healthy, degraded, unhealthy or unknown.' END);
+           THEN 'Use healthy, degraded, unhealthy or unknown.'
+           WHEN code = '22P02' AND strpos(problem, 'integration_failure_cause') > 0
+           THEN 'Use auth, rate_limited, configuration, server, timeout, dns, connect, tls or other, or leave it out.' END);
   WHEN SQLSTATE 'IH001' THEN
     NULL;
 END
@@ -2697,7 +4075,7 @@ END
 $$;
 COMMENT ON FUNCTION public.record_health_checks(jsonb) IS
   'Records an array of objects with the keys org_id, integration_type and status and, optionally, latency_ms, '
-  'http_status, error, checked_at (as in record_health_check) and, for http_status 429, retry_after (the whole '
+  'http_status, error, cause, checked_at (as in record_health_check) and, for http_status 429, retry_after (the whole '
   'seconds that the external system asked for), all or none, and returns how many. Checks of one pair are recorded in '
   'the order of checked_at. Errors: 22023 with the position (from 0) of the first bad entry and what is wrong with '
   'it; 42501 when the caller is not a writer.';
@@ -3421,6 +4799,20 @@ COMMENT ON FUNCTION integration_health_private.require_period(public.integration
   'Checks that a period may be claimed. Errors: 22023 when the schedule has no such period, or it lies more than a '
   'minute ahead.';
 
+CREATE FUNCTION integration_health_private.alert_run(run public.integration_sync_runs, kind text, facts jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.enqueue_alert(
+    kind, integration_health_private.sync_key(run.org_id, run.integration_type, run.scheduled_for), run.org_id,
+    run.integration_type, NULL, clock_timestamp(),
+    jsonb_build_object('scheduled_for', integration_health_private.utc_text(run.scheduled_for), 'attempt', run.attempt)
+    || facts);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_run(public.integration_sync_runs, text, jsonb) IS
+  'Writes an alert of a period of a schedule, once. Errors: as enqueue_alert.';
+
 CREATE FUNCTION integration_health_private.report_drift(run public.integration_sync_runs)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -3436,11 +4828,13 @@ BEGIN
       '"drift_seconds": %s, "cold_start": %s}',
       run.org_id, to_json(run.integration_type), integration_health_private.utc_text(run.scheduled_for), run.attempt, seconds,
       to_json(run.cold_start)));
+    PERFORM integration_health_private.alert_run(
+      run, 'sync_late', jsonb_build_object('drift_seconds', seconds, 'cold_start', run.cold_start));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.report_drift(public.integration_sync_runs) IS
-  'Warns of a run that starts later than integration_health.max_drift allows, and sends an event.';
+  'Warns of a run that starts later than integration_health.max_drift allows, sends an event, and writes an alert.';
 
 CREATE FUNCTION integration_health_private.require_whole(schedule public.integration_sync_schedules)
 RETURNS void
@@ -3634,12 +5028,15 @@ BEGIN
     END IF;
     PERFORM integration_health_private.store_schedule(schedule);
   END IF;
+  IF run.outcome = 'failed' AND run.attempt >= schedule.max_attempts THEN
+    PERFORM integration_health_private.alert_run(run, 'sync_missed', '{"missed": 1, "given_up": true}');
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_schedule(
   public.integration_sync_schedules, public.integration_sync_runs) IS
-  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended. Errors: 55000 as '
-  'store_schedule.';
+  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended, and writes an alert if '
+  'that was the last attempt and failed. Errors: 55000 as store_schedule and enqueue_alert.';
 
 -- In passive mode the end of a sync counts as a check; in active mode it does not.
 CREATE FUNCTION integration_health_private.record_end(
@@ -3740,7 +5137,9 @@ COMMENT ON FUNCTION public.finish_sync_run(
 
 -- ---------------------------------------------------------------------------------------------
 -- Names. A PL/pgSQL body stores the names of objects, a body of standard SQL refers to the objects themselves. PL/pgSQL
--- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing. Tables
+-- that it reads and writes have a view in this schema, with the rights of whoever uses it, beside the table itself: a
+-- statement on it is planned once a session, but an SQL function, which could name the table, at every call.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -3752,6 +5151,11 @@ BEGIN ATOMIC
            WHEN 'integration_health_status' THEN 'public.integration_health_status'::regclass
            WHEN 'integration_health_history' THEN 'public.integration_health_history'::regclass
            WHEN 'integration_health_counts' THEN 'public.integration_health_counts'::regclass
+           WHEN 'integration_health_transitions' THEN 'public.integration_health_transitions'::regclass
+           WHEN 'integration_health_days' THEN 'public.integration_health_days'::regclass
+           WHEN 'integration_incidents' THEN 'public.integration_incidents'::regclass
+           WHEN 'integration_maintenance' THEN 'public.integration_maintenance'::regclass
+           WHEN 'integration_alerts' THEN 'public.integration_alerts'::regclass
            WHEN 'integration_monitors' THEN 'public.integration_monitors'::regclass
            WHEN 'integration_sync_schedules' THEN 'public.integration_sync_schedules'::regclass
            WHEN 'integration_sync_runs' THEN 'public.integration_sync_runs'::regclass
@@ -3823,6 +5227,22 @@ BEGIN ATOMIC
   SELECT public.integration_sync_time_zone_is_valid($1);
 END;
 COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'Calls integration_sync_time_zone_is_valid.';
+
+CREATE FUNCTION integration_health_private.sync_key(org_id uuid, integration_type text, scheduled_for timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_sync_key($1, $2, $3);
+END;
+COMMENT ON FUNCTION integration_health_private.sync_key(uuid, text, timestamptz) IS 'Calls integration_sync_key.';
+
+CREATE FUNCTION integration_health_private.org_ids()
+RETURNS uuid[]
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT public.integration_health_org_ids();
+END;
+COMMENT ON FUNCTION integration_health_private.org_ids() IS 'Calls integration_health_org_ids.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Warm-ups: the worker of a sync is woken once, shortly before its time. The result of the call is not a health check.
@@ -4199,7 +5619,8 @@ RETURNS TABLE (
   integration_type text, display_name text, status public.integration_health_state,
   latency_ms integer, http_status integer, error text, checked_at timestamptz,
   status_since timestamptz, last_healthy_at timestamptz, consecutive_failures integer,
-  is_stale boolean, monitoring_mode public.integration_monitoring_mode)
+  is_stale boolean, monitoring_mode public.integration_monitoring_mode,
+  cause public.integration_failure_cause)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT t.integration_type, t.display_name,
@@ -4212,7 +5633,7 @@ BEGIN ATOMIC
              GREATEST(t.planned_since, t.passive_until), m.enabled, m.claimed_at, m.due_at, m.planned_since)
              < pg_catalog.now(), false)
          END,
-         t.monitoring_mode
+         t.monitoring_mode, s.cause
     FROM public.integration_types t
     LEFT JOIN public.integration_health_status s
       ON s.integration_type = t.integration_type AND s.org_id = org_health_status.org_id
@@ -4228,7 +5649,8 @@ RETURNS TABLE (
   integration_type text, display_name text, status public.integration_health_state,
   latency_ms integer, http_status integer, error text, checked_at timestamptz,
   status_since timestamptz, last_healthy_at timestamptz, consecutive_failures integer,
-  is_stale boolean, monitoring_mode public.integration_monitoring_mode)
+  is_stale boolean, monitoring_mode public.integration_monitoring_mode,
+  cause public.integration_failure_cause)
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_claims();
@@ -4248,13 +5670,13 @@ CREATE FUNCTION integration_health_private.health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
   checked_at timestamptz, status public.integration_health_state, latency_ms integer,
-  http_status integer, error text, check_no bigint)
+  http_status integer, error text, check_no bigint, cause public.integration_failure_cause)
 LANGUAGE sql STABLE ROWS 96
 BEGIN ATOMIC
-  SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no
+  SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no, h.cause
     FROM integration_health_private.window_start(health_trend.hours) AS s (trend_start)
    CROSS JOIN LATERAL (
-         SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no
+         SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no, r.cause
            FROM public.integration_health_history r
           WHERE r.org_id = health_trend.org_id
             AND r.integration_type = health_trend.integration_type
@@ -4270,7 +5692,7 @@ CREATE FUNCTION public.get_health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
   checked_at timestamptz, status public.integration_health_state, latency_ms integer,
-  http_status integer, error text, check_no bigint)
+  http_status integer, error text, check_no bigint, cause public.integration_failure_cause)
 LANGUAGE plpgsql STABLE ROWS 96 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- First, whatever the query comes to.
@@ -4308,7 +5730,7 @@ BEGIN ATOMIC
   )
   SELECT t.integration_type, t.display_name, t.monitoring_mode, COALESCE(c.total, 0), COALESCE(c.healthy, 0),
          COALESCE(c.degraded, 0), COALESCE(c.unhealthy, 0), COALESCE(c.unknown, 0),
-         CASE WHEN c.total > 0 THEN pg_catalog.trunc(100 * c.healthy::numeric / c.total::numeric, 2) END
+         integration_health_private.percentage(c.healthy::numeric, c.total::numeric)
     FROM public.integration_types t
     LEFT JOIN counted c ON c.integration_type = t.integration_type
    ORDER BY t.display_name, t.integration_type;
@@ -4351,15 +5773,15 @@ RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
   status public.integration_health_state, latency_ms integer, http_status integer,
   error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
-  consecutive_failures integer)
+  consecutive_failures integer, cause public.integration_failure_cause)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT s.org_id, s.integration_type, t.display_name, s.status, s.latency_ms, s.http_status, s.error, s.checked_at,
-         s.status_since, s.last_healthy_at, s.consecutive_failures
+         s.status_since, s.last_healthy_at, s.consecutive_failures, s.cause
     FROM (VALUES (1, 'unhealthy'::public.integration_health_state), (2, 'degraded'), (3, 'unknown')) AS k (rank, status)
    CROSS JOIN LATERAL (
          SELECT p.org_id, p.integration_type, p.status, p.latency_ms, p.http_status, p.error, p.checked_at,
-                p.status_since, p.last_healthy_at, p.consecutive_failures
+                p.status_since, p.last_healthy_at, p.consecutive_failures, p.cause
            FROM public.integration_health_status p
           WHERE p.status = k.status AND p.status <> 'healthy'
           ORDER BY p.status_since, p.org_id, p.integration_type LIMIT global_health_problems.max_rows) s
@@ -4375,7 +5797,7 @@ RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
   status public.integration_health_state, latency_ms integer, http_status integer,
   error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
-  consecutive_failures integer)
+  consecutive_failures integer, cause public.integration_failure_cause)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_admin_role();
@@ -4388,6 +5810,761 @@ COMMENT ON FUNCTION public.get_global_health_problems(integer) IS
   'Returns at most max_rows pairs that are not healthy: unhealthy before degraded before unknown, the longest-lasting '
   'first. Errors: 42501 and 55000 as get_global_health_summary, 22023 when max_rows is null or below 1, or for '
   'malformed claims.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Uptime and latency. Uptime is a share of time, not of checks: failing pairs are checked more rarely. What counts:
+--   - A status holds from the check that found it to the check that finds another one; late checks change nothing. A span
+--     of silence has the last status until mark_stale_health records unknown.
+--   - healthy and degraded are up, unhealthy is down. unknown is neither, nor is the time before a pair's first check.
+--   - Maintenance is neither, whatever the status in it.
+--   - uptime_pct is up / (up + down), coverage_pct is (up + down) / (the window without maintenance); both are rounded
+--     down, and null where there is no such time.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.seconds(times tstzmultirange)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT COALESCE(pg_catalog.sum(extract(epoch FROM pg_catalog.upper(r) - pg_catalog.lower(r))), 0)
+    FROM pg_catalog.unnest(times) AS r;
+END;
+COMMENT ON FUNCTION integration_health_private.seconds(tstzmultirange) IS 'Returns how long certain times are, in seconds.';
+
+-- Each transition ends a span of the status before it, and the last one begins that of the present status. Where the cleanup
+-- has deleted the older transitions, the first that is left knows the status before it.
+CREATE FUNCTION integration_health_private.status_spans(of_org uuid, of_type text, times tstzmultirange)
+RETURNS TABLE (status public.integration_health_state, span tstzrange)
+LANGUAGE sql STABLE ROWS 20
+BEGIN ATOMIC
+  SELECT c.status, p.span
+    FROM (SELECT e.status,
+                 pg_catalog.tstzrange(
+                   pg_catalog.lag(e.ends_at, 1, pg_catalog.lower(times)) OVER (ORDER BY e.check_no), e.ends_at) AS span
+            FROM (SELECT t.from_status AS status, LEAST(t.at, pg_catalog.upper(times)) AS ends_at, t.check_no
+                    FROM public.integration_health_transitions t
+                   WHERE t.org_id = of_org AND t.integration_type = of_type AND t.at > pg_catalog.lower(times)
+                  UNION ALL
+                  SELECT s.status, pg_catalog.upper(times), NULL
+                    FROM public.integration_health_status s
+                   WHERE s.org_id = of_org AND s.integration_type = of_type) e) c
+   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.tstzmultirange(c.span) * times) AS p (span)
+   WHERE c.status IS NOT NULL;
+END;
+COMMENT ON FUNCTION integration_health_private.status_spans(uuid, text, tstzmultirange) IS
+  'Returns when, of certain times, a pair had which status: spans that do not overlap, in no order. None before the first '
+  'check of the pair, and none for a pair that is not there.';
+
+CREATE FUNCTION integration_health_private.incident_times(since timestamptz, until timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, took interval)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT i.org_id, i.integration_type, CASE WHEN i.resolved_at <= until THEN i.resolved_at - i.started_at END
+    FROM public.integration_incidents i
+   WHERE i.started_at < until AND (i.resolved_at IS NULL OR i.resolved_at > since);
+END;
+COMMENT ON FUNCTION integration_health_private.incident_times(timestamptz, timestamptz) IS
+  'Returns the incidents of pairs and types (org_id is null) that started, or were open, between since and until, and how '
+  'long those took that were resolved by then.';
+
+-- planned_time is costly: OFFSET 0 keeps the planner from calling it wherever its result is used.
+CREATE FUNCTION integration_health_private.org_uptime(of_org uuid, since timestamptz, until timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT t.integration_type, t.display_name,
+         integration_health_private.percentage(u.healthy + u.degraded, u.healthy + u.degraded + u.unhealthy),
+         integration_health_private.percentage(u.healthy + u.degraded + u.unhealthy, u.counted),
+         pg_catalog.floor(u.healthy)::bigint, pg_catalog.floor(u.degraded)::bigint, pg_catalog.floor(u.unhealthy)::bigint,
+         pg_catalog.floor(u.unknown)::bigint, pg_catalog.floor(extract(epoch FROM until - since) - u.counted)::bigint,
+         i.incidents, i.mttr
+    FROM public.integration_types t
+   CROSS JOIN LATERAL (
+         SELECT pg_catalog.tstzmultirange(pg_catalog.tstzrange(since, until))
+                - integration_health_private.planned_time(of_org, t.integration_type, since, until) OFFSET 0) AS c (times)
+   CROSS JOIN LATERAL (
+         SELECT COALESCE(pg_catalog.sum(s.seconds) FILTER (WHERE s.status = 'healthy'), 0) AS healthy,
+                COALESCE(pg_catalog.sum(s.seconds) FILTER (WHERE s.status = 'degraded'), 0) AS degraded,
+                COALESCE(pg_catalog.sum(s.seconds) FILTER (WHERE s.status = 'unhealthy'), 0) AS unhealthy,
+                COALESCE(pg_catalog.sum(s.seconds) FILTER (WHERE s.status = 'unknown'), 0) AS unknown,
+                integration_health_private.seconds(c.times) AS counted
+           FROM (SELECT r.status, extract(epoch FROM pg_catalog.upper(r.span) - pg_catalog.lower(r.span)) AS seconds
+                   FROM integration_health_private.status_spans(of_org, t.integration_type, c.times) r) s) u
+   CROSS JOIN LATERAL (
+         SELECT pg_catalog.count(*) AS incidents, pg_catalog.avg(x.took) AS mttr
+           FROM integration_health_private.incident_times(since, until) x
+          WHERE x.org_id = of_org AND x.integration_type = t.integration_type) i
+   WHERE public.integration_health_can_read(of_org)
+   ORDER BY t.display_name, t.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.org_uptime(uuid, timestamptz, timestamptz) IS
+  'Runs the query of get_org_uptime, for the time from since to before until.';
+
+CREATE FUNCTION public.get_org_uptime(org_id uuid, days integer DEFAULT 30)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  since timestamptz := integration_health_private.readable_since_days(days);
+BEGIN
+  RETURN QUERY SELECT * FROM integration_health_private.org_uptime(get_org_uptime.org_id, since, now());
+END
+$$;
+COMMENT ON FUNCTION public.get_org_uptime(uuid, integer) IS
+  'Returns how available the integrations of an organisation were within the last days (1 to 90) of 24 hours: one row for '
+  'every integration type, by display name. A status holds until a check finds another one. uptime_pct is the share of '
+  'healthy and degraded in the time that was healthy, degraded or unhealthy; coverage_pct is the share of that time in the '
+  'window without maintenance. Both are rounded down to two decimals, and null where there is no such time. The seconds in '
+  'each status (healthy_s, degraded_s, unhealthy_s, unknown_s) are without maintenance, whose seconds are planned_s; the time '
+  'before the first check is in none of them. incidents is the number of those that started, or were open, in the window, '
+  'mttr the mean time from start to end of those that were resolved in it, null when none was. No rows for a caller who may '
+  'not see the organisation. Errors: 22023 when days is null or outside 1 to 90, or for malformed claims.';
+
+CREATE FUNCTION integration_health_private.require_time_zone(time_zone text)
+RETURNS void
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.is_time_zone(time_zone) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('unknown time zone "%s"', integration_health_private.echo(time_zone)),
+      HINT = 'Use a name from pg_timezone_names, spelled as it is there.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_time_zone(text) IS
+  'Checks an argument time_zone. Errors: 22023 when it is null or no name of a time zone.';
+
+CREATE FUNCTION integration_health_private.uptime_days(
+  of_org uuid, of_type text, day_count integer, time_zone text, until timestamptz)
+RETURNS TABLE (day date, uptime_pct numeric, coverage_pct numeric, worst public.integration_health_state)
+LANGUAGE sql STABLE ROWS 90
+BEGIN ATOMIC
+  WITH calendar AS (
+    SELECT d.day, pg_catalog.tstzrange(pg_catalog.timezone(time_zone, d.day::timestamp),
+                                       LEAST(pg_catalog.timezone(time_zone, (d.day + 1)::timestamp), until)) AS span
+      FROM (SELECT pg_catalog.timezone(time_zone, until)::date - n AS day
+              FROM pg_catalog.generate_series(0, day_count - 1) AS n) d
+  ), counted AS MATERIALIZED (
+    SELECT pg_catalog.tstzmultirange(pg_catalog.tstzrange(c.since, until))
+           - integration_health_private.planned_time(of_org, of_type, c.since, until) AS times
+      FROM (SELECT pg_catalog.min(pg_catalog.lower(d.span)) FROM calendar d) AS c (since)
+  ), spans AS MATERIALIZED (
+    SELECT s.status, s.span
+      FROM counted c
+     CROSS JOIN LATERAL integration_health_private.status_spans(of_org, of_type, c.times) s
+  )
+  SELECT d.day, integration_health_private.percentage(u.up, u.known),
+         integration_health_private.percentage(
+           u.known, integration_health_private.seconds(c.times * pg_catalog.tstzmultirange(d.span))),
+         u.worst
+    FROM public.integration_types t
+   CROSS JOIN counted c
+   CROSS JOIN calendar d
+   CROSS JOIN LATERAL (
+         SELECT COALESCE(pg_catalog.sum(x.seconds) FILTER (WHERE x.status <= 'degraded'), 0) AS up,
+                COALESCE(pg_catalog.sum(x.seconds) FILTER (WHERE x.status <> 'unknown'), 0) AS known,
+                ('{unhealthy,degraded,unknown,healthy}'::public.integration_health_state[])[
+                  pg_catalog.min(pg_catalog.array_position(
+                    '{unhealthy,degraded,unknown,healthy}'::public.integration_health_state[], x.status))] AS worst
+           FROM (SELECT s.status,
+                        extract(epoch FROM pg_catalog.upper(s.span * d.span) - pg_catalog.lower(s.span * d.span)) AS seconds
+                   FROM spans s WHERE s.span && d.span) x) u
+   WHERE t.integration_type = of_type AND public.integration_health_can_read(of_org)
+   ORDER BY d.day;
+END;
+COMMENT ON FUNCTION integration_health_private.uptime_days(uuid, text, integer, text, timestamptz) IS
+  'Runs the query of get_uptime_days, for the days up to the one that until is in.';
+
+CREATE FUNCTION public.get_uptime_days(
+  org_id uuid, integration_type text, days integer DEFAULT 90, time_zone text DEFAULT 'UTC')
+RETURNS TABLE (day date, uptime_pct numeric, coverage_pct numeric, worst public.integration_health_state)
+LANGUAGE plpgsql STABLE ROWS 90 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.readable_since_days(days);
+  PERFORM integration_health_private.require_time_zone(time_zone);
+  RETURN QUERY SELECT * FROM integration_health_private.uptime_days(
+    get_uptime_days.org_id, get_uptime_days.integration_type, days, time_zone, now());
+END
+$$;
+COMMENT ON FUNCTION public.get_uptime_days(uuid, text, integer, text) IS
+  'Returns how available a pair was on each of the last days (1 to 90) of the calendar of time_zone, a name of '
+  'pg_timezone_names: one row a day, the oldest first, today so far the last. uptime_pct and coverage_pct are those of '
+  'get_org_uptime, of one day; uptime_pct is null, never 100, for a day without data. worst is the worst status that the pair '
+  'had outside maintenance: unhealthy, degraded, unknown, healthy, in this order; null without data. No rows for a caller who '
+  'may not see the organisation, or for a type that is not there. Errors: 22023 when days is null or outside 1 to 90, for an '
+  'unknown time_zone, or for malformed claims.';
+
+-- The pairs that had no transition in the window are not read. Had no pair changed, each would have been in its present
+-- status all the time; a transition at some time moves what has passed of the window until then from the status after it to
+-- the status before it, or to none, if there was none. The clock by which that is told stands still during maintenance of all
+-- pairs of the type. Maintenance of single organisations is taken out pair by pair.
+CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  WITH counted AS MATERIALIZED (
+    SELECT t.integration_type, t.display_name, extract(epoch FROM until - since) AS window_s,
+           pg_catalog.tstzmultirange(pg_catalog.tstzrange(since, until))
+           - integration_health_private.planned_time(NULL, t.integration_type, since, until) AS times
+      FROM public.integration_types t
+  ), clock AS (
+    SELECT c.integration_type, pg_catalog.lower(r) AS starts_at, pg_catalog.upper(r) AS ends_at,
+           COALESCE(pg_catalog.lead(pg_catalog.lower(r)) OVER w, 'infinity') AS next_at,
+           COALESCE(pg_catalog.sum(extract(epoch FROM pg_catalog.upper(r) - pg_catalog.lower(r)))
+                      OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS passed
+      FROM counted c
+     CROSS JOIN LATERAL pg_catalog.unnest(c.times) AS r
+    WINDOW w AS (PARTITION BY c.integration_type ORDER BY pg_catalog.lower(r))
+  ), moved AS MATERIALIZED (
+    SELECT c.integration_type, x.from_status, x.to_status,
+           pg_catalog.count(*) * c.passed + extract(epoch FROM pg_catalog.sum(LEAST(x.at, c.ends_at) - c.starts_at)) AS seconds
+      FROM public.integration_health_transitions x
+      JOIN clock c ON c.integration_type = x.integration_type AND x.at > c.starts_at AND x.at <= c.next_at
+     WHERE x.at > since
+     GROUP BY c.integration_type, c.passed, x.from_status, x.to_status
+  ), present AS (
+    SELECT n.integration_type, n.status, pg_catalog.sum(n.delta) AS pairs
+      FROM public.integration_health_counts n GROUP BY n.integration_type, n.status
+  ), own AS MATERIALIZED (
+    SELECT o.org_id, o.integration_type, o.planned * c.times AS planned
+      FROM (SELECT s.org_id, s.integration_type,
+                   pg_catalog.range_agg(pg_catalog.tstzrange(m.starts_at, m.ends_at)) AS planned
+              FROM public.integration_maintenance m
+              JOIN public.integration_health_status s
+                ON s.org_id = m.org_id AND (m.integration_type IS NULL OR m.integration_type = s.integration_type)
+             WHERE m.ends_at > since AND m.starts_at < until
+             GROUP BY s.org_id, s.integration_type) o
+      JOIN counted c ON c.integration_type = o.integration_type
+  ), part AS (
+    SELECT p.integration_type, p.status, p.pairs, p.pairs * integration_health_private.seconds(c.times) AS seconds,
+           p.pairs * (c.window_s - integration_health_private.seconds(c.times)) AS planned
+      FROM present p
+      JOIN counted c ON c.integration_type = p.integration_type
+    UNION ALL
+    SELECT m.integration_type, m.from_status, 0, m.seconds, 0 FROM moved m
+    UNION ALL
+    SELECT m.integration_type, m.to_status, 0, - m.seconds, 0 FROM moved m
+    UNION ALL
+    SELECT o.integration_type, s.status, 0, - extract(epoch FROM pg_catalog.upper(s.span) - pg_catalog.lower(s.span)), 0
+      FROM own o
+     CROSS JOIN LATERAL integration_health_private.status_spans(o.org_id, o.integration_type, o.planned) s
+    UNION ALL
+    SELECT o.integration_type, NULL, 0, 0, integration_health_private.seconds(o.planned) FROM own o
+  ), whole AS (
+    SELECT c.integration_type, c.display_name, c.window_s, COALESCE(pg_catalog.sum(p.pairs), 0) AS pairs,
+           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'healthy'), 0) AS healthy,
+           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'degraded'), 0) AS degraded,
+           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unhealthy'), 0) AS unhealthy,
+           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unknown'), 0) AS unknown,
+           COALESCE(pg_catalog.sum(p.planned), 0) AS planned
+      FROM counted c
+      LEFT JOIN part p ON p.integration_type = c.integration_type
+     GROUP BY c.integration_type, c.display_name, c.window_s
+  ), incidents AS (
+    SELECT x.integration_type, pg_catalog.count(*) AS incidents, pg_catalog.avg(x.took) AS mttr
+      FROM integration_health_private.incident_times(since, until) x
+     WHERE x.org_id IS NOT NULL GROUP BY x.integration_type
+  )
+  SELECT w.integration_type, w.display_name,
+         integration_health_private.percentage(w.healthy + w.degraded, w.healthy + w.degraded + w.unhealthy),
+         integration_health_private.percentage(w.healthy + w.degraded + w.unhealthy, w.pairs * w.window_s - w.planned),
+         pg_catalog.floor(w.healthy)::bigint, pg_catalog.floor(w.degraded)::bigint, pg_catalog.floor(w.unhealthy)::bigint,
+         pg_catalog.floor(w.unknown)::bigint, pg_catalog.floor(w.planned)::bigint, COALESCE(i.incidents, 0), i.mttr,
+         w.pairs::bigint
+    FROM whole w
+    LEFT JOIN incidents i ON i.integration_type = w.integration_type
+   ORDER BY w.display_name, w.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz) IS
+  'Runs the query of get_global_uptime, for the time from since to before until.';
+
+-- Compilation would take as long as the query.
+CREATE FUNCTION public.get_global_uptime(days integer DEFAULT 30)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off ROWS 10 AS $$
+DECLARE
+  since timestamptz;
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  since := integration_health_private.days_start(days);
+  PERFORM integration_health_private.require_all_rows(
+    integration_health_private.relation('integration_health_status'),
+    integration_health_private.relation('integration_health_counts'),
+    integration_health_private.relation('integration_health_transitions'),
+    integration_health_private.relation('integration_incidents'),
+    integration_health_private.relation('integration_maintenance'));
+  RETURN QUERY SELECT * FROM integration_health_private.global_uptime(since, now());
+END
+$$;
+COMMENT ON FUNCTION public.get_global_uptime(integer) IS
+  'Returns for every integration type, by display name, how available it was for all organisations within the last days (1 '
+  'to 90): the columns of get_org_uptime, as sums over the pairs of the type that are there now (pairs), seconds of pairs; the '
+  'percentages are of these sums. incidents and mttr are of the incidents of pairs. Its cost grows with the transitions in '
+  'the window, not with the pairs that had none. Errors: 42501 as get_global_health_summary, 22023 when days is null or '
+  'outside 1 to 90, or for malformed claims, 55000 when row-level security applies to the owner of the function.';
+
+CREATE FUNCTION integration_health_private.latency_days(of_org uuid, of_type text, day_count integer)
+RETURNS TABLE (day date, checks integer, p50_ms integer, p95_ms integer, max_ms integer)
+LANGUAGE sql STABLE ROWS 90
+BEGIN ATOMIC
+  WITH known AS (
+    SELECT d.day, d.checks, d.p50_ms, d.p95_ms, d.max_ms
+      FROM public.integration_health_days d
+     WHERE d.org_id = of_org AND d.integration_type = of_type
+    UNION ALL
+    -- The day of the last check is not closed.
+    SELECT o.day, r.checks, r.p50_ms, r.p95_ms, r.max_ms
+      FROM (SELECT integration_health_private.utc_day(s.checked_at) AS day
+              FROM public.integration_health_status s
+             WHERE s.org_id = of_org AND s.integration_type = of_type) o
+     CROSS JOIN LATERAL integration_health_private.day_of_ring(of_org, of_type, o.day) r
+     WHERE r.checks > 0
+  )
+  SELECT c.day, k.checks, k.p50_ms, k.p95_ms, k.max_ms
+    FROM public.integration_types t
+   CROSS JOIN (SELECT integration_health_private.utc_day(pg_catalog.now()) - n
+                 FROM pg_catalog.generate_series(0, day_count - 1) AS n) AS c (day)
+    LEFT JOIN known k ON k.day = c.day
+   WHERE t.integration_type = of_type AND public.integration_health_can_read(of_org)
+   ORDER BY c.day;
+END;
+COMMENT ON FUNCTION integration_health_private.latency_days(uuid, text, integer) IS 'Runs the query of get_latency_days.';
+
+CREATE FUNCTION public.get_latency_days(org_id uuid, integration_type text, days integer DEFAULT 90)
+RETURNS TABLE (day date, checks integer, p50_ms integer, p95_ms integer, max_ms integer)
+LANGUAGE plpgsql STABLE ROWS 90 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.readable_since_days(days);
+  RETURN QUERY SELECT * FROM integration_health_private.latency_days(
+    get_latency_days.org_id, get_latency_days.integration_type, days);
+END
+$$;
+COMMENT ON FUNCTION public.get_latency_days(uuid, text, integer) IS
+  'Returns how fast a pair answered on each of the last days (1 to 90) in UTC: one row a day, the oldest first, today so far '
+  'the last; checks is the number of checks made on that day (of the last 96), and p50_ms, p95_ms and max_ms are the median, '
+  'the 95th percentile and the highest latency in milliseconds of those that were healthy or degraded. Null where nothing is '
+  'known. No rows for a caller who may not see the organisation, or for a type that is not there. Errors: 22023 when days is '
+  'null or outside 1 to 90, or for malformed claims.';
+
+-- ---------------------------------------------------------------------------------------------
+-- The watch, a job of every minute: finds what no check tells of
+-- ---------------------------------------------------------------------------------------------
+
+-- A type fails when at least 10 of its pairs do, and a fifth of them; less than half of that ends it. Failures that are not
+-- confirmed count, since the checks of a type are spread over its check_interval: when the first pair has failed twice, most
+-- of the others have failed once.
+CREATE FUNCTION integration_health_private.type_failures()
+RETURNS TABLE (integration_type text, failing bigint, fails boolean, recovered boolean, incident_id uuid)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT t.integration_type, c.failing, c.failing >= GREATEST(10, 0.2 * c.total),
+         c.failing < GREATEST(10, 0.2 * c.total) / 2, i.incident_id
+    FROM public.integration_types t
+    LEFT JOIN (SELECT d.integration_type, pg_catalog.sum(d.delta)::bigint AS total,
+                      COALESCE(pg_catalog.sum(d.delta) FILTER (WHERE d.status = 'unhealthy'), 0)::bigint AS failing
+                 FROM public.integration_health_counts d GROUP BY d.integration_type) AS n
+      ON n.integration_type = t.integration_type
+   CROSS JOIN LATERAL (SELECT COALESCE(n.total, 0), COALESCE(n.failing, 0)) AS c (total, failing)
+    LEFT JOIN public.integration_incidents i
+      ON i.integration_type = t.integration_type AND i.org_id IS NULL AND i.resolved_at IS NULL
+   WHERE i.incident_id IS NOT NULL OR c.failing >= GREATEST(10, 0.2 * c.total)
+   ORDER BY t.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.type_failures() IS
+  'Returns the types of which so many pairs fail that it is an incident of the type, and those that have one (incident_id), '
+  'in byte order, so that two who open incidents of types cannot deadlock.';
+
+CREATE FUNCTION integration_health_private.tell_of(incident integration_health_private.incidents)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := integration_health_private.open_alert(incident);
+BEGIN
+  UPDATE integration_health_private.incidents AS i SET alerted_at = moment
+   WHERE i.incident_id = incident.incident_id AND moment IS NOT NULL;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.tell_of(integration_health_private.incidents) IS
+  'Writes the alert of an open incident, whose row must be locked, unless it is muted, and returns whether it did. Errors: '
+  'as enqueue_alert.';
+
+CREATE FUNCTION integration_health_private.open_type_incident(of_type text, failing bigint)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  incident integration_health_private.incidents;
+BEGIN
+  -- The first of its pairs that has a confirmed incident; without one, a single bad round of checks is none.
+  SELECT i.* INTO incident FROM integration_health_private.incidents AS i
+   WHERE i.integration_type = of_type AND i.org_id IS NOT NULL AND i.resolved_at IS NULL
+   ORDER BY i.started_at LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  INSERT INTO integration_health_private.incidents (
+    incident_id, org_id, integration_type, cause, started_at, confirmed_at, failures)
+  VALUES (gen_random_uuid(), NULL, of_type, incident.cause, incident.started_at,
+          GREATEST(clock_timestamp(), incident.started_at), failing)
+      ON CONFLICT (integration_type) WHERE resolved_at IS NULL AND org_id IS NULL DO NOTHING
+  RETURNING * INTO incident;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  PERFORM integration_health_private.send_incident(incident, 'opened');
+  RETURN integration_health_private.tell_of(incident)::integer;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.open_type_incident(text, bigint) IS
+  'Opens an incident of a type of which so many pairs fail, unless it has one or none of its pairs has, and returns the '
+  'number of alerts written. Errors: as enqueue_alert.';
+
+CREATE FUNCTION integration_health_private.withdraw_alerts(of_type text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- Incidents are locked before alerts, here as in a check that resolves one.
+  WITH picked AS MATERIALIZED (
+    SELECT i.incident_id FROM integration_health_private.incidents AS i
+     WHERE i.integration_type = of_type AND i.org_id IS NOT NULL AND i.resolved_at IS NULL AND i.alerted_at IS NOT NULL
+       AND EXISTS (SELECT FROM integration_health_private.alerts AS a
+                    WHERE a.incident_id = i.incident_id AND a.kind = 'incident_opened' AND a.claimed_at IS NULL)
+       FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM integration_health_private.alerts AS a USING picked AS p
+     WHERE a.incident_id = p.incident_id AND a.kind = 'incident_opened' AND a.claimed_at IS NULL
+    RETURNING a.incident_id
+  )
+  UPDATE integration_health_private.incidents AS i SET alerted_at = NULL FROM gone AS g WHERE i.incident_id = g.incident_id;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.withdraw_alerts(text) IS
+  'Withdraws the alerts of incidents of a type''s pairs that nobody has claimed yet.';
+
+CREATE FUNCTION integration_health_private.watch_types()
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  type record;
+  incident integration_health_private.incidents;
+  alerts bigint := 0;
+BEGIN
+  FOR type IN SELECT f.* FROM integration_health_private.type_failures() AS f LOOP
+    PERFORM integration_health_private.guard('integration_incidents', 'integration_alerts');
+    IF type.incident_id IS NULL THEN
+      alerts := alerts + integration_health_private.open_type_incident(type.integration_type, type.failing);
+      PERFORM integration_health_private.withdraw_alerts(type.integration_type);
+      CONTINUE;
+    END IF;
+    SELECT i.* INTO incident FROM integration_health_private.incidents AS i
+     WHERE i.incident_id = type.incident_id AND i.resolved_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+      CONTINUE;
+    ELSIF type.recovered THEN
+      PERFORM integration_health_private.resolve_incident(incident, clock_timestamp());
+      CONTINUE;
+    ELSIF type.failing > incident.failures THEN
+      UPDATE integration_health_private.incidents AS i SET failures = type.failing WHERE i.incident_id = incident.incident_id;
+    END IF;
+    PERFORM integration_health_private.withdraw_alerts(type.integration_type);
+  END LOOP;
+  RETURN alerts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.watch_types() IS
+  'Opens and resolves the incidents of types, and withdraws the alerts of pairs whose type has one; returns the number of '
+  'alerts written. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.tell_of_open(max_rows integer)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  incident integration_health_private.incidents;
+  alerts bigint := 0;
+BEGIN
+  -- What was muted and is no longer.
+  FOR incident IN
+    SELECT i.* FROM integration_health_private.incidents AS i
+     WHERE i.resolved_at IS NULL AND i.alerted_at IS NULL
+       AND NOT (i.org_id IS NOT NULL
+                AND EXISTS (SELECT FROM integration_health_private.incidents AS t
+                             WHERE t.integration_type = i.integration_type AND t.org_id IS NULL AND t.resolved_at IS NULL))
+     ORDER BY i.started_at LIMIT max_rows FOR UPDATE OF i SKIP LOCKED
+  LOOP
+    alerts := alerts + integration_health_private.tell_of(incident)::integer;
+  END LOOP;
+  FOR incident IN
+    SELECT i.* FROM integration_health_private.incidents AS i
+     WHERE i.resolved_at IS NULL AND i.acknowledged_at IS NULL AND i.alerted_at < clock_timestamp() - interval '24 hours'
+     ORDER BY i.alerted_at LIMIT max_rows FOR UPDATE SKIP LOCKED
+  LOOP
+    IF NOT integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
+      alerts := alerts + integration_health_private.alert_incident(
+        incident, 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at),
+        clock_timestamp())::integer;
+      UPDATE integration_health_private.incidents AS i SET alerted_at = clock_timestamp()
+       WHERE i.incident_id = incident.incident_id;
+    END IF;
+  END LOOP;
+  RETURN alerts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.tell_of_open(integer) IS
+  'Writes the alerts of open incidents that were muted and no longer are, and every 24 hours a reminder of those that nobody '
+  'has acknowledged, at most max_rows of each, and returns how many. Errors: as enqueue_alert.';
+
+-- Late checks are not in a row with the others, and unknown ones neither count nor break the row.
+CREATE FUNCTION integration_health_private.recovered_incidents()
+RETURNS TABLE (incident_id uuid, recovered_at timestamptz)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT i.incident_id, g.checked_at
+    FROM public.integration_incidents i
+    JOIN public.integration_types t ON t.integration_type = i.integration_type
+    JOIN public.integration_health_status s ON s.org_id = i.org_id AND s.integration_type = i.integration_type
+   CROSS JOIN LATERAL (
+         SELECT h.checked_at
+           FROM public.integration_health_history h
+          WHERE h.org_id = i.org_id AND h.integration_type = i.integration_type AND h.is_late IS NULL AND h.status <= 'degraded'
+            AND h.check_no > COALESCE((
+                  SELECT pg_catalog.max(f.check_no) FROM public.integration_health_history f
+                   WHERE f.org_id = i.org_id AND f.integration_type = i.integration_type AND f.is_late IS NULL
+                     AND f.status = 'unhealthy'), 0)
+          ORDER BY h.check_no LIMIT 1 OFFSET t.success_threshold - 1) g
+   WHERE i.resolved_at IS NULL AND i.org_id IS NOT NULL AND s.consecutive_failures = 0;
+END;
+COMMENT ON FUNCTION integration_health_private.recovered_incidents() IS
+  'Returns the open incidents of pairs that have had success_threshold healthy or degraded checks since their last failure, '
+  'and when the last of these was made.';
+
+CREATE FUNCTION integration_health_private.resolve_recovered()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found_one record;
+  incident integration_health_private.incidents;
+BEGIN
+  FOR found_one IN SELECT r.* FROM integration_health_private.recovered_incidents() AS r LOOP
+    SELECT i.* INTO incident FROM integration_health_private.incidents AS i
+     WHERE i.incident_id = found_one.incident_id AND i.resolved_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      PERFORM integration_health_private.resolve_incident(incident, found_one.recovered_at);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.resolve_recovered() IS
+  'Resolves what recovered_incidents returns. Errors: as resolve_incident.';
+
+CREATE FUNCTION integration_health_private.silent_since()
+RETURNS TABLE (since timestamptz, types jsonb)
+LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+  SELECT pg_catalog.min(GREATEST(d.due_at, '2000-01-01 00:00:00+00'::timestamptz)),
+         pg_catalog.jsonb_agg(d.integration_type ORDER BY d.integration_type)
+    FROM (SELECT t.integration_type, t.check_interval, (
+                 SELECT m.due_at FROM public.integration_monitors m
+                  WHERE m.integration_type = t.integration_type AND m.enabled ORDER BY m.due_at LIMIT 1) AS due_at
+            FROM public.integration_types t
+           WHERE t.monitoring_mode = 'active'
+             AND integration_health_private.has_waited(t.passive_until, t.max_backoff, pg_catalog.now())) d
+   WHERE d.due_at < pg_catalog.now() - d.check_interval;
+END;
+COMMENT ON FUNCTION integration_health_private.silent_since() IS
+  'Returns since when a pair is due that nobody has claimed for a check_interval (from 2000 on), and the types of such '
+  'pairs; null when there is none. The longest due are claimed first, so nobody claims any, or not enough.';
+
+CREATE FUNCTION integration_health_private.watch_monitor()
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  silent record;
+BEGIN
+  SELECT * INTO silent FROM integration_health_private.silent_since();
+  IF silent.since IS NULL THEN
+    RETURN 0;
+  END IF;
+  RETURN integration_health_private.enqueue_alert(
+    'monitor_silent', integration_health_private.utc_text(silent.since), NULL, NULL, NULL, clock_timestamp(),
+    jsonb_build_object('since', integration_health_private.utc_text(silent.since), 'types', silent.types))::integer;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.watch_monitor() IS
+  'Writes an alert when the health monitor has claimed nothing for a check_interval, and returns the number of alerts '
+  'written. Errors: as enqueue_alert.';
+
+CREATE FUNCTION integration_health_private.credential_cause(
+  org_id uuid, integration_type text, expires_at timestamptz, days integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT pg_catalog.format('%s:%s:%s:%s', org_id, integration_type, integration_health_private.utc_text(expires_at), days);
+END;
+COMMENT ON FUNCTION integration_health_private.credential_cause(uuid, text, timestamptz, integer) IS
+  'Returns what tells the alert that a credential of a pair expires within so many days from every other.';
+
+CREATE FUNCTION integration_health_private.expiring_credentials(max_rows integer)
+RETURNS TABLE (org_id uuid, integration_type text, expires_at timestamptz, days integer)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT m.org_id, m.integration_type, m.credential_expires_at, b.days
+    FROM public.integration_monitors m
+   CROSS JOIN LATERAL (
+         SELECT CASE WHEN m.credential_expires_at <= pg_catalog.now() + interval '24 hours' THEN 1
+                     WHEN m.credential_expires_at <= pg_catalog.now() + interval '168 hours' THEN 7 ELSE 14 END) AS b (days)
+   WHERE m.credential_expires_at > pg_catalog.now() AND m.credential_expires_at <= pg_catalog.now() + interval '336 hours'
+     AND NOT EXISTS (
+         SELECT FROM public.integration_alerts a
+          WHERE a.alert_id = integration_health_private.alert_id('credential_expires:'
+                || integration_health_private.credential_cause(m.org_id, m.integration_type, m.credential_expires_at, b.days)))
+   ORDER BY m.credential_expires_at LIMIT expiring_credentials.max_rows;
+END;
+COMMENT ON FUNCTION integration_health_private.expiring_credentials(integer) IS
+  'Returns at most max_rows pairs whose credential expires within 14, 7 or 1 days and of which no alert says so.';
+
+CREATE FUNCTION integration_health_private.watch_credentials(max_rows integer)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  credential record;
+  alerts bigint := 0;
+BEGIN
+  FOR credential IN SELECT e.* FROM integration_health_private.expiring_credentials(max_rows) AS e LOOP
+    alerts := alerts + integration_health_private.enqueue_alert(
+      'credential_expires', integration_health_private.credential_cause(
+        credential.org_id, credential.integration_type, credential.expires_at, credential.days),
+      credential.org_id, credential.integration_type, NULL, clock_timestamp(),
+      jsonb_build_object('expires_at', integration_health_private.utc_text(credential.expires_at),
+                         'within_days', credential.days))::integer;
+  END LOOP;
+  RETURN alerts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.watch_credentials(integer) IS
+  'Writes the alerts of credentials that expire soon, at most max_rows, and returns how many. Errors: as enqueue_alert.';
+
+-- due_at stays where it is until a period ends, so a schedule that nobody runs makes one alert, however many periods it
+-- misses. One that has been given up is told of when its last attempt ends.
+CREATE FUNCTION integration_health_private.unrun_schedules(max_rows integer)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, scheduled_for timestamptz, missed bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT s.org_id, s.integration_type, s.due_at, n.scheduled_for, n.missed
+    FROM (SELECT c.org_id, c.integration_type, c.due_at
+            FROM public.integration_sync_schedules c
+           WHERE c.enabled AND c.due_at <= pg_catalog.now()
+             AND public.integration_sync_is_late(pg_catalog.now() - c.due_at)
+             AND NOT EXISTS (
+                 SELECT FROM public.integration_alerts a
+                  WHERE a.alert_id = integration_health_private.alert_id('sync_missed:'
+                        || public.integration_sync_key(c.org_id, c.integration_type, c.due_at)))
+           ORDER BY c.due_at DESC LIMIT unrun_schedules.max_rows) s
+   CROSS JOIN LATERAL (
+         SELECT pg_catalog.min(m.scheduled_for), pg_catalog.count(*)
+           FROM integration_health_private.missed_syncs(
+                  s.org_id, GREATEST(s.due_at, pg_catalog.now() - interval '24 hours')) m
+          WHERE m.integration_type = s.integration_type) AS n (scheduled_for, missed)
+   WHERE n.missed > 0;
+END;
+COMMENT ON FUNCTION integration_health_private.unrun_schedules(integer) IS
+  'Returns at most max_rows schedules that have missed periods within 24 hours, the first of these and their number, and of '
+  'which no alert says so.';
+
+CREATE FUNCTION integration_health_private.watch_syncs(max_rows integer)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schedule record;
+  alerts bigint := 0;
+BEGIN
+  FOR schedule IN
+    SELECT u.*, count(*) OVER (PARTITION BY u.integration_type) AS schedules
+      FROM integration_health_private.unrun_schedules(max_rows) AS u
+  LOOP
+    -- When no worker runs, one alert of the type an hour says so.
+    alerts := alerts + CASE WHEN schedule.schedules < 20 THEN
+      integration_health_private.enqueue_alert(
+        'sync_missed',
+        integration_health_private.sync_key(schedule.org_id, schedule.integration_type, schedule.due_at),
+        schedule.org_id, schedule.integration_type, NULL, clock_timestamp(),
+        jsonb_build_object('scheduled_for', integration_health_private.utc_text(schedule.scheduled_for),
+                           'missed', schedule.missed))
+    ELSE
+      integration_health_private.enqueue_alert(
+        'sync_missed',
+        schedule.integration_type || ':' || integration_health_private.utc_text(date_trunc('hour', now(), 'UTC')),
+        NULL, schedule.integration_type, NULL, clock_timestamp(),
+        jsonb_build_object('schedules', schedule.schedules))
+    END::integer;
+  END LOOP;
+  RETURN alerts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.watch_syncs(integer) IS
+  'Writes the alerts of schedules that have missed periods, at most max_rows, and returns how many: one of each, or, when '
+  'there are 20 or more of a type, one of the type. Errors: as enqueue_alert.';
+
+CREATE FUNCTION public.integration_health_watch(max_rows integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  PERFORM integration_health_private.guard('integration_incidents', 'integration_alerts');
+  PERFORM integration_health_private.resolve_recovered();
+  RETURN integration_health_private.watch_types()
+         + integration_health_private.tell_of_open(max_rows)
+         + integration_health_private.watch_monitor()
+         + integration_health_private.watch_credentials(max_rows)
+         + integration_health_private.watch_syncs(max_rows);
+END
+$$;
+COMMENT ON FUNCTION public.integration_health_watch(integer) IS
+  'For a job of every minute: opens and resolves the incidents of types, resolves incidents of pairs whose '
+  'success_threshold is above 1, and writes the alerts that no check makes, at most max_rows of each kind: of open incidents '
+  'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Returns how '
+  'many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on '
+  'the tables.';
+
+CREATE FUNCTION integration_health_private.expire_incidents(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    'public.integration_incidents'::regclass, 'public.integration_maintenance'::regclass,
+    'public.integration_alerts'::regclass]);
+  WITH incidents AS (
+    DELETE FROM public.integration_incidents i
+     WHERE i.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM public.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
+        ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  ), maintenance AS (
+    DELETE FROM public.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
+    RETURNING 1
+  ), alerts AS (
+    DELETE FROM public.integration_alerts a
+     WHERE a.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM public.integration_alerts x
+        WHERE x.created_at < expire_incidents.cutoff
+          AND NOT EXISTS (SELECT FROM public.integration_incidents i
+                           WHERE i.incident_id = x.incident_id AND i.resolved_at IS NULL)
+        ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  )
+  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
+         + (SELECT pg_catalog.count(*) FROM alerts);
+END;
+COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
+  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
+  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
+  'require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Jobs
@@ -4514,15 +6691,25 @@ BEGIN
   IF deleted < max_rows THEN
     deleted := deleted + integration_health_private.delete_runs(cutoff, max_rows - deleted);
   END IF;
+  IF deleted < max_rows THEN
+    deleted := deleted + integration_health_private.expire_transitions(
+      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+  END IF;
+  IF deleted < max_rows THEN
+    deleted := deleted + integration_health_private.expire_incidents(
+      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+  END IF;
   PERFORM integration_health_private.heal_times();
   RETURN deleted;
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_cleanup(interval, integer) IS
   'Deletes at most max_rows rows and returns how many: history whose checked_at, and sync runs whose period and end, '
-  'are longer ago than retention (a day or more). Rows that a writer has locked wait for the next run. Also corrects '
-  'what a clock that was ahead has left. Errors: 22023 when retention is null or shorter than a day, or max_rows is '
-  'null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
+  'are longer ago than retention (a day or more); and transitions, resolved incidents, ended maintenance, and alerts of '
+  'no open incident, that are longer ago than retention and 90 days. Rows that a writer has locked wait for the next run. '
+  'Also corrects what a clock that was ahead has left. Errors: 22023 '
+  'when retention is null or shorter than a day, or max_rows is null or below 1, 55000 when somebody else has a '
+  'trigger or rule on the tables.';
 
 -- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
 -- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
@@ -4616,6 +6803,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'Calls dispatch_sync_warm_ups() with its default.';
 
+CREATE FUNCTION integration_health_private.run_watch()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT public.integration_health_watch();
+END;
+COMMENT ON FUNCTION integration_health_private.run_watch() IS 'Calls integration_health_watch() with its default.';
+
 -- The only list of the jobs.
 CREATE FUNCTION integration_health_private.jobs()
 RETURNS TABLE (number integer, job_name text, command text)
@@ -4624,7 +6819,8 @@ BEGIN ATOMIC
   VALUES (1, 'integration_health_cleanup', 'SELECT integration_health_private.cleanup_job()'),
          (2, 'integration_health_counts', 'SELECT integration_health_private.run_counts()'),
          (3, 'integration_health_stale', 'SELECT integration_health_private.run_stale()'),
-         (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()');
+         (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()'),
+         (5, 'integration_health_watch', 'SELECT integration_health_private.run_watch()');
 END;
 COMMENT ON FUNCTION integration_health_private.jobs() IS
   'Returns the jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
@@ -4667,7 +6863,7 @@ CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   IF NOT integration_health_private.has_cron() THEN
     RETURN QUERY SELECT k.job_name, NULL::text, NULL::text, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text,
@@ -4695,7 +6891,7 @@ CREATE FUNCTION integration_health_private.health_jobs_for_admin()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   PERFORM integration_health_private.require_admin_role();
   RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
@@ -4708,7 +6904,7 @@ CREATE FUNCTION public.get_health_jobs()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   IF pg_catalog.has_function_privilege('integration_health_private.health_jobs()', 'EXECUTE') THEN
     RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
@@ -4725,11 +6921,11 @@ COMMENT ON FUNCTION public.get_health_jobs() IS
 
 CREATE FUNCTION public.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
-  stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL)
+  stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL, watch_schedule text DEFAULT '* * * * *')
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
-LANGUAGE plpgsql VOLATILE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schedules text[] := ARRAY[cleanup_schedule, counts_schedule, stale_schedule, warm_up_schedule];
+  schedules text[] := ARRAY[cleanup_schedule, counts_schedule, stale_schedule, warm_up_schedule, watch_schedule];
   owner text;
   failed record;
   job record;
@@ -4781,7 +6977,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION public.schedule_integration_health_jobs(text, text, text, text) IS
+COMMENT ON FUNCTION public.schedule_integration_health_jobs(text, text, text, text, text) IS
   'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must '
   'be a role that can log in and is a member of the writer or the owner. Returns the jobs. A superuser takes over the '
   'jobs of another role. warm_up_schedule null: every 30 seconds if pg_cron knows seconds (1.5), otherwise every '
@@ -4816,7 +7012,8 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     'public.integration_health_status'::regclass, 'public.integration_monitors'::regclass,
-    'public.integration_sync_schedules'::regclass, 'public.integration_sync_runs'::regclass]);
+    'public.integration_sync_schedules'::regclass, 'public.integration_sync_runs'::regclass,
+    'public.integration_maintenance'::regclass, 'public.integration_alerts'::regclass]);
   WITH locked AS MATERIALIZED (
     SELECT s.integration_type FROM public.integration_health_status s
      WHERE s.org_id = forget_rows.org_id ORDER BY s.integration_type FOR UPDATE
@@ -4829,6 +7026,10 @@ BEGIN ATOMIC
     DELETE FROM public.integration_sync_schedules s WHERE s.org_id = forget_rows.org_id RETURNING 1
   ), runs AS (
     DELETE FROM public.integration_sync_runs r WHERE r.org_id = forget_rows.org_id RETURNING 1
+  ), maintenance AS (
+    DELETE FROM public.integration_maintenance m WHERE m.org_id = forget_rows.org_id
+  ), alerts AS (
+    DELETE FROM public.integration_alerts a WHERE a.org_id = forget_rows.org_id
   )
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
@@ -4847,8 +7048,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.forget_organisation(uuid) IS
-  'Deletes all that is stored about an organisation: status, history, counts, monitors, schedules and the ledger of '
-  'its syncs. Returns the number of status rows, monitors, schedules and runs deleted. Checks that are recorded later '
+  'Deletes all that is stored about an organisation: status, history and what follows from them, monitors, schedules and '
+  'the ledger of its syncs, maintenance and alerts. Returns the number of status rows, monitors, schedules and runs '
+  'deleted. Checks that are recorded later '
   'start anew. Errors: 22023 when org_id is null, 55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
@@ -4868,6 +7070,10 @@ BEGIN ATOMIC
   (true, false, 'SELECT', 'TABLE %1$s.integration_types'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_health_status'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_transitions'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_days'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_incidents'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_maintenance'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_monitors'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_schedules'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
@@ -4875,15 +7081,22 @@ BEGIN ATOMIC
   -- what service_role reads and writes
   (false, true, 'SELECT, INSERT, UPDATE, DELETE', 'TABLE %1$s.integration_types'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_health_status'),
-  (false, true, 'INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at), '
-                'UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)',
+  (false, true, 'INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, '
+                'cause), '
+                'UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)',
    'TABLE %1$s.integration_health_status'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_transitions'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_days'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_incidents'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_maintenance'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_alerts'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_counts'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
   (false, true, 'SELECT', 'TABLE integration_health_private.sync_plans'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_monitors'),
-  (false, true, 'INSERT (org_id, integration_type, enabled), UPDATE (org_id, integration_type, enabled)',
+  (false, true, 'INSERT (org_id, integration_type, enabled, credential_expires_at), '
+                'UPDATE (org_id, integration_type, enabled, credential_expires_at)',
    'TABLE %1$s.integration_monitors'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_sync_schedules'),
   (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff), '
@@ -4913,6 +7126,21 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.stale_at(timestamptz, integer, '
                           '%1$s.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, '
                           'timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.days_start(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.readable_since_days(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.maintenance_of(uuid, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.planned_time(uuid, text, timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.percentage(numeric, numeric)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.seconds(tstzmultirange)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.status_spans(uuid, text, tstzmultirange)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.incident_times(timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_uptime(uuid, timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_time_zone(text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.uptime_days(uuid, text, integer, text, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_day(timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.day_of_ring(uuid, text, date)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.latency_days(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_incidents(uuid, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_org_ids()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_can_read(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_uncounted(uuid)'),
@@ -4920,6 +7148,25 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_summary()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_problems(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.add_maintenance_as_admin(uuid, text, timestamptz, '
+                          'timestamptz, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.cut_maintenance_as_admin(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.acknowledge_own(uuid, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.revive_alert_as_admin(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.alert_backlog_for_admin(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_uptime(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_uptime_days(uuid, text, integer, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_uptime(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_latency_days(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_incidents(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_incidents(integer, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.acknowledge_incident(uuid, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.set_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.end_maintenance(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_maintenance(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_maintenance(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_alert_backlog(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.retry_alert(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_is_late(interval)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_key(uuid, text, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz)'),
@@ -4937,7 +7184,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.entry_rounds(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.type_names()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_round(uuid[], text[], '
-                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
+                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[], '
+                           '%1$s.integration_failure_cause[])'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
@@ -4951,11 +7199,22 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, '
                            '%1$s.integration_sync_outcome, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_check(uuid, text, %1$s.integration_health_state, '
-                           'integer, integer, text, timestamptz, integer)'),
+                           'integer, integer, text, timestamptz, integer, %1$s.integration_failure_cause)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_checks(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_cleanup(interval, integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.mark_stale_health(integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_compact()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.cut_maintenance(uuid)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.acknowledge_any(uuid, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_alerts(integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.end_lease(uuid, integer, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.revive_alert(uuid)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.alert_backlog_for_writer(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_alerts(integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_alert(uuid, integer, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_watch(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_watch()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_cleanup()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_counts()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_stale()'),
@@ -4967,7 +7226,7 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs_for_admin()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_jobs()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.forget_organisation(uuid)'),
-  (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.unschedule_integration_health_jobs()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.set_monitor(uuid, text, boolean)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_due_health_checks(integer)'),
@@ -5003,6 +7262,7 @@ BEGIN ATOMIC
   VALUES ('SCHEMA integration_health_private'),
          ('FUNCTION integration_health_private.version()'),
          ('FUNCTION integration_health_private.window_start(integer)'),
+         ('FUNCTION integration_health_private.days_start(integer)'),
          ('TABLE integration_health_private.settings'),
          ('FUNCTION integration_health_private.setting()'),
          ('FUNCTION integration_health_private.max_drift()'),
@@ -5011,8 +7271,10 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_all_rows(regclass[])'),
          ('FUNCTION integration_health_private.require_max_rows(integer)'),
          ('FUNCTION integration_health_private.micros(interval)'),
+         ('FUNCTION integration_health_private.percentage(numeric, numeric)'),
          ('FUNCTION integration_health_private.echo(text)'),
          ('FUNCTION integration_health_private.utc_text(timestamptz)'),
+         ('FUNCTION integration_health_private.utc_day(timestamptz)'),
          ('FUNCTION integration_health_private.refuse_intrusion(text)'),
          ('FUNCTION integration_health_private.refuse_key_change(text, text)'),
          ('FUNCTION integration_health_private.refuse_new_key()'),
@@ -5030,9 +7292,13 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_claims()'),
          ('FUNCTION integration_health_private.require_admin_role()'),
          ('FUNCTION integration_health_private.readable_since(integer)'),
+         ('FUNCTION integration_health_private.readable_since_days(integer)'),
+         ('FUNCTION integration_health_private.claimed_subject()'),
          ('TABLE public.integration_types'),
          ('FUNCTION integration_health_private.has_type(text)'),
+         ('FUNCTION integration_health_private.require_type(text)'),
          ('FUNCTION integration_health_private.type_names()'),
+         ('FUNCTION integration_health_private.display_name(text)'),
          ('FUNCTION integration_health_private.hold_place(text)'),
          ('FUNCTION integration_health_private.hold_type(text)'),
          ('FUNCTION public.integration_types_trigger()'),
@@ -5047,6 +7313,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.restore_row()'),
          ('FUNCTION integration_health_private.time_of_check(public.integration_health_state, timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.stamp_first()'),
+         ('FUNCTION integration_health_private.derive_cause()'),
          ('FUNCTION integration_health_private.keep_check_no()'),
          ('FUNCTION integration_health_private.mark_column()'),
          ('FUNCTION public.integration_health_status_trigger()'),
@@ -5059,6 +7326,63 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.forget_pair()'),
          ('FUNCTION integration_health_private.forget_all_pairs()'),
          ('FUNCTION public.integration_health_mode_trigger()'),
+         ('TABLE public.integration_health_transitions'),
+         ('TABLE integration_health_private.transitions'),
+         ('FUNCTION integration_health_private.append_transition(uuid, text, bigint, timestamptz, public.integration_health_state, public.integration_health_state, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.expire_transitions(timestamptz, bigint)'),
+         ('TABLE public.integration_health_days'),
+         ('TABLE integration_health_private.days'),
+         ('FUNCTION integration_health_private.day_of_ring(uuid, text, date)'),
+         ('FUNCTION integration_health_private.close_day(uuid, text, date)'),
+         ('TABLE public.integration_maintenance'),
+         ('TABLE integration_health_private.maintenance'),
+         ('FUNCTION integration_health_private.is_maintained(uuid, text, timestamptz)'),
+         ('FUNCTION integration_health_private.planned_time(uuid, text, timestamptz, timestamptz)'),
+         ('FUNCTION integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+         ('FUNCTION integration_health_private.add_maintenance_as_admin(uuid, text, timestamptz, timestamptz, text)'),
+         ('FUNCTION public.set_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+         ('FUNCTION integration_health_private.cut_maintenance(uuid)'),
+         ('FUNCTION integration_health_private.cut_maintenance_as_admin(uuid)'),
+         ('FUNCTION public.end_maintenance(uuid)'),
+         ('FUNCTION integration_health_private.maintenance_of(uuid, timestamptz)'),
+         ('FUNCTION public.get_maintenance(uuid, integer)'),
+         ('FUNCTION integration_health_private.global_maintenance(timestamptz)'),
+         ('FUNCTION public.get_global_maintenance(integer)'),
+         ('TABLE public.integration_alerts'),
+         ('TABLE integration_health_private.alerts'),
+         ('FUNCTION integration_health_private.alert_id(text)'),
+         ('FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, uuid, timestamptz, jsonb)'),
+         ('FUNCTION integration_health_private.wait_after(integer)'),
+         ('FUNCTION integration_health_private.release_alert(uuid)'),
+         ('FUNCTION integration_health_private.lease_alerts(integer, interval)'),
+         ('FUNCTION public.claim_alerts(integer, interval)'),
+         ('FUNCTION integration_health_private.end_lease(uuid, integer, boolean, text)'),
+         ('FUNCTION public.finish_alert(uuid, integer, boolean, text)'),
+         ('FUNCTION integration_health_private.revive_alert(uuid)'),
+         ('FUNCTION integration_health_private.revive_alert_as_admin(uuid)'),
+         ('FUNCTION public.retry_alert(uuid)'),
+         ('FUNCTION integration_health_private.alert_backlog(integer)'),
+         ('FUNCTION integration_health_private.alert_backlog_for_writer(integer)'),
+         ('FUNCTION integration_health_private.alert_backlog_for_admin(integer)'),
+         ('FUNCTION public.get_alert_backlog(integer)'),
+         ('TABLE public.integration_incidents'),
+         ('TABLE integration_health_private.incidents'),
+         ('FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text)'),
+         ('FUNCTION integration_health_private.alert_incident(integration_health_private.incidents, text, text, timestamptz)'),
+         ('FUNCTION integration_health_private.is_muted(uuid, text)'),
+         ('FUNCTION integration_health_private.open_alert(integration_health_private.incidents)'),
+         ('FUNCTION integration_health_private.first_failure(uuid, text)'),
+         ('FUNCTION integration_health_private.confirmed_by(text, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.follow_failure(uuid, text, integer, timestamptz, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.resolve_incident(integration_health_private.incidents, timestamptz)'),
+         ('FUNCTION integration_health_private.follow_recovery(uuid, text, timestamptz)'),
+         ('FUNCTION integration_health_private.acknowledge_any(uuid, text)'),
+         ('FUNCTION integration_health_private.acknowledge_own(uuid, text)'),
+         ('FUNCTION public.acknowledge_incident(uuid, text)'),
+         ('FUNCTION integration_health_private.org_incidents(uuid, timestamptz)'),
+         ('FUNCTION public.get_org_incidents(uuid, integer)'),
+         ('FUNCTION integration_health_private.global_incidents(timestamptz, integer)'),
+         ('FUNCTION public.get_global_incidents(integer, integer)'),
          ('TABLE public.integration_monitors'),
          ('FUNCTION integration_health_private.share_of(bigint, uuid, text, bigint)'),
          ('FUNCTION public.integration_monitor_first_due(uuid, text, interval, timestamptz)'),
@@ -5080,11 +7404,15 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.fold_counts()'),
          ('FUNCTION public.integration_health_compact()'),
          ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
+         ('FUNCTION integration_health_private.send_change(text)'),
          ('FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.move_monitor(public.integration_monitors, public.integration_types, integer)'),
+         ('FUNCTION integration_health_private.forget_changes(uuid, text)'),
+         ('FUNCTION integration_health_private.follow_check(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, timestamptz, bigint, integer, public.integration_failure_cause)'),
          ('FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz)'),
          ('FUNCTION integration_health_private.lock_mode(text, boolean)'),
+         ('FUNCTION integration_health_private.alert_mode(text, text, timestamptz)'),
          ('FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean)'),
          ('FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz)'),
          ('FUNCTION integration_health_private.resume_type(public.integration_types)'),
@@ -5102,9 +7430,9 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.lease_of_type(public.integration_types, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.lease_checks(integer)'),
          ('FUNCTION public.claim_due_health_checks(integer)'),
-         ('FUNCTION public.record_health_check(uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer)'),
+         ('FUNCTION public.record_health_check(uuid, text, public.integration_health_state, integer, integer, text, timestamptz, integer, public.integration_failure_cause)'),
          ('FUNCTION integration_health_private.entry_rounds(jsonb)'),
-         ('FUNCTION integration_health_private.record_round(uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
+         ('FUNCTION integration_health_private.record_round(uuid[], text[], public.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[], public.integration_failure_cause[])'),
          ('FUNCTION integration_health_private.record_entries(jsonb)'),
          ('FUNCTION integration_health_private.clip_values(text)'),
          ('FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
@@ -5142,6 +7470,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.retry_at(timestamptz, interval, integer)'),
          ('FUNCTION integration_health_private.may_lease(public.integration_sync_outcome, integer, timestamptz, timestamptz, integer, interval, timestamptz)'),
          ('FUNCTION integration_health_private.require_period(public.integration_sync_schedules, timestamptz)'),
+         ('FUNCTION integration_health_private.alert_run(public.integration_sync_runs, text, jsonb)'),
          ('FUNCTION integration_health_private.report_drift(public.integration_sync_runs)'),
          ('FUNCTION integration_health_private.require_whole(public.integration_sync_schedules)'),
          ('FUNCTION integration_health_private.insert_run(uuid, text, timestamptz, timestamptz, timestamptz, boolean)'),
@@ -5162,6 +7491,8 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.is_late(interval)'),
          ('FUNCTION integration_health_private.is_every(interval)'),
          ('FUNCTION integration_health_private.is_time_zone(text)'),
+         ('FUNCTION integration_health_private.sync_key(uuid, text, timestamptz)'),
+         ('FUNCTION integration_health_private.org_ids()'),
          ('FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.has_http_post()'),
          ('FUNCTION public.dispatch_sync_warm_ups(interval)'),
@@ -5186,6 +7517,35 @@ BEGIN ATOMIC
          ('FUNCTION public.get_global_health_summary()'),
          ('FUNCTION integration_health_private.global_health_problems(integer)'),
          ('FUNCTION public.get_global_health_problems(integer)'),
+         ('FUNCTION integration_health_private.seconds(tstzmultirange)'),
+         ('FUNCTION integration_health_private.status_spans(uuid, text, tstzmultirange)'),
+         ('FUNCTION integration_health_private.incident_times(timestamptz, timestamptz)'),
+         ('FUNCTION integration_health_private.org_uptime(uuid, timestamptz, timestamptz)'),
+         ('FUNCTION public.get_org_uptime(uuid, integer)'),
+         ('FUNCTION integration_health_private.require_time_zone(text)'),
+         ('FUNCTION integration_health_private.uptime_days(uuid, text, integer, text, timestamptz)'),
+         ('FUNCTION public.get_uptime_days(uuid, text, integer, text)'),
+         ('FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz)'),
+         ('FUNCTION public.get_global_uptime(integer)'),
+         ('FUNCTION integration_health_private.latency_days(uuid, text, integer)'),
+         ('FUNCTION public.get_latency_days(uuid, text, integer)'),
+         ('FUNCTION integration_health_private.type_failures()'),
+         ('FUNCTION integration_health_private.tell_of(integration_health_private.incidents)'),
+         ('FUNCTION integration_health_private.open_type_incident(text, bigint)'),
+         ('FUNCTION integration_health_private.withdraw_alerts(text)'),
+         ('FUNCTION integration_health_private.watch_types()'),
+         ('FUNCTION integration_health_private.tell_of_open(integer)'),
+         ('FUNCTION integration_health_private.recovered_incidents()'),
+         ('FUNCTION integration_health_private.resolve_recovered()'),
+         ('FUNCTION integration_health_private.silent_since()'),
+         ('FUNCTION integration_health_private.watch_monitor()'),
+         ('FUNCTION integration_health_private.credential_cause(uuid, text, timestamptz, integer)'),
+         ('FUNCTION integration_health_private.expiring_credentials(integer)'),
+         ('FUNCTION integration_health_private.watch_credentials(integer)'),
+         ('FUNCTION integration_health_private.unrun_schedules(integer)'),
+         ('FUNCTION integration_health_private.watch_syncs(integer)'),
+         ('FUNCTION public.integration_health_watch(integer)'),
+         ('FUNCTION integration_health_private.expire_incidents(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.delete_history(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.delete_runs(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.heal_times()'),
@@ -5195,13 +7555,14 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.run_counts()'),
          ('FUNCTION integration_health_private.run_stale()'),
          ('FUNCTION integration_health_private.run_warm_up()'),
+         ('FUNCTION integration_health_private.run_watch()'),
          ('FUNCTION integration_health_private.jobs()'),
          ('FUNCTION integration_health_private.has_cron()'),
          ('FUNCTION integration_health_private.cleanup_job()'),
          ('FUNCTION integration_health_private.health_jobs()'),
          ('FUNCTION integration_health_private.health_jobs_for_admin()'),
          ('FUNCTION public.get_health_jobs()'),
-         ('FUNCTION public.schedule_integration_health_jobs(text, text, text, text)'),
+         ('FUNCTION public.schedule_integration_health_jobs(text, text, text, text, text)'),
          ('FUNCTION public.unschedule_integration_health_jobs()'),
          ('FUNCTION integration_health_private.forget_rows(uuid)'),
          ('FUNCTION public.forget_organisation(uuid)'),
@@ -5214,10 +7575,10 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.close_tables(oid[])'),
          ('FUNCTION integration_health_private.holders()'),
          ('FUNCTION public.grant_integration_health(regrole, regrole)'),
-         ('FUNCTION integration_health_private.grant_new_rights(text[])');
+         ('FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[])');
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'Returns the schema, tables and functions of integration_health, as GRANT names them.';
+  'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';
 
 CREATE FUNCTION integration_health_private.oid_of(object text)
 RETURNS oid
@@ -5285,10 +7646,12 @@ BEGIN
     SELECT format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::regclass,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
       FROM pg_class AS c, aclexplode(c.relacl) AS a
-     WHERE c.oid = ANY (objects) AND c.relkind = 'r' AND a.grantee <> c.relowner
+     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
-               AND (c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs')
+               AND (c.relname IN ('integration_health_history', 'integration_health_transitions', 'integration_health_days',
+                                 'integration_health_counts', 'integration_incidents', 'integration_maintenance',
+                                 'integration_alerts', 'integration_sync_runs')
                     OR c.relnamespace = 'integration_health_private'::regnamespace))
   LOOP
     EXECUTE command;
@@ -5299,6 +7662,7 @@ COMMENT ON FUNCTION integration_health_private.close_tables(oid[]) IS
   'Leaves TRIGGER, REFERENCES and TRUNCATE on some of the tables to their owner, and with them all rights to write what '
   'the extension maintains by itself.';
 
+-- By functions that no update has dropped: one that is created again is nobody's until holders() has told whose it is.
 CREATE FUNCTION integration_health_private.holders()
 RETURNS TABLE (role regrole, is_reader boolean)
 LANGUAGE sql STABLE
@@ -5313,7 +7677,7 @@ BEGIN ATOMIC
    GROUP BY a.grantee;
 END;
 COMMENT ON FUNCTION integration_health_private.holders() IS
-  'Returns the readers and the writers: who may call get_org_health_status, and record_health_checks.';
+  'Returns the readers and the writers: who may call get_global_health_summary, and record_health_checks.';
 
 CREATE FUNCTION public.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
@@ -5370,31 +7734,35 @@ COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
-CREATE FUNCTION integration_health_private.grant_new_rights(known text[])
+CREATE FUNCTION integration_health_private.grant_new_rights(known text[], readers regrole[], writers regrole[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   added oid[] := ARRAY(SELECT p FROM integration_health_private.parts() AS p WHERE p !~ ' ' EXCEPT SELECT unnest(known));
   roles text;
   added_object text;
-  holder record;
+  holder regrole;
 BEGIN
-  SELECT concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, string_agg(h.role::text, ', ')) INTO roles
-    FROM integration_health_private.holders() AS h;
+  SELECT concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, string_agg(h::text, ', ')) INTO roles
+    FROM unnest(readers || writers) AS h;
   FOR added_object IN
     SELECT o.object FROM integration_health_private.objects() AS o (object)
      WHERE integration_health_private.oid_of(o.object) = ANY (added)
   LOOP
     EXECUTE format('REVOKE ALL ON %s FROM %s', added_object, roles);
   END LOOP;
-  FOR holder IN SELECT h.role, h.is_reader FROM integration_health_private.holders() AS h LOOP
-    PERFORM integration_health_private.grant_rights(holder.role, holder.is_reader, known);
+  FOREACH holder IN ARRAY readers LOOP
+    PERFORM integration_health_private.grant_rights(holder, true, known);
+  END LOOP;
+  FOREACH holder IN ARRAY writers LOOP
+    PERFORM integration_health_private.grant_rights(holder, false, known);
   END LOOP;
   PERFORM integration_health_private.close_tables(added);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[]) IS
-  'Ends an update: gives readers and writers their rights on what it has added. known are the parts of before it.';
+COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[]) IS
+  'Ends an update: gives readers and writers their rights on what it has added. known are the parts, readers and writers '
+  'the roles, of before it, since it may have replaced the functions that tell the roles.';
 
 SELECT public.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));

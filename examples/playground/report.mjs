@@ -95,6 +95,17 @@ async function showOrg(as) {
   }
 }
 
+async function showUptime(as) {
+  heading('How available they were', "rpc('get_org_uptime', 1 day) as a member of org A: of the time that is known, some seconds of that day");
+  printTable([
+    ['integration', (row) => row.display_name],
+    ['uptime %', (row) => row.uptime_pct?.toFixed(2), undefined, true],
+    ['coverage %', (row) => row.coverage_pct?.toFixed(2), undefined, true],
+    ['incidents', (row) => row.incidents, undefined, true],
+    ['time to repair', (row) => row.mttr?.replace(/(\.\d)\d*$/, '$1')],
+  ], rowsOf(await as('memberOfA').rpc('get_org_uptime', { org_id: orgs.A, days: 1 })));
+}
+
 async function showIsolation(as) {
   heading('The same queries, asked by different people', 'how many rows each of them gets, or the SQLSTATE that refuses them');
   const queries = [
@@ -140,6 +151,25 @@ async function showGlobal(as) {
     ['failures', (row) => row.consecutive_failures, undefined, true],
     ['error', (row) => row.error],
   ], rowsOf(await admin.rpc('get_global_health_problems')));
+
+  heading('Incidents, and why', "rpc('get_global_incidents'): two failures in a row, open ones first");
+  printTable([
+    ['organisation', (row) => row.org_id && orgName(row.org_id)],
+    ['integration', (row) => row.display_name],
+    ['cause', (row) => row.cause, () => 'unhealthy'],
+    ['failures', (row) => row.failures, undefined, true],
+    ['started', (row) => clock(row.started_at)],
+    ['resolved', (row) => clock(row.resolved_at)],
+  ], rowsOf(await admin.rpc('get_global_incidents')));
+
+  heading('Who is to be told', "rpc('get_alert_backlog'): alerts of pairs wait a minute, in case the whole type fails");
+  printTable([
+    ['alert', (row) => row.kind],
+    ['organisation', (row) => row.org_id && orgName(row.org_id)],
+    ['integration', (row) => row.integration_type],
+    ['state', (row) => row.state],
+    ['due at', (row) => clock(row.due_at)],
+  ], rowsOf(await admin.rpc('get_alert_backlog')));
 }
 
 async function showRefusals(as, callers) {
@@ -157,6 +187,7 @@ async function showRefusals(as, callers) {
 // report(as, more): what is recorded, as each kind of caller sees it. more are further [caller, who] that the summary refuses.
 export async function report(as, more = []) {
   await showOrg(as);
+  await showUptime(as);
   await showIsolation(as);
   await showGlobal(as);
   await showRefusals(as, [

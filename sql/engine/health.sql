@@ -8,9 +8,10 @@
 --                  stamp       refuses a change of the key, makes the row a whole check, and stamps the columns that
 --                              only the extension may set; runs with the caller's rights
 --                  stamp_rest  does the same when the statement does not set http_status
+--                  stamp_why   sets the cause, if the HTTP status tells it; also before an INSERT
 --                  store_late  writes a late check into the ring, and leaves the row as it was
 --   AFTER INSERT   first       copies the first check of a pair, and counts the pair
---   AFTER UPDATE   change      applies what follows from a new status or number of failures
+--   AFTER UPDATE   change      applies what follows from a new status or number of failures, or a new day
 --                  history     copies the checks of a statement into the ring
 -- The ring is written after the statement, so that rows are copied as a site's own triggers have left them.
 
@@ -90,12 +91,29 @@ BEGIN
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
   NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
   NEW.is_probe := NULL;
+  IF NEW.status = 'healthy' THEN
+    NEW.cause := NULL;
+  END IF;
   RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.stamp_first() IS
   'Trigger function of integration_health_status, before a row is inserted that is not a restored one: stamps the '
   'columns that the extension maintains. Errors: as time_of_check.';
+
+-- Not part of the stamp, because that runs for every check.
+CREATE FUNCTION integration_health_private.derive_cause()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.cause := CASE WHEN NEW.http_status IN (401, 403, 407) THEN 'auth' WHEN NEW.http_status = 429 THEN 'rate_limited'
+                    WHEN NEW.http_status < 500 THEN 'configuration' WHEN NEW.http_status < 600 THEN 'server' END;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.derive_cause() IS
+  'Trigger function of integration_health_status, before a row is written whose check failed with an HTTP status of 400 or '
+  'more, and gives no cause: sets the one that the status tells (RFC 9110, section 15).';
 
 CREATE FUNCTION integration_health_private.keep_check_no()
 RETURNS trigger
@@ -146,12 +164,12 @@ BEGIN
   END IF;
 
   IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
-     OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
+     OR NEW.cause = OLD.cause OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
     marks := NEW.check_no - OLD.check_no;
     IF TG_NARGS = 0 AND marks = 0
-       AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after)
+       AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after, NEW.cause)
            IS NOT DISTINCT FROM
-           (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after) THEN
+           (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after, OLD.cause) THEN
       -- The statement sets no column of a check, so it does not record one.
       NEW.recorded_at := OLD.recorded_at;
       NEW.status_since := OLD.status_since;
@@ -169,6 +187,9 @@ BEGIN
     IF NEW.retry_after = OLD.retry_after AND marks & 8 = 0 THEN
       NEW.retry_after := NULL;
     END IF;
+    IF NEW.cause = OLD.cause AND marks & 64 = 0 THEN
+      NEW.cause := NULL;
+    END IF;
     IF TG_NARGS = 0 AND NEW.http_status = OLD.http_status THEN
       NEW.http_status := NULL;
     END IF;
@@ -181,7 +202,7 @@ BEGIN
   NEW.check_no := OLD.check_no + 1;
   IF NEW.status = 'healthy' AND OLD.status = 'healthy' AND NEW.checked_at >= OLD.checked_at AND NEW.checked_at <= NEW.recorded_at
      AND NEW.status_since = OLD.status_since AND OLD.consecutive_failures = 0 AND NEW.consecutive_failures = 0
-     AND NEW.is_probe IS NULL THEN
+     AND NEW.is_probe IS NULL AND NEW.cause IS NULL THEN
     -- Most checks.
     NEW.last_healthy_at := NEW.checked_at;
     RETURN NEW;
@@ -189,6 +210,9 @@ BEGIN
 
   IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= NEW.recorded_at) IS NOT TRUE THEN
     NEW.checked_at := integration_health_private.time_of_check(NEW.status, NEW.checked_at, NEW.recorded_at);
+  END IF;
+  IF NEW.status = 'healthy' THEN
+    NEW.cause := NULL;
   END IF;
   -- A restored row may lie in the future; it makes no check late whose time is now() or later.
   IF NEW.checked_at < OLD.checked_at AND (OLD.checked_at <= NEW.recorded_at OR NEW.checked_at < now()) THEN
@@ -236,12 +260,13 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
   INSERT INTO @extschema@.integration_health_history AS h
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, is_late)
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, is_late, cause)
   VALUES (NEW.org_id, NEW.integration_type, NEW.check_no % 96, NEW.check_no, NEW.status, NEW.latency_ms, NEW.http_status,
-          NEW.error, NEW.checked_at, true)
+          NEW.error, NEW.checked_at, true, NEW.cause)
   ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = true;
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = true,
+         cause = EXCLUDED.cause;
   GET DIAGNOSTICS written = ROW_COUNT;
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
@@ -293,7 +318,7 @@ BEGIN
   -- this transaction without recording a check.
   UPDATE @extschema@.integration_health_history AS h
      SET check_no = n.check_no, status = n.status, latency_ms = n.latency_ms, http_status = n.http_status, error = n.error,
-         checked_at = n.checked_at, is_late = NULL
+         checked_at = n.checked_at, is_late = NULL, cause = n.cause
     FROM new_rows AS n
    WHERE n.recorded_at >= now() AND h.org_id = n.org_id AND h.integration_type = n.integration_type
      AND h.slot = (n.check_no % 96)::smallint AND h.check_no < n.check_no
@@ -303,8 +328,9 @@ BEGIN
     RETURN NULL;
   END IF;
   INSERT INTO @extschema@.integration_health_history
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-  SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error, n.checked_at
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, cause)
+  SELECT n.org_id, n.integration_type, n.check_no % 96, n.check_no, n.status, n.latency_ms, n.http_status, n.error,
+         n.checked_at, n.cause
     FROM new_rows AS n
    WHERE n.recorded_at >= now()
      AND (NOT forgets OR integration_health_private.has_check(n.org_id, n.integration_type, n.check_no))
@@ -342,37 +368,49 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
   INSERT INTO @extschema@.integration_health_history AS h
-         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at)
-  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at)
+         (org_id, integration_type, slot, check_no, status, latency_ms, http_status, error, checked_at, cause)
+  VALUES (NEW.org_id, NEW.integration_type, 1, 1, NEW.status, NEW.latency_ms, NEW.http_status, NEW.error, NEW.checked_at,
+          NEW.cause)
   ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET check_no = EXCLUDED.check_no, status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms,
-         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL;
+         http_status = EXCLUDED.http_status, error = EXCLUDED.error, checked_at = EXCLUDED.checked_at, is_late = NULL,
+         cause = EXCLUDED.cause;
   GET DIAGNOSTICS written = ROW_COUNT;
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
-  PERFORM integration_health_private.follow_first_check(
-    NEW.org_id, NEW.integration_type, NEW.status, NEW.http_status, NEW.checked_at);
+  PERFORM integration_health_private.follow_check(
+    NEW.org_id, NEW.integration_type, NULL, NEW.status, 0, NEW.consecutive_failures, NULL, NEW.checked_at, 1, NEW.http_status,
+    NEW.cause);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
   'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
-  'calls follow_first_check. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'calls follow_check. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_change(
+  -- A pair that a trigger of the site has already deleted, and maybe recorded anew, leaves no transition; its DELETE has
+  -- counted it out.
+  IF current_setting('integration_health_private.forgets_pairs', true) = 'on'
+     AND NOT integration_health_private.has_check(NEW.org_id, NEW.integration_type, NEW.check_no) THEN
+    IF NEW.status <> OLD.status THEN
+      PERFORM integration_health_private.count_change(NEW.integration_type, OLD.status, NEW.status);
+    END IF;
+    RETURN NULL;
+  END IF;
+  PERFORM integration_health_private.follow_check(
     NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
-    NEW.checked_at, NEW.check_no);
+    OLD.checked_at, NEW.checked_at, NEW.check_no, NEW.http_status, NEW.cause);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
   'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
-  'a row: calls follow_change. Errors: 55000 as follow_change.';
+  'a row, or is the first of a UTC day: calls follow_check. Errors: 55000 as follow_check.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status
@@ -386,6 +424,14 @@ CREATE TRIGGER zz_integration_health_keep
   EXECUTE FUNCTION integration_health_private.keep_check_no();
 COMMENT ON TRIGGER zz_integration_health_keep ON @extschema@.integration_health_status IS
   'Restores check_no, which only the extension may set.';
+-- @since 1.1
+CREATE TRIGGER zz_integration_health_mark_cause
+  BEFORE UPDATE OF cause ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.cause = OLD.cause)
+  EXECUTE FUNCTION integration_health_private.mark_column('64');
+-- @end
+COMMENT ON TRIGGER zz_integration_health_mark_cause ON @extschema@.integration_health_status IS
+  'Notes that cause is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_checked_at
   BEFORE UPDATE OF checked_at ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at)
@@ -411,9 +457,16 @@ CREATE TRIGGER zz_integration_health_mark_retry_after
 COMMENT ON TRIGGER zz_integration_health_mark_retry_after ON @extschema@.integration_health_status IS
   'Notes that retry_after is set to the value that it has.';
 CREATE TRIGGER zz_integration_health_mark_status
-  BEFORE UPDATE OF status, latency_ms, error, retry_after ON @extschema@.integration_health_status
+  BEFORE UPDATE OF status, latency_ms, error, retry_after, cause ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
   EXECUTE FUNCTION integration_health_private.mark_column('32');
+-- @from 1.0
+DROP TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status;
+CREATE TRIGGER zz_integration_health_mark_status
+  BEFORE UPDATE OF status, latency_ms, error, retry_after, cause ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
+  EXECUTE FUNCTION integration_health_private.mark_column('32');
+-- @end
 COMMENT ON TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status IS
   'Notes that a statement records a check although it may change no value.';
 CREATE TRIGGER zz_integration_health_stamp_first
@@ -433,6 +486,14 @@ CREATE TRIGGER zz_integration_health_stamp_rest
   EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status IS
   'Stamps an update that does not set http_status.';
+-- @since 1.1
+CREATE TRIGGER zz_integration_health_stamp_why
+  BEFORE INSERT OR UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.http_status >= 400 AND NEW.cause IS NULL AND NEW.status <> 'healthy')
+  EXECUTE FUNCTION integration_health_private.derive_cause();
+-- @end
+COMMENT ON TRIGGER zz_integration_health_stamp_why ON @extschema@.integration_health_status IS
+  'Sets the cause that the HTTP status tells.';
 CREATE TRIGGER zz_integration_health_store_late
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.status_since IS NULL)
@@ -448,10 +509,19 @@ COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health
   'Copies the first check of a pair into the history, and counts the pair.';
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures)
+  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
+                     OR pg_catalog.timezone('UTC', NEW.checked_at)::date > pg_catalog.timezone('UTC', OLD.checked_at)::date)
   EXECUTE FUNCTION integration_health_private.apply_change();
+-- @from 1.0
+DROP TRIGGER zz_integration_health_change ON @extschema@.integration_health_status;
+CREATE TRIGGER zz_integration_health_change
+  AFTER UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
+                     OR pg_catalog.timezone('UTC', NEW.checked_at)::date > pg_catalog.timezone('UTC', OLD.checked_at)::date)
+  EXECUTE FUNCTION integration_health_private.apply_change();
+-- @end
 COMMENT ON TRIGGER zz_integration_health_change ON @extschema@.integration_health_status IS
-  'Counts the change, sends the event and moves the monitor of a pair whose status or number of failures has changed.';
+  'Applies what follows from a check that changed the status of a pair or its number of failures, or began a day.';
 CREATE TRIGGER zz_integration_health_history
   AFTER UPDATE ON @extschema@.integration_health_status REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();

@@ -23,7 +23,7 @@ BEGIN ATOMIC
   VALUES @objects@;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'Returns the schema, tables and functions of integration_health, as GRANT names them.';
+  'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';
 
 -- @dump
 SELECT pg_catalog.pg_extension_config_dump('integration_health_private.settings', '');

@@ -59,3 +59,29 @@ $$;
 COMMENT ON FUNCTION integration_health_private.readable_since(integer) IS
   'Calls require_claims, then window_start: for reports that read with the rights of their caller. Errors: 22023 for '
   'malformed claims, or when hours is null or outside 1 to 720.';
+
+CREATE FUNCTION integration_health_private.readable_since_days(days integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN integration_health_private.days_start(days);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.readable_since_days(integer) IS
+  'Calls require_claims, then days_start: for reports that read with the rights of their caller. Errors: 22023 for '
+  'malformed claims, or when days is null or outside 1 to 90.';
+
+CREATE FUNCTION integration_health_private.claimed_subject()
+RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_claims();
+  RETURN "left"(NULLIF(current_setting('request.jwt.claims', true), '')::json ->> 'sub', 200);
+EXCEPTION WHEN untranslatable_character THEN
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.claimed_subject() IS
+  'Returns sub of the claims of the caller (RFC 7519, section 4.1.2), at most 200 characters of it; null when there is '
+  'none, or PostgreSQL cannot hold it. Errors: 22023 as require_claims.';

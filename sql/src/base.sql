@@ -15,6 +15,15 @@ COMMENT ON TYPE @extschema@.integration_monitoring_mode IS
 CREATE TYPE @extschema@.integration_sync_outcome AS ENUM ('running', 'succeeded', 'failed');
 COMMENT ON TYPE @extschema@.integration_sync_outcome IS 'State of one run of a scheduled sync.';
 
+-- @since 1.1
+CREATE TYPE @extschema@.integration_failure_cause AS ENUM (
+  'auth', 'rate_limited', 'configuration', 'server', 'timeout', 'dns', 'connect', 'tls', 'other');
+-- @end
+COMMENT ON TYPE @extschema@.integration_failure_cause IS
+  'Why a check failed. By HTTP status: auth (401, 403, 407), rate_limited (429), configuration (other 4xx), server '
+  '(5xx). Without a response: dns (the name was not resolved), connect (no connection), tls (no secure one), timeout. '
+  'And other.';
+
 CREATE SCHEMA integration_health_private;
 COMMENT ON SCHEMA integration_health_private IS
   'Internals of the extension integration_health. Nothing in it is for applications.';
@@ -40,6 +49,20 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.window_start(integer) IS
   'Returns the time that lies hours before now(). Errors: 22023 when hours is null or outside 1 to 720.';
+
+CREATE FUNCTION integration_health_private.days_start(days integer)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF days IS NULL OR days NOT BETWEEN 1 AND 90 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'days must be between 1 and 90',
+      HINT = 'Leave the argument out for its default.';
+  END IF;
+  RETURN now() - make_interval(hours => 24 * days);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.days_start(integer) IS
+  'Returns the time that lies days of 24 hours before now(). Errors: 22023 when days is null or outside 1 to 90.';
 
 CREATE FUNCTION integration_health_private.require_own_triggers(VARIADIC tables regclass[])
 RETURNS void
@@ -82,6 +105,15 @@ COMMENT ON FUNCTION integration_health_private.micros(interval) IS
   'Returns the length of an interval in microseconds, with days of 24 hours and months of 30 days, as PostgreSQL '
   'compares intervals. Errors: 22003 when it is longer than 292,000 years.';
 
+CREATE FUNCTION integration_health_private.percentage(part numeric, whole numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT CASE WHEN whole > 0 THEN pg_catalog.div(10000 * part, whole) * 0.01 END;
+END;
+COMMENT ON FUNCTION integration_health_private.percentage(numeric, numeric) IS
+  'Returns which percentage of the whole a part is, rounded down to two decimals; null when the whole is 0 or null.';
+
 CREATE FUNCTION integration_health_private.echo(value text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -109,6 +141,14 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.utc_text(timestamptz) IS
   'Returns a time in UTC as ISO 8601, with a fraction of a second only where there is one.';
+
+CREATE FUNCTION integration_health_private.utc_day(at timestamptz)
+RETURNS date
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT pg_catalog.timezone('UTC', at)::date;
+END;
+COMMENT ON FUNCTION integration_health_private.utc_day(timestamptz) IS 'Returns the day of a time in UTC.';
 
 CREATE FUNCTION integration_health_private.refuse_intrusion(table_name text)
 RETURNS void

@@ -14,6 +14,8 @@ CREATE TABLE @extschema@.integration_types (
   probes           integer NOT NULL DEFAULT 0,
   planned_since    timestamptz,
   created_at       timestamptz NOT NULL,
+  failure_threshold integer NOT NULL DEFAULT 2,
+  success_threshold integer NOT NULL DEFAULT 1,
   PRIMARY KEY (integration_type),
   CONSTRAINT integration_type_is_an_identifier
     CHECK (integration_type ~ '^[a-z][a-z0-9_]{0,62}$'),
@@ -22,8 +24,17 @@ CREATE TABLE @extschema@.integration_types (
   CONSTRAINT check_interval_is_at_most_366_days CHECK (check_interval <= interval '366 days'),
   CONSTRAINT max_backoff_is_at_least_check_interval CHECK (max_backoff >= check_interval),
   CONSTRAINT max_backoff_is_at_most_366_days CHECK (max_backoff <= interval '366 days'),
-  CONSTRAINT probes_is_not_negative CHECK (probes >= 0)
+  CONSTRAINT probes_is_not_negative CHECK (probes >= 0),
+  CONSTRAINT failure_threshold_is_between_1_and_20 CHECK (failure_threshold >= 1 AND failure_threshold <= 20),
+  CONSTRAINT success_threshold_is_between_1_and_20 CHECK (success_threshold >= 1 AND success_threshold <= 20)
 );
+-- @from 1.0
+ALTER TABLE @extschema@.integration_types
+  ADD COLUMN failure_threshold integer NOT NULL DEFAULT 2,
+  ADD COLUMN success_threshold integer NOT NULL DEFAULT 1,
+  ADD CONSTRAINT failure_threshold_is_between_1_and_20 CHECK (failure_threshold >= 1 AND failure_threshold <= 20),
+  ADD CONSTRAINT success_threshold_is_between_1_and_20 CHECK (success_threshold >= 1 AND success_threshold <= 20);
+-- @end
 COMMENT ON TABLE @extschema@.integration_types IS
   'The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows.';
 COMMENT ON COLUMN @extschema@.integration_types.integration_type IS
@@ -53,6 +64,10 @@ COMMENT ON COLUMN @extschema@.integration_types.planned_since IS
 COMMENT ON COLUMN @extschema@.integration_types.created_at IS
   'When the row was created. Filled by a trigger: a row inserted with a value is a restored one, and replaces the '
   'seed of the same key.';
+COMMENT ON COLUMN @extschema@.integration_types.failure_threshold IS
+  'Number of failures in a row, 1 to 20, that make an incident of a pair; 1 is enough for cause auth.';
+COMMENT ON COLUMN @extschema@.integration_types.success_threshold IS
+  'Number of healthy or degraded checks in a row, 1 to 20, that resolve an incident of a pair.';
 
 CREATE FUNCTION integration_health_private.has_type(of_type text)
 RETURNS boolean
@@ -62,6 +77,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
+CREATE FUNCTION integration_health_private.require_type(of_type text)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT integration_health_private.has_type(of_type) THEN
+    RAISE EXCEPTION USING ERRCODE = '22023',
+      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
+      HINT = 'The types are the rows of integration_types.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.require_type(text) IS
+  'Checks that there is a type of that name. Errors: 22023 when there is none.';
+
 CREATE FUNCTION integration_health_private.type_names()
 RETURNS text
 LANGUAGE sql STABLE
@@ -70,6 +99,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.type_names() IS
   'Returns the names of all types, which are not secret; null when there are none.';
+
+CREATE FUNCTION integration_health_private.display_name(of_type text)
+RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (integration_health_private.latest_type(of_type)).display_name;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.display_name(text) IS
+  'Returns the display name of a type; null when there is none.';
 
 CREATE FUNCTION integration_health_private.hold_place(of_type text)
 RETURNS void

@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
--- Consequences of changes. The engine calls these functions when a check changes the status of a pair or its number of
--- consecutive failures, and when a pair is created or deleted.
+-- What follows from a check. The engine calls follow_check for the few checks from which something follows, and
+-- count_change when a pair is deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -70,27 +70,37 @@ COMMENT ON FUNCTION integration_health_private.count_change(
   'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
   'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
-  checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.send_change(event text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   sent integer;
 BEGIN
   -- Events take memory: after 10000 of them, a transaction sends one overflow event instead of the rest.
-  sent := COALESCE(NULLIF(current_setting('integration_health_private.transitions_sent', true), ''), '0')::integer;
+  sent := COALESCE(NULLIF(current_setting('integration_health_private.changes_sent', true), ''), '0')::integer;
   IF sent < 10000 THEN
-    PERFORM integration_health_private.send_event(format(
-      '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-      org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-      integration_health_private.utc_text(checked_at), check_no));
+    PERFORM integration_health_private.send_event(event);
   ELSIF sent = 10000 THEN
     PERFORM integration_health_private.send_event('{"event": "overflow"}');
   ELSE
     RETURN;
   END IF;
-  PERFORM set_config('integration_health_private.transitions_sent', (sent + 1)::text, true);
+  PERFORM set_config('integration_health_private.changes_sent', (sent + 1)::text, true);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.send_change(text) IS
+  'Sends an event of which a transaction may have very many.';
+
+CREATE FUNCTION integration_health_private.send_transition(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.send_change(format(
+    '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
+    org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
+    integration_health_private.utc_text(checked_at), check_no));
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.send_transition(
@@ -119,48 +129,95 @@ COMMENT ON FUNCTION integration_health_private.move_monitor(
   'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
   'row. Errors: 55000 as store_monitors.';
 
-CREATE FUNCTION integration_health_private.follow_change(
-  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
-  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.forget_changes(org_id uuid, integration_type text)
 RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF was <> is_now THEN
+  PERFORM integration_health_private.require_own_triggers(
+    integration_health_private.relation('integration_health_transitions'),
+    integration_health_private.relation('integration_health_days'),
+    integration_health_private.relation('integration_incidents'),
+    integration_health_private.relation('integration_alerts'));
+  DELETE FROM integration_health_private.transitions AS t WHERE t.org_id = $1 AND t.integration_type = $2;
+  DELETE FROM integration_health_private.days AS d WHERE d.org_id = $1 AND d.integration_type = $2;
+  DELETE FROM integration_health_private.incidents AS i WHERE i.org_id = $1 AND i.integration_type = $2;
+  DELETE FROM integration_health_private.alerts AS a WHERE a.org_id = $1 AND a.integration_type = $2;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.forget_changes(uuid, text) IS
+  'Deletes the transitions, days, incidents and alerts of a pair. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.follow_check(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  failures_before integer, failures integer, checked_before timestamptz, checked_at timestamptz, check_no bigint,
+  http_status integer, cause @extschema@.integration_failure_cause)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF was IS DISTINCT FROM is_now THEN
+    PERFORM integration_health_private.append_transition(org_id, integration_type, check_no, checked_at, was, is_now, cause);
     PERFORM integration_health_private.count_change(integration_type, was, is_now);
     PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
   END IF;
-  -- After one failure a pair waits no longer than after none; after a second one it does.
-  IF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- Does not wait for a claim that has locked the monitor: it is handing the pair out, or has read the failures
-    -- itself.
+  IF integration_health_private.utc_day(checked_before) < integration_health_private.utc_day(checked_at) THEN
+    PERFORM integration_health_private.close_day(
+      org_id, integration_type, integration_health_private.utc_day(checked_before));
+  END IF;
+  IF failures > failures_before THEN
+    PERFORM integration_health_private.follow_failure(org_id, integration_type, failures, checked_at, cause);
+  ELSIF failures < failures_before THEN
+    PERFORM integration_health_private.follow_recovery(org_id, integration_type, checked_at);
+  END IF;
+  IF was IS NULL THEN
+    -- Not left to commit, as it is for later checks, because a deferred trigger would have to fire for every new row.
+    IF http_status IS DISTINCT FROM 429 THEN
+      PERFORM integration_health_private.end_passive_mode(
+        integration_health_private.latest_type(integration_type), org_id, false);
+    END IF;
+  ELSIF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
+    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
+    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
     PERFORM integration_health_private.move_monitor(
       integration_health_private.lock_monitor(org_id, integration_type),
       integration_health_private.latest_type(integration_type), failures);
   END IF;
 END
 $$;
+COMMENT ON FUNCTION integration_health_private.follow_check(
+  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer, timestamptz,
+  timestamptz, bigint, integer, @extschema@.integration_failure_cause) IS
+  'Called by the engine, before the check is in the ring, after one that is the first of its pair, changed the status or '
+  'the number of failures in a row, or is the first of a UTC day: appends the transition, counts and reports it, closes '
+  'the day before, opens or resolves an incident, moves the monitor, and ends the passive mode of the type if the first '
+  'check of a pair answers its probe. was and checked_before are null for the first check of a pair. Errors: 55000 when '
+  'a trigger or rule of the site is in the way.';
+
+-- What a session calls that loaded the library of version 1.0 before the extension was updated. Goes with version 1.2.
+CREATE FUNCTION integration_health_private.follow_change(
+  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
+  failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.follow_check(
+    org_id, integration_type, was, is_now, failures_before, failures, NULL, checked_at, check_no, NULL, NULL);
+END
+$$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Called by the engine after a check that changed the status of a pair, or its number of failures in a row: counts '
-  'the change, sends the event, and moves the monitor. Errors: 55000 when a trigger or rule of the site is in the '
-  'way.';
+  'Calls follow_check for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_check.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status @extschema@.integration_health_state, http_status integer, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.count_change(integration_type, NULL, status);
-  PERFORM integration_health_private.send_transition(org_id, integration_type, NULL, status, checked_at, 1);
-  IF http_status IS DISTINCT FROM 429 THEN
-    PERFORM integration_health_private.end_passive_mode(integration_health_private.latest_type(integration_type), org_id, false);
-  END IF;
+  PERFORM integration_health_private.follow_check(
+    org_id, integration_type, NULL, status, 0, CASE status::text WHEN 'unhealthy' THEN 1 ELSE 0 END, NULL, checked_at, 1,
+    http_status, NULL);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
-  'Called by the engine after the first check of a pair: counts the pair, sends the event, and ends the passive mode '
-  'of its type if the check answers the probe. The last is not left to commit, as it is for later checks, because a '
-  'deferred trigger would have to fire for every new row. Errors: 55000 when a trigger or rule of the site is in the '
-  'way.';
+  'Calls follow_check for the engine of version 1.0, after the first check of a pair. Errors: as follow_check.';

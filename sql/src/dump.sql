@@ -11,5 +11,12 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_monitors', '
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_schedules', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_sync_runs', '');
 SELECT pg_catalog.pg_extension_config_dump('integration_health_private.sync_plans', '');
+-- @since 1.1
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_transitions', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_health_days', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_incidents', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_maintenance', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.integration_alerts', '');
+-- @end
 -- @engine dump
 -- @end

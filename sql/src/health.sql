@@ -20,6 +20,7 @@ CREATE TABLE @extschema@.integration_health_status (
   last_healthy_at      timestamptz,
   recorded_at          timestamptz NOT NULL,
   check_no             bigint NOT NULL,
+  cause                @extschema@.integration_failure_cause,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type),
   CONSTRAINT latency_ms_is_not_negative CHECK (latency_ms >= 0),
@@ -30,6 +31,9 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+-- @from 1.0
+ALTER TABLE @extschema@.integration_health_status ADD COLUMN cause @extschema@.integration_failure_cause;
+-- @end
 -- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON @extschema@.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::@extschema@.integration_health_state;
@@ -66,6 +70,9 @@ COMMENT ON COLUMN @extschema@.integration_health_status.check_no IS
   'Number of the check among those recorded for the pair, from 1, without gaps. Maintained by the trigger.';
 COMMENT ON COLUMN @extschema@.integration_health_status.recorded_at IS
   'When the check was recorded. Maintained by the trigger.';
+COMMENT ON COLUMN @extschema@.integration_health_status.cause IS
+  'Why the check failed. If it is not given, the trigger derives it from http_status; null when that does not tell, and '
+  'for a healthy check.';
 
 CREATE TABLE @extschema@.integration_health_history (
   org_id           uuid NOT NULL,
@@ -78,9 +85,13 @@ CREATE TABLE @extschema@.integration_health_history (
   checked_at       timestamptz NOT NULL,
   check_no         bigint NOT NULL,
   is_late          boolean,
+  cause            @extschema@.integration_failure_cause,
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+-- @from 1.0
+ALTER TABLE @extschema@.integration_health_history ADD COLUMN cause @extschema@.integration_failure_cause;
+-- @end
 -- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON @extschema@.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX @extschema@.integration_health_history_late IS
@@ -103,6 +114,7 @@ COMMENT ON COLUMN @extschema@.integration_health_history.http_status IS
   'HTTP status code; null when there was no HTTP response.';
 COMMENT ON COLUMN @extschema@.integration_health_history.error IS 'What went wrong.';
 COMMENT ON COLUMN @extschema@.integration_health_history.checked_at IS 'When the check was made.';
+COMMENT ON COLUMN @extschema@.integration_health_history.cause IS 'Why the check failed; null when that is not known.';
 
 CREATE TABLE @extschema@.integration_health_counts (
   integration_type text COLLATE pg_catalog."C" NOT NULL,
@@ -152,20 +164,21 @@ COMMENT ON FUNCTION integration_health_private.delete_ring(uuid, text) IS
 
 CREATE FUNCTION integration_health_private.forget_pair()
 RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
   IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
     -- A later pair with the same key would find that row in its history.
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
+  PERFORM integration_health_private.forget_changes(OLD.org_id, OLD.integration_type);
   PERFORM integration_health_private.count_change(OLD.integration_type, OLD.status, NULL);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_pair() IS
-  'Trigger function of integration_health_status, after a row is deleted: deletes its history and counts the pair '
-  'out. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'Trigger function of integration_health_status, after a row is deleted: deletes what is kept about the pair, and counts '
+  'it out. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.forget_all_pairs()
 RETURNS trigger
@@ -173,7 +186,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY '{integration_health_history,integration_health_counts}'::text[] LOOP
+  FOREACH name IN ARRAY '{integration_health_history,integration_health_transitions,integration_health_days,'
+                        'integration_incidents,integration_alerts,integration_health_counts}'::text[] LOOP
     -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
     IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
       PERFORM integration_health_private.guard(name);
@@ -184,20 +198,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.forget_all_pairs() IS
-  'Trigger function of integration_health_status, after TRUNCATE: empties the history and the counts. Errors: 55000 '
+  'Trigger function of integration_health_status, after TRUNCATE: empties the tables of what is kept about pairs. Errors: 55000 '
   'as require_own_triggers.';
 
 CREATE TRIGGER zz_integration_health_forget
   AFTER DELETE ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION integration_health_private.forget_pair();
 COMMENT ON TRIGGER zz_integration_health_forget ON @extschema@.integration_health_status IS
-  'Deletes the history of a deleted pair, and counts the pair out.';
+  'Deletes what is kept about a deleted pair, and counts it out.';
 
 CREATE TRIGGER zz_integration_health_truncate
   AFTER TRUNCATE ON @extschema@.integration_health_status
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.forget_all_pairs();
 COMMENT ON TRIGGER zz_integration_health_truncate ON @extschema@.integration_health_status IS
-  'Empties the history and the counts along with the table.';
+  'Empties the tables of what is kept about pairs along with the table.';
 
 CREATE FUNCTION @extschema@.integration_health_mode_trigger()
 RETURNS trigger

@@ -123,15 +123,25 @@ BEGIN
   IF deleted < max_rows THEN
     deleted := deleted + integration_health_private.delete_runs(cutoff, max_rows - deleted);
   END IF;
+  IF deleted < max_rows THEN
+    deleted := deleted + integration_health_private.expire_transitions(
+      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+  END IF;
+  IF deleted < max_rows THEN
+    deleted := deleted + integration_health_private.expire_incidents(
+      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+  END IF;
   PERFORM integration_health_private.heal_times();
   RETURN deleted;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
   'Deletes at most max_rows rows and returns how many: history whose checked_at, and sync runs whose period and end, '
-  'are longer ago than retention (a day or more). Rows that a writer has locked wait for the next run. Also corrects '
-  'what a clock that was ahead has left. Errors: 22023 when retention is null or shorter than a day, or max_rows is '
-  'null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
+  'are longer ago than retention (a day or more); and transitions, resolved incidents, ended maintenance, and alerts of '
+  'no open incident, that are longer ago than retention and 90 days. Rows that a writer has locked wait for the next run. '
+  'Also corrects what a clock that was ahead has left. Errors: 22023 '
+  'when retention is null or shorter than a day, or max_rows is null or below 1, 55000 when somebody else has a '
+  'trigger or rule on the tables.';
 
 -- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
 -- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
@@ -225,6 +235,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.run_warm_up() IS 'Calls dispatch_sync_warm_ups() with its default.';
 
+CREATE FUNCTION integration_health_private.run_watch()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_health_watch();
+END;
+COMMENT ON FUNCTION integration_health_private.run_watch() IS 'Calls integration_health_watch() with its default.';
+
 -- The only list of the jobs.
 CREATE FUNCTION integration_health_private.jobs()
 RETURNS TABLE (number integer, job_name text, command text)
@@ -233,7 +251,8 @@ BEGIN ATOMIC
   VALUES (1, 'integration_health_cleanup', 'SELECT integration_health_private.cleanup_job()'),
          (2, 'integration_health_counts', 'SELECT integration_health_private.run_counts()'),
          (3, 'integration_health_stale', 'SELECT integration_health_private.run_stale()'),
-         (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()');
+         (4, 'integration_health_warm_up', 'SELECT integration_health_private.run_warm_up()'),
+         (5, 'integration_health_watch', 'SELECT integration_health_private.run_watch()');
 END;
 COMMENT ON FUNCTION integration_health_private.jobs() IS
   'Returns the jobs of the extension, in the order of the arguments of schedule_integration_health_jobs.';
@@ -276,7 +295,7 @@ CREATE FUNCTION integration_health_private.health_jobs()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   IF NOT integration_health_private.has_cron() THEN
     RETURN QUERY SELECT k.job_name, NULL::text, NULL::text, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text,
@@ -304,7 +323,7 @@ CREATE FUNCTION integration_health_private.health_jobs_for_admin()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   PERFORM integration_health_private.require_admin_role();
   RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
@@ -317,7 +336,7 @@ CREATE FUNCTION @extschema@.get_health_jobs()
 RETURNS TABLE (
   job_name text, schedule text, owner text, active boolean, last_started_at timestamptz, last_status text,
   last_message text, problem text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 4 AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 5 AS $$
 BEGIN
   IF pg_catalog.has_function_privilege('integration_health_private.health_jobs()', 'EXECUTE') THEN
     RETURN QUERY SELECT * FROM integration_health_private.health_jobs();
@@ -332,13 +351,16 @@ COMMENT ON FUNCTION @extschema@.get_health_jobs() IS
   'is. A job that is not scheduled has a row, too. For the writer, the owner and global admins. Errors: 42501 as '
   'get_global_health_summary for readers without the admin role, 22023 for malformed claims.';
 
+-- @from 1.0
+DROP FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text);
+-- @end
 CREATE FUNCTION @extschema@.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
-  stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL)
+  stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL, watch_schedule text DEFAULT '* * * * *')
 RETURNS TABLE (job_id bigint, job_name text, schedule text, command text)
-LANGUAGE plpgsql VOLATILE ROWS 4 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schedules text[] := ARRAY[cleanup_schedule, counts_schedule, stale_schedule, warm_up_schedule];
+  schedules text[] := ARRAY[cleanup_schedule, counts_schedule, stale_schedule, warm_up_schedule, watch_schedule];
   owner text;
   failed record;
   job record;
@@ -390,7 +412,7 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text) IS
+COMMENT ON FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text, text) IS
   'Registers the pg_cron jobs of the extension, or changes their schedules (crontab syntax), for the caller, who must '
   'be a role that can log in and is a member of the writer or the owner. Returns the jobs. A superuser takes over the '
   'jobs of another role. warm_up_schedule null: every 30 seconds if pg_cron knows seconds (1.5), otherwise every '
@@ -425,7 +447,8 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     '@extschema@.integration_health_status'::regclass, '@extschema@.integration_monitors'::regclass,
-    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass]);
+    '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass,
+    '@extschema@.integration_maintenance'::regclass, '@extschema@.integration_alerts'::regclass]);
   WITH locked AS MATERIALIZED (
     SELECT s.integration_type FROM @extschema@.integration_health_status s
      WHERE s.org_id = forget_rows.org_id ORDER BY s.integration_type FOR UPDATE
@@ -438,6 +461,10 @@ BEGIN ATOMIC
     DELETE FROM @extschema@.integration_sync_schedules s WHERE s.org_id = forget_rows.org_id RETURNING 1
   ), runs AS (
     DELETE FROM @extschema@.integration_sync_runs r WHERE r.org_id = forget_rows.org_id RETURNING 1
+  ), maintenance AS (
+    DELETE FROM @extschema@.integration_maintenance m WHERE m.org_id = forget_rows.org_id
+  ), alerts AS (
+    DELETE FROM @extschema@.integration_alerts a WHERE a.org_id = forget_rows.org_id
   )
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
@@ -456,6 +483,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.forget_organisation(uuid) IS
-  'Deletes all that is stored about an organisation: status, history, counts, monitors, schedules and the ledger of '
-  'its syncs. Returns the number of status rows, monitors, schedules and runs deleted. Checks that are recorded later '
+  'Deletes all that is stored about an organisation: status, history and what follows from them, monitors, schedules and '
+  'the ledger of its syncs, maintenance and alerts. Returns the number of status rows, monitors, schedules and runs '
+  'deleted. Checks that are recorded later '
   'start anew. Errors: 22023 when org_id is null, 55000 when somebody else has a trigger or rule on the tables.';

@@ -11,9 +11,17 @@ CREATE TABLE @extschema@.integration_monitors (
   due_at           timestamptz NOT NULL,
   claimed_at       timestamptz,
   planned_since    timestamptz,
+  credential_expires_at timestamptz,
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type)
 ) WITH (fillfactor = 70);
+-- @from 1.0
+ALTER TABLE @extschema@.integration_monitors ADD COLUMN credential_expires_at timestamptz;
+-- @end
+-- @since 1.1
+CREATE INDEX integration_monitors_credential ON @extschema@.integration_monitors (credential_expires_at)
+  WHERE credential_expires_at IS NOT NULL;
+-- @end
 CREATE INDEX integration_monitors_due ON @extschema@.integration_monitors
   (integration_type, due_at) WHERE enabled;
 COMMENT ON TABLE @extschema@.integration_monitors IS
@@ -29,6 +37,9 @@ COMMENT ON COLUMN @extschema@.integration_monitors.claimed_at IS
 COMMENT ON COLUMN @extschema@.integration_monitors.planned_since IS
   'When the monitor was last enabled again; null if it never was. No check is expected before this time. Maintained '
   'by a trigger.';
+COMMENT ON COLUMN @extschema@.integration_monitors.credential_expires_at IS
+  'When the credential of the pair expires; null when that is not known. Alerts say so 14, 7 and 1 days before.';
+COMMENT ON INDEX @extschema@.integration_monitors_credential IS 'Finds the credentials that expire soon.';
 COMMENT ON INDEX @extschema@.integration_monitors_due IS
   'Serves claim_due_health_checks. Begins with the type, so that a claim does not have to skip the pairs of passive '
   'types one by one.';

@@ -1,6 +1,8 @@
 -- ---------------------------------------------------------------------------------------------
 -- Names. A PL/pgSQL body stores the names of objects, a body of standard SQL refers to the objects themselves. PL/pgSQL
--- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing.
+-- therefore reaches the schema of the API through these functions, so that ALTER SCHEMA ... RENAME breaks nothing. Tables
+-- that it reads and writes have a view in this schema, with the rights of whoever uses it, beside the table itself: a
+-- statement on it is planned once a session, but an SQL function, which could name the table, at every call.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.relation(name text)
@@ -12,6 +14,11 @@ BEGIN ATOMIC
            WHEN 'integration_health_status' THEN '@extschema@.integration_health_status'::regclass
            WHEN 'integration_health_history' THEN '@extschema@.integration_health_history'::regclass
            WHEN 'integration_health_counts' THEN '@extschema@.integration_health_counts'::regclass
+           WHEN 'integration_health_transitions' THEN '@extschema@.integration_health_transitions'::regclass
+           WHEN 'integration_health_days' THEN '@extschema@.integration_health_days'::regclass
+           WHEN 'integration_incidents' THEN '@extschema@.integration_incidents'::regclass
+           WHEN 'integration_maintenance' THEN '@extschema@.integration_maintenance'::regclass
+           WHEN 'integration_alerts' THEN '@extschema@.integration_alerts'::regclass
            WHEN 'integration_monitors' THEN '@extschema@.integration_monitors'::regclass
            WHEN 'integration_sync_schedules' THEN '@extschema@.integration_sync_schedules'::regclass
            WHEN 'integration_sync_runs' THEN '@extschema@.integration_sync_runs'::regclass
@@ -83,3 +90,19 @@ BEGIN ATOMIC
   SELECT @extschema@.integration_sync_time_zone_is_valid($1);
 END;
 COMMENT ON FUNCTION integration_health_private.is_time_zone(text) IS 'Calls integration_sync_time_zone_is_valid.';
+
+CREATE FUNCTION integration_health_private.sync_key(org_id uuid, integration_type text, scheduled_for timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_sync_key($1, $2, $3);
+END;
+COMMENT ON FUNCTION integration_health_private.sync_key(uuid, text, timestamptz) IS 'Calls integration_sync_key.';
+
+CREATE FUNCTION integration_health_private.org_ids()
+RETURNS uuid[]
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT @extschema@.integration_health_org_ids();
+END;
+COMMENT ON FUNCTION integration_health_private.org_ids() IS 'Calls integration_health_org_ids.';

@@ -20,6 +20,18 @@ COMMENT ON FUNCTION integration_health_private.lock_mode(text, boolean) IS
   'Locks the row of a type, to change its mode, and returns it. Does not wait if may_wait is false, or if the '
   'transaction has locked a type for this before: null when somebody else has locked the row.';
 
+CREATE FUNCTION integration_health_private.alert_mode(kind text, of_type text, passive_since timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.enqueue_alert(
+    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type, NULL,
+    clock_timestamp(), jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_mode(text, text, timestamptz) IS
+  'Writes the alert that a type, passive since then, has gone passive or is active again. Errors: as enqueue_alert.';
+
 CREATE FUNCTION integration_health_private.apply_rate_limit(
   type @extschema@.integration_types, asked_until timestamptz, by_probe boolean)
 RETURNS void
@@ -58,6 +70,7 @@ BEGIN
     '{"event": "passive", "integration_type": %s, "since": "%s", "until": %s}',
     to_json(type.integration_type), integration_health_private.utc_text(moment),
     COALESCE(to_json(integration_health_private.utc_text(type.passive_until))::text, 'null')));
+  PERFORM integration_health_private.alert_mode('type_passive', type.integration_type, type.passive_since);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
@@ -90,6 +103,7 @@ RETURNS @extschema@.integration_types
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_active boolean := type.monitoring_mode = 'active';
+  since timestamptz := type.passive_since;
   moment timestamptz := clock_timestamp();
 BEGIN
   PERFORM integration_health_private.guard('integration_monitors');
@@ -100,6 +114,7 @@ BEGIN
     PERFORM integration_health_private.spread_due_monitors(type.integration_type, type.check_interval, moment);
     PERFORM integration_health_private.send_event(
       format('{"event": "active", "integration_type": %s}', to_json(type.integration_type)));
+    PERFORM integration_health_private.alert_mode('type_active', type.integration_type, since);
   END IF;
   RETURN type;
 END
@@ -145,9 +160,7 @@ BEGIN
   PERFORM integration_health_private.require_arguments('{integration_type}', ARRAY[of_type IS NULL]);
   type := integration_health_private.lock_type(of_type, false);
   IF type.integration_type IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
-      HINT = 'The types are the rows of integration_types.';
+    PERFORM integration_health_private.require_type(of_type);
   END IF;
   type := integration_health_private.resume_type(type);
 END

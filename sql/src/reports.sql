@@ -5,12 +5,21 @@
 -- The queries are parsed at creation, so that they survive a renamed schema. The functions that applications call raise
 -- errors first, and then run them.
 
+-- @from 1.0
+DROP FUNCTION integration_health_private.org_health_status(uuid);
+DROP FUNCTION @extschema@.get_org_health_status(uuid);
+DROP FUNCTION integration_health_private.health_trend(uuid, text, integer);
+DROP FUNCTION @extschema@.get_health_trend(uuid, text, integer);
+DROP FUNCTION integration_health_private.global_health_problems(integer);
+DROP FUNCTION @extschema@.get_global_health_problems(integer);
+-- @end
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
   integration_type text, display_name text, status @extschema@.integration_health_state,
   latency_ms integer, http_status integer, error text, checked_at timestamptz,
   status_since timestamptz, last_healthy_at timestamptz, consecutive_failures integer,
-  is_stale boolean, monitoring_mode @extschema@.integration_monitoring_mode)
+  is_stale boolean, monitoring_mode @extschema@.integration_monitoring_mode,
+  cause @extschema@.integration_failure_cause)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   SELECT t.integration_type, t.display_name,
@@ -23,7 +32,7 @@ BEGIN ATOMIC
              GREATEST(t.planned_since, t.passive_until), m.enabled, m.claimed_at, m.due_at, m.planned_since)
              < pg_catalog.now(), false)
          END,
-         t.monitoring_mode
+         t.monitoring_mode, s.cause
     FROM @extschema@.integration_types t
     LEFT JOIN @extschema@.integration_health_status s
       ON s.integration_type = t.integration_type AND s.org_id = org_health_status.org_id
@@ -39,7 +48,8 @@ RETURNS TABLE (
   integration_type text, display_name text, status @extschema@.integration_health_state,
   latency_ms integer, http_status integer, error text, checked_at timestamptz,
   status_since timestamptz, last_healthy_at timestamptz, consecutive_failures integer,
-  is_stale boolean, monitoring_mode @extschema@.integration_monitoring_mode)
+  is_stale boolean, monitoring_mode @extschema@.integration_monitoring_mode,
+  cause @extschema@.integration_failure_cause)
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_claims();
@@ -59,13 +69,13 @@ CREATE FUNCTION integration_health_private.health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
   checked_at timestamptz, status @extschema@.integration_health_state, latency_ms integer,
-  http_status integer, error text, check_no bigint)
+  http_status integer, error text, check_no bigint, cause @extschema@.integration_failure_cause)
 LANGUAGE sql STABLE ROWS 96
 BEGIN ATOMIC
-  SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no
+  SELECT h.checked_at, h.status, h.latency_ms, h.http_status, h.error, h.check_no, h.cause
     FROM integration_health_private.window_start(health_trend.hours) AS s (trend_start)
    CROSS JOIN LATERAL (
-         SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no
+         SELECT r.checked_at, r.status, r.latency_ms, r.http_status, r.error, r.check_no, r.cause
            FROM @extschema@.integration_health_history r
           WHERE r.org_id = health_trend.org_id
             AND r.integration_type = health_trend.integration_type
@@ -81,7 +91,7 @@ CREATE FUNCTION @extschema@.get_health_trend(
   org_id uuid, integration_type text, hours integer DEFAULT 24)
 RETURNS TABLE (
   checked_at timestamptz, status @extschema@.integration_health_state, latency_ms integer,
-  http_status integer, error text, check_no bigint)
+  http_status integer, error text, check_no bigint, cause @extschema@.integration_failure_cause)
 LANGUAGE plpgsql STABLE ROWS 96 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- First, whatever the query comes to.
@@ -119,7 +129,7 @@ BEGIN ATOMIC
   )
   SELECT t.integration_type, t.display_name, t.monitoring_mode, COALESCE(c.total, 0), COALESCE(c.healthy, 0),
          COALESCE(c.degraded, 0), COALESCE(c.unhealthy, 0), COALESCE(c.unknown, 0),
-         CASE WHEN c.total > 0 THEN pg_catalog.trunc(100 * c.healthy::numeric / c.total::numeric, 2) END
+         integration_health_private.percentage(c.healthy::numeric, c.total::numeric)
     FROM @extschema@.integration_types t
     LEFT JOIN counted c ON c.integration_type = t.integration_type
    ORDER BY t.display_name, t.integration_type;
@@ -162,15 +172,15 @@ RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
   status @extschema@.integration_health_state, latency_ms integer, http_status integer,
   error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
-  consecutive_failures integer)
+  consecutive_failures integer, cause @extschema@.integration_failure_cause)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT s.org_id, s.integration_type, t.display_name, s.status, s.latency_ms, s.http_status, s.error, s.checked_at,
-         s.status_since, s.last_healthy_at, s.consecutive_failures
+         s.status_since, s.last_healthy_at, s.consecutive_failures, s.cause
     FROM (VALUES (1, 'unhealthy'::@extschema@.integration_health_state), (2, 'degraded'), (3, 'unknown')) AS k (rank, status)
    CROSS JOIN LATERAL (
          SELECT p.org_id, p.integration_type, p.status, p.latency_ms, p.http_status, p.error, p.checked_at,
-                p.status_since, p.last_healthy_at, p.consecutive_failures
+                p.status_since, p.last_healthy_at, p.consecutive_failures, p.cause
            FROM @extschema@.integration_health_status p
           WHERE p.status = k.status AND p.status <> 'healthy'
           ORDER BY p.status_since, p.org_id, p.integration_type LIMIT global_health_problems.max_rows) s
@@ -186,7 +196,7 @@ RETURNS TABLE (
   org_id uuid, integration_type text, display_name text,
   status @extschema@.integration_health_state, latency_ms integer, http_status integer,
   error text, checked_at timestamptz, status_since timestamptz, last_healthy_at timestamptz,
-  consecutive_failures integer)
+  consecutive_failures integer, cause @extschema@.integration_failure_cause)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.require_admin_role();

@@ -15,6 +15,10 @@ BEGIN ATOMIC
   (true, false, 'SELECT', 'TABLE %1$s.integration_types'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_health_status'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_transitions'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_health_days'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_incidents'),
+  (true, false, 'SELECT', 'TABLE %1$s.integration_maintenance'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_monitors'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_schedules'),
   (true, false, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
@@ -22,15 +26,22 @@ BEGIN ATOMIC
   -- what service_role reads and writes
   (false, true, 'SELECT, INSERT, UPDATE, DELETE', 'TABLE %1$s.integration_types'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_health_status'),
-  (false, true, 'INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at), '
-                'UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at)',
+  (false, true, 'INSERT (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, '
+                'cause), '
+                'UPDATE (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)',
    'TABLE %1$s.integration_health_status'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_history'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_transitions'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_health_days'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_incidents'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_maintenance'),
+  (false, true, 'SELECT', 'TABLE %1$s.integration_alerts'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_health_counts'),
   (false, true, 'SELECT', 'TABLE %1$s.integration_sync_runs'),
   (false, true, 'SELECT', 'TABLE integration_health_private.sync_plans'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_monitors'),
-  (false, true, 'INSERT (org_id, integration_type, enabled), UPDATE (org_id, integration_type, enabled)',
+  (false, true, 'INSERT (org_id, integration_type, enabled, credential_expires_at), '
+                'UPDATE (org_id, integration_type, enabled, credential_expires_at)',
    'TABLE %1$s.integration_monitors'),
   (false, true, 'SELECT, DELETE', 'TABLE %1$s.integration_sync_schedules'),
   (false, true, 'INSERT (org_id, integration_type, every, anchor, time_zone, enabled, warm_up_url, max_attempts, retry_backoff), '
@@ -54,6 +65,21 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.stale_at(timestamptz, integer, '
                           '%1$s.integration_monitoring_mode, interval, interval, timestamptz, boolean, timestamptz, '
                           'timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.days_start(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.readable_since_days(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.maintenance_of(uuid, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.planned_time(uuid, text, timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.percentage(numeric, numeric)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.seconds(tstzmultirange)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.status_spans(uuid, text, tstzmultirange)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.incident_times(timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_uptime(uuid, timestamptz, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.require_time_zone(text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.uptime_days(uuid, text, integer, text, timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.utc_day(timestamptz)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.day_of_ring(uuid, text, date)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.latency_days(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.org_incidents(uuid, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_org_ids()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_can_read(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_uncounted(uuid)'),
@@ -61,6 +87,25 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_trend(uuid, text, integer)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_summary()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_health_problems(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.add_maintenance_as_admin(uuid, text, timestamptz, '
+                          'timestamptz, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.cut_maintenance_as_admin(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.acknowledge_own(uuid, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.revive_alert_as_admin(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.alert_backlog_for_admin(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_uptime(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_uptime_days(uuid, text, integer, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_uptime(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_latency_days(uuid, text, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_org_incidents(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_incidents(integer, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.acknowledge_incident(uuid, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.set_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.end_maintenance(uuid)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_maintenance(uuid, integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_global_maintenance(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_alert_backlog(integer)'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.retry_alert(uuid)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_is_late(interval)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_key(uuid, text, timestamptz)'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.integration_sync_periods(interval, timestamptz, text, timestamptz, timestamptz)'),
@@ -78,7 +123,8 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.entry_rounds(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.type_names()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_round(uuid[], text[], '
-                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[])'),
+                           '%1$s.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[], '
+                           '%1$s.integration_failure_cause[])'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.record_entries(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.require_known_keys(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.refuse_entry(bigint, text, text, text)'),
@@ -92,11 +138,22 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.finish_run(uuid, text, timestamptz, integer, '
                            '%1$s.integration_sync_outcome, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_check(uuid, text, %1$s.integration_health_state, '
-                           'integer, integer, text, timestamptz, integer)'),
+                           'integer, integer, text, timestamptz, integer, %1$s.integration_failure_cause)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.record_health_checks(jsonb)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_cleanup(interval, integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.mark_stale_health(integer)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_compact()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.cut_maintenance(uuid)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.acknowledge_any(uuid, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.lease_alerts(integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.end_lease(uuid, integer, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.revive_alert(uuid)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.alert_backlog_for_writer(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_alerts(integer, interval)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.finish_alert(uuid, integer, boolean, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.integration_health_watch(integer)'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_watch()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_cleanup()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_counts()'),
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.run_stale()'),
@@ -108,7 +165,7 @@ BEGIN ATOMIC
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs_for_admin()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_jobs()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.forget_organisation(uuid)'),
-  (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text)'),
+  (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.unschedule_integration_health_jobs()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.set_monitor(uuid, text, boolean)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.claim_due_health_checks(integer)'),
@@ -142,16 +199,16 @@ CREATE FUNCTION integration_health_private.objects()
 RETURNS SETOF text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT pg_catalog.format('%s %s', pg_catalog.upper(o.type), o.identity)
+  SELECT pg_catalog.format('%s %s', CASE o.type WHEN 'view' THEN 'TABLE' ELSE pg_catalog.upper(o.type) END, o.identity)
     FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
      AND d.refobjid = e.oid AND d.deptype = 'e'
    CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) AS o
-   WHERE e.extname = 'integration_health' AND o.type IN ('schema', 'table', 'sequence', 'function')
+   WHERE e.extname = 'integration_health' AND o.type IN ('schema', 'table', 'view', 'sequence', 'function')
    ORDER BY d.classid, d.objid;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
-  'Returns the schema, tables and functions of the extension, as GRANT names them.';
+  'Returns the schema, tables, views and functions of the extension, as GRANT names them.';
 -- @end
 
 CREATE FUNCTION integration_health_private.oid_of(object text)
@@ -220,10 +277,12 @@ BEGIN
     SELECT format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::regclass,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
       FROM pg_class AS c, aclexplode(c.relacl) AS a
-     WHERE c.oid = ANY (objects) AND c.relkind = 'r' AND a.grantee <> c.relowner
+     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
-               AND (c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs')
+               AND (c.relname IN ('integration_health_history', 'integration_health_transitions', 'integration_health_days',
+                                 'integration_health_counts', 'integration_incidents', 'integration_maintenance',
+                                 'integration_alerts', 'integration_sync_runs')
                     OR c.relnamespace = 'integration_health_private'::regnamespace))
   LOOP
     EXECUTE command;
@@ -234,6 +293,7 @@ COMMENT ON FUNCTION integration_health_private.close_tables(oid[]) IS
   'Leaves TRIGGER, REFERENCES and TRUNCATE on some of the tables to their owner, and with them all rights to write what '
   'the extension maintains by itself.';
 
+-- By functions that no update has dropped: one that is created again is nobody's until holders() has told whose it is.
 CREATE FUNCTION integration_health_private.holders()
 RETURNS TABLE (role regrole, is_reader boolean)
 LANGUAGE sql STABLE
@@ -248,7 +308,7 @@ BEGIN ATOMIC
    GROUP BY a.grantee;
 END;
 COMMENT ON FUNCTION integration_health_private.holders() IS
-  'Returns the readers and the writers: who may call get_org_health_status, and record_health_checks.';
+  'Returns the readers and the writers: who may call get_global_health_summary, and record_health_checks.';
 
 CREATE FUNCTION @extschema@.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
@@ -305,31 +365,38 @@ COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
-CREATE FUNCTION integration_health_private.grant_new_rights(known text[])
+-- @from 1.0
+DROP FUNCTION integration_health_private.grant_new_rights(text[]);
+-- @end
+CREATE FUNCTION integration_health_private.grant_new_rights(known text[], readers regrole[], writers regrole[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   added oid[] := ARRAY(SELECT p FROM integration_health_private.parts() AS p WHERE p !~ ' ' EXCEPT SELECT unnest(known));
   roles text;
   added_object text;
-  holder record;
+  holder regrole;
 BEGIN
-  SELECT concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, string_agg(h.role::text, ', ')) INTO roles
-    FROM integration_health_private.holders() AS h;
+  SELECT concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, string_agg(h::text, ', ')) INTO roles
+    FROM unnest(readers || writers) AS h;
   FOR added_object IN
     SELECT o.object FROM integration_health_private.objects() AS o (object)
      WHERE integration_health_private.oid_of(o.object) = ANY (added)
   LOOP
     EXECUTE format('REVOKE ALL ON %s FROM %s', added_object, roles);
   END LOOP;
-  FOR holder IN SELECT h.role, h.is_reader FROM integration_health_private.holders() AS h LOOP
-    PERFORM integration_health_private.grant_rights(holder.role, holder.is_reader, known);
+  FOREACH holder IN ARRAY readers LOOP
+    PERFORM integration_health_private.grant_rights(holder, true, known);
+  END LOOP;
+  FOREACH holder IN ARRAY writers LOOP
+    PERFORM integration_health_private.grant_rights(holder, false, known);
   END LOOP;
   PERFORM integration_health_private.close_tables(added);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[]) IS
-  'Ends an update: gives readers and writers their rights on what it has added. known are the parts of before it.';
+COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[]) IS
+  'Ends an update: gives readers and writers their rights on what it has added. known are the parts, readers and writers '
+  'the roles, of before it, since it may have replaced the functions that tell the roles.';
 
 SELECT @extschema@.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));

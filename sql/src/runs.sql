@@ -116,6 +116,20 @@ COMMENT ON FUNCTION integration_health_private.require_period(@extschema@.integr
   'Checks that a period may be claimed. Errors: 22023 when the schedule has no such period, or it lies more than a '
   'minute ahead.';
 
+CREATE FUNCTION integration_health_private.alert_run(run @extschema@.integration_sync_runs, kind text, facts jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.enqueue_alert(
+    kind, integration_health_private.sync_key(run.org_id, run.integration_type, run.scheduled_for), run.org_id,
+    run.integration_type, NULL, clock_timestamp(),
+    jsonb_build_object('scheduled_for', integration_health_private.utc_text(run.scheduled_for), 'attempt', run.attempt)
+    || facts);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_run(@extschema@.integration_sync_runs, text, jsonb) IS
+  'Writes an alert of a period of a schedule, once. Errors: as enqueue_alert.';
+
 CREATE FUNCTION integration_health_private.report_drift(run @extschema@.integration_sync_runs)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -131,11 +145,13 @@ BEGIN
       '"drift_seconds": %s, "cold_start": %s}',
       run.org_id, to_json(run.integration_type), integration_health_private.utc_text(run.scheduled_for), run.attempt, seconds,
       to_json(run.cold_start)));
+    PERFORM integration_health_private.alert_run(
+      run, 'sync_late', jsonb_build_object('drift_seconds', seconds, 'cold_start', run.cold_start));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.report_drift(@extschema@.integration_sync_runs) IS
-  'Warns of a run that starts later than integration_health.max_drift allows, and sends an event.';
+  'Warns of a run that starts later than integration_health.max_drift allows, sends an event, and writes an alert.';
 
 CREATE FUNCTION integration_health_private.require_whole(schedule @extschema@.integration_sync_schedules)
 RETURNS void
@@ -292,12 +308,15 @@ BEGIN
     END IF;
     PERFORM integration_health_private.store_schedule(schedule);
   END IF;
+  IF run.outcome = 'failed' AND run.attempt >= schedule.max_attempts THEN
+    PERFORM integration_health_private.alert_run(run, 'sync_missed', '{"missed": 1, "given_up": true}');
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.move_schedule(
   @extschema@.integration_sync_schedules, @extschema@.integration_sync_runs) IS
-  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended. Errors: 55000 as '
-  'store_schedule.';
+  'Sets when a schedule, whose row must be locked, can be claimed next, after a run of it has ended, and writes an alert if '
+  'that was the last attempt and failed. Errors: 55000 as store_schedule and enqueue_alert.';
 
 -- In passive mode the end of a sync counts as a check; in active mode it does not.
 CREATE FUNCTION integration_health_private.record_end(

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#define MAX_PRIVATE_ARGUMENTS 8
+#define MAX_PRIVATE_ARGUMENTS 11
 
 /* An argument of a function: its type and its value. */
 typedef struct PrivateArgument

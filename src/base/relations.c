@@ -42,19 +42,37 @@ ExtensionTable(Oid schema, const char *name)
 }
 
 /*
- * StateType returns the type integration_health_state; 42704 if it does not exist.
+ * TypeOfName returns the type with this name; InvalidOid if it does not exist.
+ */
+static Oid
+TypeOfName(Oid schema, const char *name)
+{
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+						   ObjectIdGetDatum(schema));
+}
+
+/*
+ * ExtensionType returns the extension's type with this name; 42704 if it does not exist.
  */
 Oid
-StateType(Oid schema)
+ExtensionType(Oid schema, const char *name)
 {
-	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(STATE_TYPE),
-							   ObjectIdGetDatum(schema));
+	Oid type = TypeOfName(schema, name);
 
 	if (!OidIsValid(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("type \"%s\" of extension integration_health is missing", STATE_TYPE)));
+				 errmsg("type \"%s\" of extension integration_health is missing", name)));
 	return type;
+}
+
+/*
+ * HasCauses tells whether checks have a cause: not where version 1.0 has not been updated yet.
+ */
+bool
+HasCauses(Oid schema)
+{
+	return OidIsValid(TypeOfName(schema, CAUSE_TYPE));
 }
 
 /*
@@ -102,10 +120,14 @@ FindColumn(Relation table, const char *name, Oid type)
  * FindColumn.
  */
 void
-FindColumns(Relation table, Oid state_type, const OwnColumn *columns, int ncolumns,
-			AttrNumber *attnum)
+FindColumns(Relation table, const OwnColumn *columns, int ncolumns, AttrNumber *attnum)
 {
 	for (int i = 0; i < ncolumns; i++)
-		attnum[i] = FindColumn(table, columns[i].name,
-							   OidIsValid(columns[i].type) ? columns[i].type : state_type);
+	{
+		Oid type = columns[i].own_type == NULL
+					   ? columns[i].type
+					   : ExtensionType(RelationGetNamespace(table), columns[i].own_type);
+
+		attnum[i] = FindColumn(table, columns[i].name, type);
+	}
 }

@@ -13,18 +13,21 @@
 #define STATUS_TABLE "integration_health_status"
 #define HISTORY_TABLE "integration_health_history"
 #define STATE_TYPE "integration_health_state"
+#define CAUSE_TYPE "integration_failure_cause"
 
-/* A column as the extension created it; InvalidOid stands for the type integration_health_state. */
+/* A column as the extension created it: its type is a built-in one or, by name, the extension's. */
 typedef struct OwnColumn
 {
 	const char *name;
 	Oid			type;
+	const char *own_type;
 } OwnColumn;
 
 extern Oid	SchemaOfFunction(Oid function);
 extern Oid	ExtensionTable(Oid schema, const char *name);
-extern Oid	StateType(Oid schema);
-extern void FindColumns(Relation table, Oid state_type, const OwnColumn *columns, int ncolumns,
+extern Oid	ExtensionType(Oid schema, const char *name);
+extern bool HasCauses(Oid schema);
+extern void FindColumns(Relation table, const OwnColumn *columns, int ncolumns,
 						AttrNumber *attnum);
 
 #endif /* IH_RELATIONS_H */

@@ -68,7 +68,7 @@ Prepare(RowStatement *statement, Relation rel)
 		if (argtypes[i] == ANYELEMENTOID)
 			argtypes[i] = rel->rd_rel->reltype;
 		else if (argtypes[i] == ANYENUMOID)
-			argtypes[i] = StateType(RelationGetNamespace(rel));
+			argtypes[i] = ExtensionType(RelationGetNamespace(rel), STATE_TYPE);
 	}
 	plan = SPI_prepare(psprintf(statement->text, table, Assignments(rel)), statement->nargs,
 					   argtypes);

@@ -5,6 +5,8 @@
  */
 #include "health/check_rules.h"
 
+#define MICROSECONDS_PER_DAY (INT64_C(86400) * 1000000)
+
 /*
  * HistorySlot returns the slot of the ring, 0 to 95, for check number check_no (1 or more).
  */
@@ -32,6 +34,43 @@ bool
 CheckIsLate(const PairState *current, int64_t checked_at)
 {
 	return checked_at < current->checked_at;
+}
+
+/*
+ * DayOf returns the number of the UTC day of a time.
+ */
+static int64_t
+DayOf(int64_t at)
+{
+	return at / MICROSECONDS_PER_DAY - (at % MICROSECONDS_PER_DAY < 0);
+}
+
+/*
+ * BeginsDay tells whether a check made at checked_at is the first of a UTC day, if the one
+ * before it was made at before.
+ */
+bool
+BeginsDay(int64_t before, int64_t checked_at)
+{
+	return DayOf(before) < DayOf(checked_at);
+}
+
+/*
+ * HttpStatusTells sets *cause to the cause of a failed check that an HTTP status code tells (RFC
+ * 9110, section 15); false if it tells none.
+ */
+bool
+HttpStatusTells(int32_t http_status, HttpCause *cause)
+{
+	if (http_status < 400 || http_status > 599)
+		return false;
+	if (http_status == 401 || http_status == 403 || http_status == 407)
+		*cause = CAUSE_AUTH;
+	else if (http_status == 429)
+		*cause = CAUSE_RATE_LIMITED;
+	else
+		*cause = http_status < 500 ? CAUSE_CONFIGURATION : CAUSE_SERVER;
+	return true;
 }
 
 /*

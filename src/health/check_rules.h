@@ -23,9 +23,20 @@ typedef enum HealthState
 
 #define HEALTH_STATES (HEALTH_UNKNOWN + 1)
 
+/* The labels of the SQL type integration_failure_cause that an HTTP status can tell. */
+typedef enum HttpCause
+{
+	CAUSE_AUTH,
+	CAUSE_RATE_LIMITED,
+	CAUSE_CONFIGURATION,
+	CAUSE_SERVER
+} HttpCause;
+
+#define HTTP_CAUSES (CAUSE_SERVER + 1)
+
 /*
  * What the extension keeps about a pair between two checks.  Times are microseconds since any
- * one epoch.  last_healthy_at is meaningful only if ever_healthy.
+ * one epoch that is a midnight in UTC.  last_healthy_at is meaningful only if ever_healthy.
  */
 typedef struct PairState
 {
@@ -41,6 +52,8 @@ typedef struct PairState
 extern int16_t	 HistorySlot(int64_t check_no);
 extern int64_t	 TimeOfCheck(int64_t checked_at, int64_t recorded_at);
 extern bool		 CheckIsLate(const PairState *current, int64_t checked_at);
+extern bool		 BeginsDay(int64_t before, int64_t checked_at);
+extern bool		 HttpStatusTells(int32_t http_status, HttpCause *cause);
 extern PairState FirstCheck(HealthState status, int64_t checked_at);
 extern PairState NextCheck(const PairState *current, HealthState status, int64_t checked_at);
 

@@ -21,6 +21,7 @@ typedef struct RingEntry
 	NullableDatum latency_ms;
 	NullableDatum http_status;
 	NullableDatum error;
+	NullableDatum cause;
 	TimestampTz	  checked_at;
 	bool		  is_late;
 } RingEntry;

@@ -27,16 +27,17 @@
 #include "base/relations.h"
 
 static const OwnColumn ring_columns[RING_COLUMNS] = {
-	[RING_ORG_ID] = { "org_id", UUIDOID },
-	[RING_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
-	[RING_SLOT] = { "slot", INT2OID },
-	[RING_CHECK_NO] = { "check_no", INT8OID },
-	[RING_STATUS] = { "status", InvalidOid },
-	[RING_LATENCY_MS] = { "latency_ms", INT4OID },
-	[RING_HTTP_STATUS] = { "http_status", INT4OID },
-	[RING_ERROR] = { "error", TEXTOID },
-	[RING_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
-	[RING_IS_LATE] = { "is_late", BOOLOID },
+	[RING_ORG_ID] = { .name = "org_id", .type = UUIDOID },
+	[RING_INTEGRATION_TYPE] = { .name = "integration_type", .type = TEXTOID },
+	[RING_SLOT] = { .name = "slot", .type = INT2OID },
+	[RING_CHECK_NO] = { .name = "check_no", .type = INT8OID },
+	[RING_STATUS] = { .name = "status", .own_type = STATE_TYPE },
+	[RING_LATENCY_MS] = { .name = "latency_ms", .type = INT4OID },
+	[RING_HTTP_STATUS] = { .name = "http_status", .type = INT4OID },
+	[RING_ERROR] = { .name = "error", .type = TEXTOID },
+	[RING_CHECKED_AT] = { .name = "checked_at", .type = TIMESTAMPTZOID },
+	[RING_IS_LATE] = { .name = "is_late", .type = BOOLOID },
+	[RING_CAUSE] = { .name = "cause", .own_type = CAUSE_TYPE },
 };
 
 static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
@@ -195,8 +196,8 @@ PrepareTarget(Relation rel)
 										 ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(made.context);
 	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	FindColumns(rel, StateType(RelationGetNamespace(rel)), ring_columns, RING_COLUMNS,
-				made.attnum);
+	FindColumns(rel, ring_columns,
+				HasCauses(RelationGetNamespace(rel)) ? RING_COLUMNS : RING_CAUSE, made.attnum);
 	PrepareKey(rel, &made);
 	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	made.estate = CreateExecutorState();

@@ -24,10 +24,11 @@ typedef enum RingColumn
 	RING_HTTP_STATUS,
 	RING_ERROR,
 	RING_CHECKED_AT,
-	RING_IS_LATE
+	RING_IS_LATE,
+	RING_CAUSE
 } RingColumn;
 
-#define RING_COLUMNS (RING_IS_LATE + 1)
+#define RING_COLUMNS (RING_CAUSE + 1)
 #define RING_KEY_COLUMNS (RING_SLOT + 1)
 
 /* A column that the site has added, and its default. */
@@ -39,8 +40,8 @@ typedef struct RingDefault
 
 /*
  * What the session keeps for the table that it wrote to last.  relid is invalid if there is
- * none, or if the table has changed since.  The target owns context, in which everything else
- * is allocated.
+ * none, or if the table has changed since.  RING_CAUSE has no number where checks have no cause.
+ * The target owns context, in which everything else is allocated.
  */
 typedef struct RingTarget
 {

@@ -65,6 +65,8 @@ SetFresh(const RingTarget *target, const RingEntry *entry)
 	SET(RING_ERROR, entry->error.value, entry->error.isnull);
 	SET(RING_CHECKED_AT, TimestampTzGetDatum(entry->checked_at), false);
 	SET(RING_IS_LATE, BoolGetDatum(true), !entry->is_late);
+	if (target->attnum[RING_CAUSE] != InvalidAttrNumber)
+		SET(RING_CAUSE, entry->cause.value, entry->cause.isnull);
 #undef SET
 	for (int i = 0; i < target->ndefaults; i++)
 	{

@@ -14,20 +14,21 @@
 #include "base/relations.h"
 
 static const OwnColumn status_columns[STATUS_COLUMNS] = {
-	[COL_ORG_ID] = { "org_id", UUIDOID },
-	[COL_INTEGRATION_TYPE] = { "integration_type", TEXTOID },
-	[COL_STATUS] = { "status", InvalidOid },
-	[COL_LATENCY_MS] = { "latency_ms", INT4OID },
-	[COL_HTTP_STATUS] = { "http_status", INT4OID },
-	[COL_ERROR] = { "error", TEXTOID },
-	[COL_RETRY_AFTER] = { "retry_after", INT4OID },
-	[COL_CHECKED_AT] = { "checked_at", TIMESTAMPTZOID },
-	[COL_STATUS_SINCE] = { "status_since", TIMESTAMPTZOID },
-	[COL_LAST_HEALTHY_AT] = { "last_healthy_at", TIMESTAMPTZOID },
-	[COL_CONSECUTIVE_FAILURES] = { "consecutive_failures", INT4OID },
-	[COL_CHECK_NO] = { "check_no", INT8OID },
-	[COL_RECORDED_AT] = { "recorded_at", TIMESTAMPTZOID },
-	[COL_IS_PROBE] = { "is_probe", BOOLOID },
+	[COL_ORG_ID] = { .name = "org_id", .type = UUIDOID },
+	[COL_INTEGRATION_TYPE] = { .name = "integration_type", .type = TEXTOID },
+	[COL_STATUS] = { .name = "status", .own_type = STATE_TYPE },
+	[COL_LATENCY_MS] = { .name = "latency_ms", .type = INT4OID },
+	[COL_HTTP_STATUS] = { .name = "http_status", .type = INT4OID },
+	[COL_ERROR] = { .name = "error", .type = TEXTOID },
+	[COL_RETRY_AFTER] = { .name = "retry_after", .type = INT4OID },
+	[COL_CHECKED_AT] = { .name = "checked_at", .type = TIMESTAMPTZOID },
+	[COL_STATUS_SINCE] = { .name = "status_since", .type = TIMESTAMPTZOID },
+	[COL_LAST_HEALTHY_AT] = { .name = "last_healthy_at", .type = TIMESTAMPTZOID },
+	[COL_CONSECUTIVE_FAILURES] = { .name = "consecutive_failures", .type = INT4OID },
+	[COL_CHECK_NO] = { .name = "check_no", .type = INT8OID },
+	[COL_RECORDED_AT] = { .name = "recorded_at", .type = TIMESTAMPTZOID },
+	[COL_IS_PROBE] = { .name = "is_probe", .type = BOOLOID },
+	[COL_CAUSE] = { .name = "cause", .own_type = CAUSE_TYPE },
 };
 
 static const char *const state_labels[HEALTH_STATES] = {
@@ -35,6 +36,13 @@ static const char *const state_labels[HEALTH_STATES] = {
 	[HEALTH_DEGRADED] = "degraded",
 	[HEALTH_UNHEALTHY] = "unhealthy",
 	[HEALTH_UNKNOWN] = "unknown",
+};
+
+static const char *const cause_labels[HTTP_CAUSES] = {
+	[CAUSE_AUTH] = "auth",
+	[CAUSE_RATE_LIMITED] = "rate_limited",
+	[CAUSE_CONFIGURATION] = "configuration",
+	[CAUSE_SERVER] = "server",
 };
 
 /* The layout looked up last; relid is invalid if there is none or a table has changed since. */
@@ -57,6 +65,21 @@ HistoryOf(Relation fired, Oid schema)
 }
 
 /*
+ * LabelOf returns the OID of a label of an enum type of this name; 42704 if it does not exist.
+ */
+static Oid
+LabelOf(Oid type, const char *name, const char *label)
+{
+	Oid oid = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type),
+							  CStringGetDatum(label));
+
+	if (!OidIsValid(oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("type \"%s\" has no label \"%s\"", name, label)));
+	return oid;
+}
+
+/*
  * ForgetLayout is the relcache callback.  It makes the next trigger look the columns up again.
  */
 static void
@@ -70,7 +93,7 @@ ForgetLayout(Datum arg, Oid relid)
 /*
  * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache if
  * nothing has changed.  It is valid until the next call.  Errors as for HistoryOf and
- * FindColumns; 42704 if the state type or one of its labels does not exist.
+ * FindColumns; 42704 if a type or one of its labels does not exist.
  */
 const StatusLayout *
 StatusLayoutOf(Relation fired, Oid function)
@@ -91,18 +114,16 @@ StatusLayoutOf(Relation fired, Oid function)
 	layout.relid = RelationGetRelid(fired);
 	layout.function = function;
 	layout.history = HistoryOf(fired, schema);
-	layout.state_type = StateType(schema);
-	FindColumns(fired, layout.state_type, status_columns, STATUS_COLUMNS, layout.attnum);
+	layout.state_type = ExtensionType(schema, STATE_TYPE);
+	layout.has_causes = HasCauses(schema);
+	layout.cause_type = layout.has_causes ? ExtensionType(schema, CAUSE_TYPE) : InvalidOid;
+	layout.attnum[COL_CAUSE] = InvalidAttrNumber;
+	FindColumns(fired, status_columns, layout.has_causes ? STATUS_COLUMNS : COL_CAUSE,
+				layout.attnum);
 	for (int i = 0; i < HEALTH_STATES; i++)
-	{
-		layout.label[i] = GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
-										  ObjectIdGetDatum(layout.state_type),
-										  CStringGetDatum(state_labels[i]));
-		if (!OidIsValid(layout.label[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("type \"%s\" has no label \"%s\"", STATE_TYPE, state_labels[i])));
-	}
+		layout.label[i] = LabelOf(layout.state_type, STATE_TYPE, state_labels[i]);
+	for (int i = 0; layout.has_causes && i < HTTP_CAUSES; i++)
+		layout.cause_label[i] = LabelOf(layout.cause_type, CAUSE_TYPE, cause_labels[i]);
 	cached_layout = layout;
 	return &cached_layout;
 }

@@ -28,15 +28,17 @@ typedef enum StatusColumn
 	COL_CONSECUTIVE_FAILURES,
 	COL_CHECK_NO,
 	COL_RECORDED_AT,
-	COL_IS_PROBE
+	COL_IS_PROBE,
+	COL_CAUSE
 } StatusColumn;
 
-#define STATUS_COLUMNS (COL_IS_PROBE + 1)
+#define STATUS_COLUMNS (COL_CAUSE + 1)
 
 /*
  * What the trigger function needs to know about the status table: the OIDs of the function, the
- * table and its history, the numbers of the columns, the type of the status, and the OIDs of
- * its labels.
+ * table and its history, the numbers of the columns, the types of status and cause, and the
+ * OIDs of their labels.  Where checks have no cause, in version 1.0, COL_CAUSE has no
+ * number, and cause_type and cause_label no meaning.
  */
 typedef struct StatusLayout
 {
@@ -45,7 +47,10 @@ typedef struct StatusLayout
 	Oid		   relid;
 	AttrNumber attnum[STATUS_COLUMNS];
 	Oid		   state_type;
+	bool	   has_causes;
+	Oid		   cause_type;
 	Oid		   label[HEALTH_STATES];
+	Oid		   cause_label[HTTP_CAUSES];
 } StatusLayout;
 
 extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);

@@ -28,14 +28,17 @@ StatusRowOf(const StatusTriggerContext *context, HeapTuple tuple)
 }
 
 /*
- * StatusColumnOf returns the value of a column of a row.
+ * StatusColumnOf returns the value of a column of a row; null for a column that the table does
+ * not have.
  */
 NullableDatum
 StatusColumnOf(const StatusTriggerContext *context, const StatusRow *row, StatusColumn column)
 {
 	int			  i = context->layout->attnum[column] - 1;
-	NullableDatum result;
+	NullableDatum result = { (Datum) 0, true };
 
+	if (i < 0)
+		return result;
 	result.value = row->values[i];
 	result.isnull = row->nulls[i];
 	return result;
@@ -60,7 +63,7 @@ RequiredStatusColumn(const StatusTriggerContext *context, const StatusRow *row,
 }
 
 /*
- * SetStatusColumn sets a column of a deformed row.
+ * SetStatusColumn sets a column of a deformed row, if the table has it.
  */
 void
 SetStatusColumn(const StatusTriggerContext *context, StatusRow *row, StatusColumn column,
@@ -68,6 +71,8 @@ SetStatusColumn(const StatusTriggerContext *context, StatusRow *row, StatusColum
 {
 	int i = context->layout->attnum[column] - 1;
 
+	if (i < 0)
+		return;
 	row->values[i] = value;
 	row->nulls[i] = isnull;
 }
@@ -149,8 +154,11 @@ IsSetByStatement(const StatusTriggerContext *context, const StatusRow *old,
 				 const StatusRow *new, StatusColumn					   column)
 {
 	int				  i = context->layout->attnum[column] - 1;
-	Form_pg_attribute att = TupleDescAttr(context->desc, i);
+	Form_pg_attribute att;
 
+	if (i < 0)
+		return false;
+	att = TupleDescAttr(context->desc, i);
 	return bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber,
 						 context->data->tg_updatedcols) ||
 		   old->nulls[i] != new->nulls[i] ||
@@ -168,7 +176,7 @@ bool
 MakeWholeCheck(const StatusTriggerContext *context, const StatusRow *old, StatusRow *new)
 {
 	static const StatusColumn said[] = { COL_LATENCY_MS, COL_HTTP_STATUS, COL_ERROR,
-										 COL_RETRY_AFTER };
+										 COL_RETRY_AFTER, COL_CAUSE };
 	bool					  is_set[lengthof(said)];
 	bool					  sets_time = IsSetByStatement(context, old, new, COL_CHECKED_AT);
 	bool is_check = sets_time || IsSetByStatement(context, old, new, COL_STATUS);

@@ -3,7 +3,7 @@
  *	  The trigger of integration_health_status.  Before a row is written, it stamps the columns
  *	  that the extension keeps.  It copies an update to the history ring before the row is
  *	  written, and the first check of a pair after its row was inserted.  What follows from a
- *	  change is done in SQL.
+ *	  check is done in SQL.
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 
 #include "base/compat.h"
 #include "base/private_call.h"
+#include "health/follow.h"
 #include "health/restored.h"
 #include "health/ring.h"
 #include "health/status_row.h"
@@ -112,6 +113,28 @@ Stamp(void)
 }
 
 /*
+ * SetCause sets the cause of a check in a row: none if it is healthy and, unless it is given,
+ * what the HTTP status tells.
+ */
+static void
+SetCause(const StatusTriggerContext *context, StatusRow *row, HealthState status)
+{
+	NullableDatum cause = StatusColumnOf(context, row, COL_CAUSE);
+	NullableDatum http_status = StatusColumnOf(context, row, COL_HTTP_STATUS);
+	HttpCause	  told;
+
+	if (status == HEALTH_HEALTHY)
+		cause.isnull = true;
+	else if (cause.isnull && !http_status.isnull && context->layout->has_causes &&
+			 HttpStatusTells(DatumGetInt32(http_status.value), &told))
+	{
+		cause.value = ObjectIdGetDatum(context->layout->cause_label[told]);
+		cause.isnull = false;
+	}
+	SetStatusColumn(context, row, COL_CAUSE, cause.value, cause.isnull);
+}
+
+/*
  * CopyToHistory writes the check in row to the ring, with this number and time.
  */
 static void
@@ -127,6 +150,7 @@ CopyToHistory(const StatusTriggerContext *context, const StatusRow *row, int64 c
 	entry.latency_ms = StatusColumnOf(context, row, COL_LATENCY_MS);
 	entry.http_status = StatusColumnOf(context, row, COL_HTTP_STATUS);
 	entry.error = StatusColumnOf(context, row, COL_ERROR);
+	entry.cause = StatusColumnOf(context, row, COL_CAUSE);
 	entry.checked_at = checked_at;
 	entry.is_late = is_late;
 	RingWrite(context->layout->history, &entry);
@@ -192,6 +216,7 @@ StampInsert(const StatusTriggerContext *context)
 	SetStatusColumn(context, &row, COL_IS_PROBE, (Datum) 0, true);
 	stamp = Stamp();
 	first = FirstCheck(StatusOf(context, &row), CheckedAt(context, &row, stamp));
+	SetCause(context, &row, first.status);
 	return StampedRow(context, &row, &first, stamp);
 }
 
@@ -238,19 +263,12 @@ CopyInsert(const StatusTriggerContext *context)
 	Datum	  org_id = RequiredStatusColumn(context, &row, COL_ORG_ID);
 	Datum	  integration_type = RequiredStatusColumn(context, &row, COL_INTEGRATION_TYPE);
 	Datum	  status = RequiredStatusColumn(context, &row, COL_STATUS);
-	Datum	  checked_at = RequiredStatusColumn(context, &row, COL_CHECKED_AT);
 	PrivateArgument change[] = {
 		{ TEXTOID, { integration_type, false } },
 		{ context->layout->state_type, { (Datum) 0, true } },
 		{ context->layout->state_type, { status, false } },
 	};
-	PrivateArgument check[] = {
-		{ UUIDOID, { org_id, false } },
-		{ TEXTOID, { integration_type, false } },
-		{ context->layout->state_type, { status, false } },
-		{ INT4OID, StatusColumnOf(context, &row, COL_HTTP_STATUS) },
-		{ TIMESTAMPTZOID, { checked_at, false } },
-	};
+	PairState first = PairStateOf(context, &row);
 
 	if (WasRestored(org_id, integration_type,
 					DatumGetTimestampTz(RequiredStatusColumn(context, &row, COL_RECORDED_AT))))
@@ -260,8 +278,8 @@ CopyInsert(const StatusTriggerContext *context)
 		CallPrivate("count_change", lengthof(change), change);
 		return;
 	}
-	CopyToHistory(context, &row, 1, DatumGetTimestampTz(checked_at), false);
-	CallPrivate("follow_first_check", lengthof(check), check);
+	FollowFirstCheck(context, &row, &first);
+	CopyToHistory(context, &row, first.check_no, first.checked_at, false);
 }
 
 /*
@@ -283,29 +301,6 @@ RequireConstraints(const StatusTriggerContext *context, HeapTuple late)
 	ExecConstraints(result_rel, slot, estate);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);
-}
-
-/*
- * FollowChange calls follow_change after a check that changed the status of its pair or the
- * number of failures in a row.
- */
-static void
-FollowChange(const StatusTriggerContext *context, const StatusRow *row,
-			 const PairState *current, const PairState *next)
-{
-	const StatusLayout *layout = context->layout;
-	PrivateArgument		change[] = {
-			{ UUIDOID, { RequiredStatusColumn(context, row, COL_ORG_ID), false } },
-			{ TEXTOID, { RequiredStatusColumn(context, row, COL_INTEGRATION_TYPE), false } },
-			{ layout->state_type, { ObjectIdGetDatum(layout->label[current->status]), false } },
-			{ layout->state_type, { ObjectIdGetDatum(layout->label[next->status]), false } },
-			{ INT4OID, { Int32GetDatum(current->consecutive_failures), false } },
-			{ INT4OID, { Int32GetDatum(next->consecutive_failures), false } },
-			{ TIMESTAMPTZOID, { TimestampTzGetDatum(next->checked_at), false } },
-			{ INT8OID, { Int64GetDatum(next->check_no), false } },
-	};
-
-	CallPrivate("follow_change", lengthof(change), change);
 }
 
 /*
@@ -333,6 +328,7 @@ StampUpdate(const StatusTriggerContext *context)
 	recorded_at = Stamp();
 	checked_at = CheckedAt(context, &new, recorded_at);
 	status = StatusOf(context, &new);
+	SetCause(context, &new, status);
 
 	/* Even if the current check lies in the future, one made at now() or later is not late. */
 	if (current.checked_at > recorded_at)
@@ -343,10 +339,8 @@ StampUpdate(const StatusTriggerContext *context)
 	else
 		SetStatusColumn(context, &new, COL_IS_PROBE, (Datum) 0, true);
 	next = NextCheck(&current, status, checked_at);
+	FollowCheck(context, &new, &current, &next);
 	CopyToHistory(context, &new, next.check_no, checked_at, is_late);
-	if (next.status != current.status ||
-		next.consecutive_failures != current.consecutive_failures)
-		FollowChange(context, &new, &current, &next);
 	return StampedRow(context, is_late ? &old : &new, &next, recorded_at);
 }
 

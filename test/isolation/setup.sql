@@ -67,3 +67,56 @@ BEGIN ATOMIC
     FROM integration_sync_runs
   ORDER BY 1;
 END;
+
+-- What the specs of incidents and alerts print: each incident with what was made of it, and what is wrong: an alert that is
+-- held for nothing is never handed out, and of an open incident somebody was told exactly when it says so.
+CREATE FUNCTION incidents() RETURNS TABLE (line text) LANGUAGE sql STABLE
+BEGIN ATOMIC
+  WITH told AS (
+    SELECT a.incident_id, a.kind, a.payload ->> 'org_id' AS org_id,
+           CASE WHEN a.delivered_at IS NOT NULL THEN 'delivered'
+                WHEN a.died_at IS NOT NULL THEN 'dead'
+                WHEN a.due_at = 'infinity' AND EXISTS (
+                     SELECT FROM integration_alerts e
+                      WHERE e.incident_id = a.incident_id AND e.alert_id <> a.alert_id AND e.delivered_at IS NULL
+                        AND e.died_at IS NULL) THEN 'held'
+                WHEN a.due_at = 'infinity' THEN 'HELD FOR NOTHING'
+                WHEN a.claimed_at IS NOT NULL THEN 'claimed'
+                ELSE 'waiting' END AS state
+      FROM integration_alerts a
+  )
+  SELECT COALESCE('org ' || lpad(ltrim(replace(i.org_id::text, '-', ''), '0'), 2), 'type') || ' ' || i.integration_type || ': '
+         || CASE WHEN i.resolved_at IS NULL THEN 'open' ELSE 'resolved' END || ', failures ' || i.failures
+         || COALESCE(', ' || i.cause, '') || COALESCE('; ' || k.list, '')
+         || CASE WHEN i.resolved_at IS NULL AND (i.alerted_at IS NULL) <> (k.list IS NULL) THEN '; told WRONG' ELSE '' END
+    FROM integration_incidents i
+    LEFT JOIN (SELECT t.incident_id, string_agg(t.kind || ' ' || t.state, ', ' ORDER BY t.kind) AS list
+                 FROM told t GROUP BY t.incident_id) k ON k.incident_id = i.incident_id
+  UNION ALL
+  SELECT 'ORPHANED ' || t.kind FROM told t
+   WHERE NOT EXISTS (SELECT FROM integration_incidents i WHERE i.incident_id = t.incident_id)
+  ORDER BY 1;
+END;
+
+-- forget(): what the specs of incidents begin with.
+CREATE PROCEDURE forget() LANGUAGE sql
+BEGIN ATOMIC
+  DELETE FROM integration_health_status;
+  DELETE FROM integration_health_counts;
+  DELETE FROM integration_incidents;
+  DELETE FROM integration_alerts;
+  DELETE FROM integration_maintenance;
+  DELETE FROM integration_monitors;
+  DELETE FROM integration_sync_schedules;
+END;
+
+-- fail(...): records failing checks of a type, one round after another, for each of some organisations.
+CREATE PROCEDURE fail(first integer, last integer, rounds integer, type text DEFAULT 'xledger') LANGUAGE plpgsql AS $$
+BEGIN
+  FOR round IN 1 .. rounds LOOP
+    PERFORM public.record_health_checks(jsonb_agg(jsonb_build_object(
+              'org_id', public.org(o), 'integration_type', type, 'status', 'unhealthy', 'http_status', 503,
+              'checked_at', clock_timestamp())))
+      FROM generate_series(first, last) AS o;
+  END LOOP;
+END $$;

@@ -5,6 +5,8 @@ CREATE SCHEMA reference;
 SET search_path = reference;
 
 CREATE TYPE integration_health_state AS ENUM ('healthy', 'degraded', 'unhealthy', 'unknown');
+CREATE TYPE integration_failure_cause AS ENUM (
+  'auth', 'rate_limited', 'configuration', 'server', 'timeout', 'dns', 'connect', 'tls', 'other');
 CREATE TYPE integration_monitoring_mode AS ENUM ('active', 'passive');
 
 CREATE TABLE integration_types (
@@ -36,6 +38,7 @@ CREATE TABLE integration_health_status (
   consecutive_failures integer NOT NULL CHECK (consecutive_failures >= 0),
   check_no             bigint NOT NULL CHECK (check_no >= 1),
   recorded_at          timestamptz NOT NULL,
+  cause                integration_failure_cause,
   PRIMARY KEY (org_id, integration_type)
 );
 
@@ -49,8 +52,33 @@ CREATE TABLE integration_health_history (
   http_status      integer CHECK (http_status BETWEEN 100 AND 599),
   error            text CHECK (length(error) <= 2000),
   checked_at       timestamptz NOT NULL CHECK (isfinite(checked_at)),
+  cause            integration_failure_cause,
   PRIMARY KEY (org_id, integration_type, check_no)
 );
+
+CREATE TABLE integration_health_transitions (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE "C" NOT NULL,
+  check_no         bigint NOT NULL,
+  at               timestamptz NOT NULL,
+  from_status      integration_health_state,
+  to_status        integration_health_state NOT NULL,
+  cause            integration_failure_cause,
+  PRIMARY KEY (org_id, integration_type, check_no)
+);
+
+CREATE TABLE integration_incidents (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE "C" NOT NULL,
+  cause            integration_failure_cause,
+  started_at       timestamptz NOT NULL,
+  confirmed_at     timestamptz NOT NULL,
+  resolved_at      timestamptz,
+  failures         integer NOT NULL
+);
+
+-- When the failures in a row of a pair began. Outlives the pair, as what is put back goes on.
+CREATE TABLE failing_since (org_id uuid, integration_type text, at timestamptz, PRIMARY KEY (org_id, integration_type));
 
 CREATE TABLE integration_health_counts (
   integration_type text COLLATE "C" NOT NULL,
@@ -94,10 +122,40 @@ RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO integration_health_history
   VALUES (s.org_id, s.integration_type, copy_check.check_no % 96, copy_check.check_no, s.status,
-          s.latency_ms, s.http_status, s.error, copy_check.checked_at);
+          s.latency_ms, s.http_status, s.error, copy_check.checked_at, s.cause);
   DELETE FROM integration_health_history h
    WHERE h.org_id = s.org_id AND h.integration_type = s.integration_type
      AND h.check_no <= copy_check.check_no - 96;
+END $$;
+
+CREATE FUNCTION known_cause(s integration_health_status) RETURNS integration_failure_cause LANGUAGE sql
+  RETURN CASE WHEN s.status = 'healthy' THEN NULL
+              WHEN s.cause IS NOT NULL THEN s.cause
+              WHEN s.http_status IN (401, 403, 407) THEN 'auth'
+              WHEN s.http_status = 429 THEN 'rate_limited'
+              WHEN s.http_status / 100 = 4 THEN 'configuration'
+              WHEN s.http_status / 100 = 5 THEN 'server' END::integration_failure_cause;
+
+-- Two failures in a row make an incident, or one with a wrong credential.
+CREATE FUNCTION note_incident(s integration_health_status) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF s.status = 'unhealthy' THEN
+    IF s.consecutive_failures = 1 THEN
+      INSERT INTO failing_since VALUES (s.org_id, s.integration_type, s.checked_at)
+        ON CONFLICT (org_id, integration_type) DO UPDATE SET at = EXCLUDED.at;
+    END IF;
+    UPDATE integration_incidents i SET failures = failures + 1, cause = COALESCE(i.cause, s.cause)
+     WHERE i.org_id = s.org_id AND i.integration_type = s.integration_type AND i.resolved_at IS NULL;
+    IF NOT FOUND AND (s.consecutive_failures >= 2 OR s.cause = 'auth') THEN
+      INSERT INTO integration_incidents
+      SELECT s.org_id, s.integration_type, s.cause, COALESCE((
+               SELECT f.at FROM failing_since f WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type),
+             s.checked_at), s.checked_at, NULL, s.consecutive_failures;
+    END IF;
+  ELSIF s.status IN ('healthy', 'degraded') THEN
+    UPDATE integration_incidents i SET resolved_at = s.checked_at
+     WHERE i.org_id = s.org_id AND i.integration_type = s.integration_type AND i.resolved_at IS NULL;
+  END IF;
 END $$;
 
 -- A check is never later than its recording.
@@ -121,6 +179,7 @@ BEGIN
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
   NEW.consecutive_failures := (NEW.status = 'unhealthy')::integer;
   NEW.check_no := 1;
+  NEW.cause := known_cause(NEW);
   NEW.recorded_at := clock_timestamp();
   RETURN NEW;
 END $$;
@@ -132,6 +191,8 @@ BEGIN
      AND r.recorded_at = NEW.recorded_at;
   IF NOT FOUND THEN
     PERFORM copy_check(NEW, 1, NEW.checked_at);
+    INSERT INTO integration_health_transitions VALUES (NEW.org_id, NEW.integration_type, 1, NEW.checked_at, NULL, NEW.status, NEW.cause);
+    PERFORM note_incident(NEW);
     PERFORM note_rate_limit(NEW);
   END IF;
   RETURN NULL;
@@ -160,11 +221,13 @@ BEGIN
   IF NOT 'http_status' = ANY (set_columns) THEN NEW.http_status := NULL; END IF;
   IF NOT 'error' = ANY (set_columns) THEN NEW.error := NULL; END IF;
   IF NOT 'retry_after' = ANY (set_columns) THEN NEW.retry_after := NULL; END IF;
+  IF NOT 'cause' = ANY (set_columns) THEN NEW.cause := NULL; END IF;
   IF NOT 'checked_at' = ANY (set_columns) THEN NEW.checked_at := now(); END IF;
   IF NEW.status IS NULL OR NEW.checked_at IS NULL THEN
     RAISE 'null' USING ERRCODE = '23502';
   END IF;
   NEW.checked_at := made_at(NEW.checked_at);
+  NEW.cause := known_cause(NEW);
   PERFORM copy_check(NEW, OLD.check_no + 1, NEW.checked_at);
 
   IF NEW.checked_at < OLD.checked_at THEN
@@ -173,11 +236,16 @@ BEGIN
     IF (NEW.http_status, NEW.checked_at, NEW.retry_after) IS DISTINCT FROM (OLD.http_status, OLD.checked_at, OLD.retry_after) THEN
       PERFORM note_rate_limit(NEW);
     END IF;
+    IF NEW.status <> OLD.status THEN
+      INSERT INTO integration_health_transitions
+      VALUES (NEW.org_id, NEW.integration_type, OLD.check_no + 1, NEW.checked_at, OLD.status, NEW.status, NEW.cause);
+    END IF;
     NEW.status_since := CASE WHEN NEW.status = OLD.status THEN OLD.status_since ELSE NEW.checked_at END;
     NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at ELSE OLD.last_healthy_at END;
     NEW.consecutive_failures := CASE NEW.status WHEN 'unhealthy' THEN OLD.consecutive_failures + 1
                                                 WHEN 'unknown' THEN OLD.consecutive_failures
                                                 ELSE 0 END;
+    PERFORM note_incident(NEW);
   END IF;
   NEW.check_no := OLD.check_no + 1;
   NEW.recorded_at := clock_timestamp();
@@ -188,12 +256,18 @@ CREATE FUNCTION after_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM integration_health_history h
    WHERE h.org_id = OLD.org_id AND h.integration_type = OLD.integration_type;
+  DELETE FROM integration_health_transitions t
+   WHERE t.org_id = OLD.org_id AND t.integration_type = OLD.integration_type;
+  DELETE FROM integration_incidents i
+   WHERE i.org_id = OLD.org_id AND i.integration_type = OLD.integration_type;
   RETURN NULL;
 END $$;
 
 CREATE FUNCTION after_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM integration_health_history;
+  DELETE FROM integration_health_transitions;
+  DELETE FROM integration_incidents;
   RETURN NULL;
 END $$;
 
@@ -212,6 +286,7 @@ CREATE TRIGGER b2 BEFORE UPDATE OF http_status ON integration_health_status FOR 
 CREATE TRIGGER b3 BEFORE UPDATE OF error ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('error');
 CREATE TRIGGER b4 BEFORE UPDATE OF retry_after ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('retry_after');
 CREATE TRIGGER b5 BEFORE UPDATE OF checked_at ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('checked_at');
+CREATE TRIGGER b6 BEFORE UPDATE OF cause ON integration_health_status FOR EACH ROW EXECUTE FUNCTION sets('cause');
 CREATE TRIGGER c BEFORE UPDATE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION before_update();
 CREATE TRIGGER d AFTER INSERT ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_insert();
 CREATE TRIGGER e AFTER DELETE ON integration_health_status FOR EACH ROW EXECUTE FUNCTION after_delete();
@@ -221,17 +296,18 @@ CREATE TRIGGER g AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration_hea
 CREATE FUNCTION record_health_check(
   org_id uuid, integration_type text, status integration_health_state,
   latency_ms integer DEFAULT NULL, http_status integer DEFAULT NULL, error text DEFAULT NULL,
-  checked_at timestamptz DEFAULT now(), retry_after integer DEFAULT NULL)
+  checked_at timestamptz DEFAULT now(), retry_after integer DEFAULT NULL, cause integration_failure_cause DEFAULT NULL)
 RETURNS integration_health_status LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   result integration_health_status;
 BEGIN
   INSERT INTO integration_health_status AS s
-         (org_id, integration_type, status, latency_ms, http_status, error, checked_at, retry_after)
-  VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, now()), $8)
+         (org_id, integration_type, status, latency_ms, http_status, error, checked_at, retry_after, cause)
+  VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, now()), $8, $9)
   ON CONFLICT (org_id, integration_type) DO UPDATE
-     SET status = $3, latency_ms = $4, http_status = $5, error = $6, checked_at = COALESCE($7, now()), retry_after = $8
+     SET status = $3, latency_ms = $4, http_status = $5, error = $6, checked_at = COALESCE($7, now()), retry_after = $8,
+         cause = $9
   RETURNING s.* INTO result;
   RETURN result;
 END $$;
@@ -247,7 +323,7 @@ BEGIN
     PERFORM record_health_check((entry ->> 'org_id')::uuid, entry ->> 'integration_type',
       (entry ->> 'status')::integration_health_state, (entry ->> 'latency_ms')::integer,
       (entry ->> 'http_status')::integer, entry ->> 'error', (entry ->> 'checked_at')::timestamptz,
-      (entry ->> 'retry_after')::numeric::integer);
+      (entry ->> 'retry_after')::numeric::integer, (entry ->> 'cause')::integration_failure_cause);
     recorded := recorded + 1;
   END LOOP;
   RETURN recorded;

@@ -17,13 +17,21 @@ BEGIN ATOMIC
   SELECT concat_ws(' ', 'status', org_id, integration_type, status, COALESCE(latency_ms, -1),
                    COALESCE(http_status, -1), COALESCE(md5(error), '-'), shown(checked_at),
                    shown(status_since), COALESCE(shown(last_healthy_at), '-'), consecutive_failures,
-                   check_no)
+                   check_no, COALESCE(cause::text, '-'))
     FROM integration_health_status
   UNION ALL
   SELECT concat_ws(' ', 'history', org_id, integration_type, lpad(check_no::text, 5), slot, status,
                    COALESCE(latency_ms, -1), COALESCE(http_status, -1), COALESCE(md5(error), '-'),
-                   shown(checked_at))
+                   shown(checked_at), COALESCE(cause::text, '-'))
     FROM integration_health_history
+  UNION ALL
+  SELECT concat_ws(' ', 'transition', org_id, integration_type, lpad(check_no::text, 5), shown(at),
+                   COALESCE(from_status::text, '-'), to_status, COALESCE(cause::text, '-'))
+    FROM integration_health_transitions
+  UNION ALL
+  SELECT concat_ws(' ', 'incident', org_id, integration_type, shown(started_at), shown(confirmed_at),
+                   COALESCE(shown(resolved_at), '-'), failures, COALESCE(cause::text, '-'))
+    FROM integration_incidents
   UNION ALL
   SELECT concat_ws(' ', 'count', integration_type, status, sum(delta))
     FROM integration_health_counts GROUP BY integration_type, status HAVING sum(delta) <> 0;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 
-for (const example of ['health-monitor', 'sync-worker']) {
+for (const example of ['health-monitor', 'sync-worker', 'alert-worker']) {
   test(`node --test in a copy of ${example}`, () => {
     const dir = mkdtempSync(`${tmpdir()}/copy.`);
     try {

@@ -30,12 +30,12 @@ eachSchema('dashboard', (stack) => {
     assert.deepEqual(dynamics, {
       integration_type: 'dynamics', display_name: 'Microsoft Dynamics 365', status: 'unknown', latency_ms: null, http_status: null,
       error: null, checked_at: null, status_since: null, last_healthy_at: null, consecutive_failures: 0, is_stale: null,
-      monitoring_mode: 'active',
+      monitoring_mode: 'active', cause: null,
     });
     const { checked_at, status_since, last_healthy_at, ...rest } = xledger;
     assert.deepEqual(rest, {
       integration_type: 'xledger', display_name: 'Xledger', status: 'unhealthy', latency_ms: 130, http_status: 502,
-      error: 'HTTP 502', consecutive_failures: 2, is_stale: true, monitoring_mode: 'active',
+      error: 'HTTP 502', consecutive_failures: 2, is_stale: true, monitoring_mode: 'active', cause: 'server',
     });
     assert.equal(Date.parse(checked_at) - Date.parse(status_since), 5 * 60_000);
     assert.equal(Date.parse(status_since) - Date.parse(last_healthy_at), 45 * 60_000);
@@ -74,7 +74,7 @@ eachSchema('dashboard', (stack) => {
     assert.deepEqual(await numbers({ hours: 48 }), [4, 3, 2, 1]);
     assert.deepEqual(await numbers({ hours: 720 }), [4, 3, 2, 1]);
     const [newest] = granted(await trend('memberOfA'));
-    assert.deepEqual(Object.keys(newest), ['checked_at', 'status', 'latency_ms', 'http_status', 'error', 'check_no']);
+    assert.deepEqual(Object.keys(newest), ['checked_at', 'status', 'latency_ms', 'http_status', 'error', 'check_no', 'cause']);
   });
 
   test('hours outside 1 to 720, or null: 400 22023, also where there is nothing to see', async () => {

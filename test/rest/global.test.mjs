@@ -43,7 +43,7 @@ eachSchema('global', (stack) => {
     const [second] = granted(await problems('globalAdmin').eq('org_id', orgB).limit(1));
     assert.deepEqual({ ...second, checked_at: null, status_since: null }, {
       org_id: orgB, integration_type: 'xledger', display_name: 'Xledger', status: 'unhealthy', latency_ms: null, http_status: 500,
-      error: 'HTTP 500', checked_at: null, status_since: null, last_healthy_at: null, consecutive_failures: 1,
+      error: 'HTTP 500', checked_at: null, status_since: null, last_healthy_at: null, consecutive_failures: 1, cause: 'server',
     });
     for (const max_rows of [0, -5, null]) refused(await problems('globalAdmin', { max_rows }), 400, '22023', /max_rows/);
   });

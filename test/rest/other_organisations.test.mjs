@@ -61,6 +61,30 @@ const naming = {
   'schedules: a cast that fails on B\'s URL': (org) => get(`/integration_sync_schedules?org_id=eq.${org}&select=warm_up_url::integer`),
   'runs: exact count': (org) => get(`/integration_sync_runs?org_id=eq.${org}`, 'count=exact'),
   'runs: planned count': (org) => get(`/integration_sync_runs?org_id=eq.${org}`, 'count=planned'),
+  'rpc: incidents': (org) => post('/rpc/get_org_incidents', { org_id: org, days: 90 }),
+  'rpc: incidents by GET, counted': (org) => get(`/rpc/get_org_incidents?org_id=${org}`, 'count=exact'),
+  'rpc: incidents, planned count': (org) => get(`/rpc/get_org_incidents?org_id=${org}`, 'count=planned'),
+  'rpc: incidents of no days': (org) => post('/rpc/get_org_incidents', { org_id: org, days: 0 }),
+  'rpc: maintenance by GET, counted': (org) => get(`/rpc/get_maintenance?org_id=${org}`, 'count=exact'),
+  'rpc: uptime': (org) => post('/rpc/get_org_uptime', { org_id: org }),
+  'rpc: uptime, planned count': (org) => get(`/rpc/get_org_uptime?org_id=${org}`, 'count=planned'),
+  'rpc: days of uptime': (org) => post('/rpc/get_uptime_days', { org_id: org, integration_type: 'xledger' }),
+  'rpc: days of latency': (org) => post('/rpc/get_latency_days', { org_id: org, integration_type: 'xledger' }),
+  'rpc: incidents of all, filtered': (org) => get(`/rpc/get_global_incidents?org_id=eq.${org}`),
+  'rpc: plan maintenance': (org) => post('/rpc/set_maintenance', {
+    org_id: org, integration_type: 'xledger', starts_at: '2030-01-01T00:00:00Z', ends_at: '2030-01-02T00:00:00Z', reason: 'x',
+  }),
+  'transitions: exact count': (org) => get(`/integration_health_transitions?org_id=eq.${org}`, 'count=exact'),
+  'transitions: planned count': (org) => get(`/integration_health_transitions?org_id=eq.${org}`, 'count=planned'),
+  'days: exact count': (org) => get(`/integration_health_days?org_id=eq.${org}`, 'count=exact'),
+  'days: planned count': (org) => get(`/integration_health_days?org_id=eq.${org}`, 'count=planned'),
+  'incidents: exact count': (org) => get(`/integration_incidents?org_id=eq.${org}`, 'count=exact'),
+  'incidents: planned count': (org) => get(`/integration_incidents?org_id=eq.${org}`, 'count=planned'),
+  'incidents: a cast that fails on B\'s note': (org) => get(`/integration_incidents?org_id=eq.${org}&select=note::integer`),
+  'maintenance: exact count': (org) => get(`/integration_maintenance?org_id=eq.${org}`, 'count=exact'),
+  'maintenance: planned count': (org) => get(`/integration_maintenance?org_id=eq.${org}`, 'count=planned'),
+  'maintenance: a cast that fails on B\'s reason': (org) => get(`/integration_maintenance?org_id=eq.${org}&select=reason::integer`),
+  'alerts: no right': (org) => get(`/integration_alerts?org_id=eq.${org}`, 'count=exact'),
   'runs: by idempotency key': (org) => get(`/integration_sync_runs?idempotency_key=like.${org}*`, 'count=exact'),
   'types: inner embedded monitors': (org) => get(`/integration_types?select=integration_type,integration_monitors!inner(org_id)&integration_monitors.org_id=eq.${org}`, 'count=exact'),
   'insert a monitor': (org) => post('/integration_monitors', { org_id: org, integration_type: 'xledger' }, 'return=representation'),
@@ -102,6 +126,20 @@ const unnaming = {
   'runs, exact count': get('/integration_sync_runs?select=org_id,attempt', 'count=exact'),
   'runs, estimated count': get('/integration_sync_runs?select=org_id', 'count=estimated'),
   'types with monitors and schedules': get('/integration_types?select=integration_type,integration_monitors(org_id),integration_sync_schedules(org_id)&order=integration_type', 'count=exact'),
+  'transitions, exact count': get('/integration_health_transitions?select=org_id,check_no', 'count=exact'),
+  'transitions, estimated count': get('/integration_health_transitions?select=org_id', 'count=estimated'),
+  'days, exact count': get('/integration_health_days?select=org_id', 'count=exact'),
+  'incidents, exact count': get('/integration_incidents?select=org_id,incident_id', 'count=exact'),
+  'incidents, estimated count': get('/integration_incidents?select=org_id', 'count=estimated'),
+  'B\'s note': get('/integration_incidents?note=like.*locked*&select=org_id', 'count=exact'),
+  'a cast of every note seen': get('/integration_incidents?select=note::integer'),
+  'maintenance, exact count': get('/integration_maintenance?select=org_id,maintenance_id', 'count=exact'),
+  'B\'s reason for maintenance': get('/integration_maintenance?reason=like.*locked*&select=org_id', 'count=exact'),
+  'alerts': get('/integration_alerts?select=alert_id', 'count=exact'),
+  'the incidents of all': post('/rpc/get_global_incidents', {}),
+  'the maintenance of all': post('/rpc/get_global_maintenance', {}),
+  'the uptime of all': post('/rpc/get_global_uptime', {}),
+  'the backlog of alerts': post('/rpc/get_alert_backlog', {}),
   'the summary of syncs': post('/rpc/get_global_sync_summary', {}),
   'my organisations': post('/rpc/integration_health_org_ids', {}),
   'the API description': get('/'),
@@ -140,7 +178,14 @@ eachSchema('isolation', (stack) => {
     await plan(orgA);
     await stack.sql('ANALYZE');
     for (const [name, request] of Object.entries(unnaming)) unnamed[name] = await ask(people.memberOfA, request);
-    granted(await load(orgB, Array.from({ length: 90 }, () => secret)));
+    // The incident of org B is taken on, its last day is closed, and it has maintenance planned.
+    granted(await stack.as.service.rpc('record_health_check', check(orgB, { checked_at: minutesAgo(2 * 1440) })));
+    granted(await load(orgB, Array.from({ length: 89 }, () => secret)));
+    const [incident] = granted(await stack.as.memberOfB.rpc('get_org_incidents', { org_id: orgB }));
+    granted(await stack.as.memberOfB.rpc('acknowledge_incident', { incident_id: incident.incident_id, note: secret }));
+    granted(await stack.as.service.rpc('set_maintenance', {
+      org_id: orgB, integration_type: 'xledger', starts_at: minutesAgo(1), ends_at: minutesAgo(-60), reason: secret,
+    }));
     await plan(orgB);
     granted(await stack.as.service.rpc('record_health_check', check(orgB, { integration_type: 'dynamics' })));
     // Statistics exist, as they would: planned counts are made of them.
@@ -150,7 +195,9 @@ eachSchema('isolation', (stack) => {
   test('the requests reach org B for one who may see it', async () => {
     for (const name of [
       'rpc: status', 'status: eq', 'history: eq', 'types: inner embedded status rows', 'rpc: late syncs', 'rpc: missed syncs by GET, counted',
-      'rpc: cold starts, planned count', 'monitors: exact count', 'schedules: exact count', 'runs: by idempotency key', 'types: inner embedded monitors',
+      'rpc: incidents', 'rpc: maintenance by GET, counted', 'rpc: uptime', 'rpc: days of uptime', 'rpc: days of latency',
+      'transitions: exact count', 'days: exact count', 'incidents: exact count', 'maintenance: exact count',
+      'incidents: a cast that fails on B\'s note', 'maintenance: a cast that fails on B\'s reason', 'rpc: cold starts, planned count', 'monitors: exact count', 'schedules: exact count', 'runs: by idempotency key', 'types: inner embedded monitors',
     ]) {
       const seen = await ask(people.memberOfB, naming[name](orgB));
       assert.notDeepEqual(masked(seen, orgB), masked(await ask(people.memberOfB, naming[name](nowhere)), nowhere), name);

@@ -19,7 +19,7 @@ eachSchema('record', (stack) => {
     const { checked_at, status_since, last_healthy_at, recorded_at, ...rest } = row;
     assert.deepEqual(rest, {
       org_id, integration_type: 'xledger', status: 'healthy', latency_ms: null, http_status: null, error: null,
-      retry_after: null, is_probe: null, consecutive_failures: 0, check_no: 1,
+      retry_after: null, is_probe: null, cause: null, consecutive_failures: 0, check_no: 1,
     });
     assert.equal(status_since, checked_at);
     assert.equal(last_healthy_at, checked_at);
@@ -297,9 +297,9 @@ eachSchema('record', (stack) => {
     refused(answer, 400, '0A000', /pg_cron/);
     assert.ok(answer.error.hint);
     assert.equal(granted(await stack.as.service.rpc('unschedule_integration_health_jobs')), 0);
-    assert.deepEqual(granted(await stack.as.service.rpc('get_health_jobs')).map((job) => job.problem), Array(4).fill('pg_cron is not installed in this database'));
+    assert.deepEqual(granted(await stack.as.service.rpc('get_health_jobs')).map((job) => job.problem), Array(5).fill('pg_cron is not installed in this database'));
     refused(await stack.as.memberOfA.rpc('get_health_jobs'), 403, '42501');
-    assert.equal(granted(await stack.as.globalAdmin.rpc('get_health_jobs')).length, 4);
+    assert.equal(granted(await stack.as.globalAdmin.rpc('get_health_jobs')).length, 5);
   });
 
   test('rights are handed out by the owner, not by service_role: 403', async () => {

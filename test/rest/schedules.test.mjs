@@ -26,7 +26,9 @@ eachSchema('schedules', (stack) => {
     test('set_monitor returns the pair\'s row: due within the interval; switched off it is not handed out', async () => {
       const org_id = randomUUID();
       const row = granted(await rpc('set_monitor', { org_id, integration_type: 'xledger' }), 200);
-      assert.deepEqual(row, { org_id, integration_type: 'xledger', enabled: true, due_at: row.due_at, claimed_at: null, planned_since: null });
+      assert.deepEqual(row, {
+        org_id, integration_type: 'xledger', enabled: true, due_at: row.due_at, claimed_at: null, planned_since: null, credential_expires_at: null,
+      });
       assert.ok(Date.parse(row.due_at) - Date.now() < 15 * 60_000 && Date.parse(row.due_at) > Date.now() - 10_000);
       const off = granted(await rpc('set_monitor', { org_id, integration_type: 'xledger', enabled: false }));
       assert.deepEqual(off, { ...row, enabled: false });

@@ -69,6 +69,15 @@ CREATE TEMPORARY TABLE finished AS
   SELECT finish_sync_run(id, 'xledger', now() - interval '2 hours', 1, 'succeeded') FROM org;
 INSERT INTO claimed SELECT c.* FROM org, claim_sync_run(id, 'xledger', now() - interval '2 hours') AS c;
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT id, 'xledger', '-infinity' FROM org;
+-- incidents of no known cause, of the pair and of its type; alerts of the pair and of all
+CREATE TEMPORARY TABLE confirmed AS SELECT record_health_check(id, 'xledger', 'unhealthy') FROM org;
+INSERT INTO integration_incidents (incident_id, integration_type, started_at, confirmed_at, failures)
+  VALUES (gen_random_uuid(), 'dynamics', now(), now(), 10);
+CREATE TEMPORARY TABLE planned AS SELECT set_maintenance(NULL, NULL, now() - interval '100 days', now() + interval '1 hour', 'x');
+CREATE TEMPORARY TABLE watched AS SELECT integration_health_watch();
+UPDATE integration_alerts SET due_at = now();
+CREATE TEMPORARY TABLE alerts AS SELECT * FROM claim_alerts();
+UPDATE integration_alerts SET due_at = 'infinity' WHERE kind = 'monitor_silent';
 SELECT json_object_agg(name, columns) FROM (
   SELECT name, coalesce(json_agg(DISTINCT key) FILTER (WHERE json_typeof(value) = 'null'), '[]') AS columns FROM (
     SELECT 'get_org_health_status' AS name, to_json(r) AS row FROM org, get_org_health_status(id) AS r
@@ -82,6 +91,16 @@ SELECT json_object_agg(name, columns) FROM (
     UNION ALL SELECT 'get_missed_syncs', to_json(r) FROM org, get_missed_syncs(id) AS r
     UNION ALL SELECT 'get_cold_starts', to_json(r) FROM org, get_cold_starts(id) AS r
     UNION ALL SELECT 'get_global_sync_summary', to_json(r) FROM get_global_sync_summary() AS r
+    UNION ALL SELECT 'get_org_uptime', to_json(r) FROM org, get_org_uptime(id) AS r
+    UNION ALL SELECT 'get_uptime_days', to_json(r) FROM org, get_uptime_days(id, 'dynamics') AS r
+    UNION ALL SELECT 'get_latency_days', to_json(r) FROM org, get_latency_days(id, 'xledger') AS r
+    UNION ALL SELECT 'get_global_uptime', to_json(r) FROM get_global_uptime() AS r
+    UNION ALL SELECT 'get_org_incidents', to_json(r) FROM org, get_org_incidents(id) AS r
+    UNION ALL SELECT 'get_global_incidents', to_json(r) FROM get_global_incidents() AS r
+    UNION ALL SELECT 'get_maintenance', to_json(r) FROM org, get_maintenance(id) AS r
+    UNION ALL SELECT 'get_global_maintenance', to_json(r) FROM get_global_maintenance() AS r
+    UNION ALL SELECT 'claim_alerts', to_json(r) FROM alerts AS r
+    UNION ALL SELECT 'get_alert_backlog', to_json(r) FROM get_alert_backlog() AS r
     -- pg_cron is not here, so nothing is known of the jobs; with it problem is null where there is none
     UNION ALL SELECT 'get_health_jobs', to_json(r) FROM get_health_jobs() AS r
     UNION ALL SELECT 'get_health_jobs', json_build_object('problem', NULL)
@@ -97,7 +116,7 @@ ROLLBACK;`;
 const needsCron = 'schedule_integration_health_jobs';
 
 const scalars = {
-  text: 'string', uuid: 'string', timestamptz: 'string', interval: 'string', regrole: 'string', bool: 'boolean',
+  text: 'string', uuid: 'string', timestamptz: 'string', interval: 'string', date: 'string', regrole: 'string', bool: 'boolean',
   int2: 'number', int4: 'number', int8: 'number', numeric: 'number', jsonb: 'Json', void: 'undefined',
 };
 

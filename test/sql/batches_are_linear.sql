@@ -41,3 +41,15 @@ SELECT count(*) FROM integration_monitors WHERE due_at > now() + interval '45 mi
 SELECT idx_tup_fetch < 20000 AS few_rows_read, seq_scan < 10 AS few_scans FROM pg_stat_xact_user_tables WHERE relid = 'integration_monitors'::regclass;
 ROLLBACK;
 TRUNCATE integration_health_status, integration_monitors;
+
+-- what follows from failing checks reads no more rows for the last pair than for the first, also with plans from when all was empty
+VACUUM ANALYZE integration_health_transitions, integration_incidents, integration_alerts, integration_maintenance;
+DISCARD PLANS;
+BEGIN;
+SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', ('00000000-0000-0000-0004-' || lpad(n::text, 12, '0'))::uuid, 'integration_type', 'xledger',
+         'status', s.status, 'http_status', s.http_status)))
+  FROM (VALUES (1, 'healthy', 200), (2, 'unhealthy', 401), (3, 'unhealthy', 401), (4, 'healthy', 200), (5, 'unhealthy', 401)) AS s (round, status, http_status),
+       generate_series(1, 1000) n GROUP BY s.round ORDER BY s.round;
+SELECT relname, seq_tup_read + idx_tup_fetch < 30000 AS few_rows_read FROM pg_stat_xact_user_tables
+ WHERE relname IN ('integration_health_transitions', 'integration_incidents', 'integration_alerts') ORDER BY relname;
+ROLLBACK;

@@ -7,6 +7,7 @@ CREATE TABLE evil.integration_types (LIKE integration_types);
 CREATE TABLE evil.integration_health_status (LIKE integration_health_status);
 CREATE TABLE evil.integration_health_history (LIKE integration_health_history);
 CREATE TABLE evil.integration_health_counts (LIKE integration_health_counts);
+CREATE TABLE evil.integration_health_transitions (LIKE integration_health_transitions);
 CREATE TYPE evil.uuid AS ENUM ('x');
 CREATE TYPE evil.timestamptz AS ENUM ('x');
 CREATE FUNCTION evil.never(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'evil operator'; END$$;
@@ -48,16 +49,20 @@ SELECT * FROM t.try();
 CREATE TEMP TABLE integration_health_history (LIKE evil.integration_health_history);
 CREATE TEMP TABLE integration_health_status (LIKE evil.integration_health_status);
 CREATE TEMP TABLE integration_health_counts (LIKE evil.integration_health_counts);
+CREATE TEMP TABLE integration_health_transitions (LIKE evil.integration_health_transitions);
 CREATE TEMP TABLE integration_types (LIKE evil.integration_types);
 SET search_path = pg_temp, evil, pg_catalog;
 DELETE FROM integration_health_history WHERE true;
 SELECT * FROM t.try();
 SELECT (SELECT pg_catalog.count(*) FROM pg_temp.integration_health_history) AS temp_history, (SELECT pg_catalog.count(*) FROM evil.integration_health_history) AS evil_history,
-       (SELECT pg_catalog.count(*) FROM pg_temp.integration_health_counts) AS temp_counts, (SELECT pg_catalog.count(*) FROM evil.integration_health_counts) AS evil_counts;
+       (SELECT pg_catalog.count(*) FROM pg_temp.integration_health_counts) AS temp_counts, (SELECT pg_catalog.count(*) FROM evil.integration_health_counts) AS evil_counts,
+       (SELECT pg_catalog.count(*) FROM pg_temp.integration_health_transitions) AS temp_log, (SELECT pg_catalog.count(*) FROM evil.integration_health_transitions) AS evil_log;
 SET ROLE authenticated;
 SELECT t.error(pg_catalog.format('SELECT * FROM %s.get_org_health_status(''00000000-0000-0000-0000-00000000000a'')', :'home'));
 RESET ROLE;
 RESET search_path;
+-- t.violations would look at these instead
+DROP TABLE pg_temp.integration_health_status, pg_temp.integration_health_history, pg_temp.integration_health_counts, pg_temp.integration_health_transitions, pg_temp.integration_types;
 SELECT * FROM t.violations();
 DROP FUNCTION t.try;
 \set VERBOSITY terse

@@ -20,12 +20,12 @@ for my $role ('service_role', 'postgres')
 		"without pg_cron scheduling is a clean error for $role");
 	is(value($node, 'no_cron', as_role($role) . 'SELECT unschedule_integration_health_jobs()'), 0, 'there is nothing to unschedule');
 	is(value($node, 'no_cron', as_role($role) . q{SELECT count(*), count(owner), string_agg(DISTINCT problem, ',') FROM get_health_jobs()}),
-		'4|0|pg_cron is not installed in this database', 'and the list of jobs says so');
+		'5|0|pg_cron is not installed in this database', 'and the list of jobs says so');
 }
 # Code in a schema cron that does not belong to pg_cron is not run.
 $node->safe_psql('no_cron', q{CREATE SCHEMA cron; CREATE VIEW cron.job AS SELECT 1 / 0 AS jobid, 'integration_health_cleanup' AS jobname;
 	CREATE VIEW cron.job_run_details AS SELECT 1 / 0 AS jobid; GRANT USAGE ON SCHEMA cron TO PUBLIC; GRANT SELECT ON cron.job, cron.job_run_details TO PUBLIC});
-is(value($node, 'no_cron', as_role('service_role') . 'SELECT (SELECT count(*) FROM get_health_jobs()), unschedule_integration_health_jobs()'), '4|0', 'a look-alike of pg_cron is not looked at');
+is(value($node, 'no_cron', as_role('service_role') . 'SELECT (SELECT count(*) FROM get_health_jobs()), unschedule_integration_health_jobs()'), '5|0', 'a look-alike of pg_cron is not looked at');
 like(error_of($node, 'no_cron', 'SELECT schedule_integration_health_jobs()'),
 	qr/HINT:.*CREATE EXTENSION pg_cron/s, 'which says what to do');
 
@@ -36,7 +36,7 @@ is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 0,
 $node->safe_psql('postgres', q{SELECT cron.schedule('site job', '0 5 * * 1', 'SELECT 1')});
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 my @once = rows($node, 'postgres', $jobs);
-is(scalar @once, 5, 'four jobs come to the one of the site');
+is(scalar @once, 6, 'five jobs come to the one of the site');
 
 # pg_cron 1.4 has no schedules in seconds: warm-ups are sent every minute, not every half minute.
 my ($cron_major, $cron_minor) = split(/\./, value($node, 'postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'}));
@@ -46,7 +46,8 @@ is_deeply([ sort grep { !/^site job/ } @once ], [
 		'integration_health_cleanup|17 3 * * *|SELECT integration_health_private.cleanup_job()',
 		'integration_health_counts|* * * * *|SELECT integration_health_private.run_counts()',
 		'integration_health_stale|*/5 * * * *|SELECT integration_health_private.run_stale()',
-		"integration_health_warm_up|$warm_up_schedule|SELECT integration_health_private.run_warm_up()"
+		"integration_health_warm_up|$warm_up_schedule|SELECT integration_health_private.run_warm_up()",
+		'integration_health_watch|* * * * *|SELECT integration_health_private.run_watch()'
 	], 'named, at their default times');
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
 is_deeply([ rows($node, 'postgres', $jobs) ], \@once, 'scheduling again changes nothing');
@@ -59,7 +60,7 @@ my @look_alikes = map {
 	my $name = $_;
 	map { "CREATE FUNCTION public.$name($_) RETURNS bigint LANGUAGE plpgsql AS \$\$BEGIN RAISE 'look-alike'; END\$\$;" }
 	  ($name eq 'integration_health_compact' ? () : ('')), "a text DEFAULT ''", "a interval DEFAULT '1 day', b int DEFAULT 1, c int DEFAULT 1", 'VARIADIC a text[]'
-} qw(integration_health_cleanup integration_health_compact mark_stale_health dispatch_sync_warm_ups);
+} qw(integration_health_cleanup integration_health_compact mark_stale_health dispatch_sync_warm_ups integration_health_watch);
 for my $job (rows($node, 'postgres', q{SELECT jobname || '|' || command FROM cron.job WHERE jobname LIKE 'integration_health%' ORDER BY 1}))
 {
 	my ($name, $command) = split(/\|/, $job);
@@ -70,13 +71,13 @@ for my $job (rows($node, 'postgres', q{SELECT jobname || '|' || command FROM cro
 $node->safe_psql('postgres', 'CREATE ROLE other_dba LOGIN; GRANT service_role TO other_dba; GRANT USAGE ON SCHEMA cron TO other_dba');
 is(sqlstate($node, 'postgres', as_role('other_dba') . 'SELECT schedule_integration_health_jobs()'), '55000', 'another role is refused while the jobs are scheduled');
 is(value($node, 'postgres', as_role('other_dba') . 'SELECT unschedule_integration_health_jobs()'), 0, 'and unschedules only its own');
-is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 4, 'whose owner gives them up');
-is(value($node, 'postgres', as_role('other_dba') . 'SELECT count(*) FROM schedule_integration_health_jobs()'), 4, 'so that the other schedules them');
+is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 5, 'whose owner gives them up');
+is(value($node, 'postgres', as_role('other_dba') . 'SELECT count(*) FROM schedule_integration_health_jobs()'), 5, 'so that the other schedules them');
 is(value($node, 'postgres', q{SELECT string_agg(DISTINCT owner, ','), count(problem) FROM get_health_jobs()}), 'other_dba|0', 'they are seen, with their owner');
 $node->safe_psql('postgres', 'SELECT * FROM schedule_integration_health_jobs()');
-is(value($node, 'postgres', q{SELECT string_agg(DISTINCT owner, ','), count(*) FROM get_health_jobs()}), 'postgres|4', 'a superuser takes them over');
+is(value($node, 'postgres', q{SELECT string_agg(DISTINCT owner, ','), count(*) FROM get_health_jobs()}), 'postgres|5', 'a superuser takes them over');
 is(sqlstate($node, 'postgres', as_role('authenticated') . 'SELECT * FROM get_health_jobs()'), '42501', 'a reader needs the role of an admin to see them');
-is(value($node, 'postgres', as_role('authenticated') . q{SET request.jwt.claims = '{"user_role": "global_admin"}'; SELECT count(*) FROM get_health_jobs()}), 4, 'and sees them with it');
+is(value($node, 'postgres', as_role('authenticated') . q{SET request.jwt.claims = '{"user_role": "global_admin"}'; SELECT count(*) FROM get_health_jobs()}), 5, 'and sees them with it');
 is(value($node, 'postgres', q{BEGIN; SELECT cron.unschedule('integration_health_stale'); UPDATE cron.job SET active = false WHERE jobname = 'integration_health_counts';
 	SELECT string_agg(job_name || ': ' || problem, ', ') FROM get_health_jobs() WHERE problem IS NOT NULL}) =~ s/^t\n//r,
 	'integration_health_counts: switched off, integration_health_stale: not scheduled', 'what is wrong is said');
@@ -140,14 +141,14 @@ SQL
 # Scheduled every minute, the jobs run when the next minute begins.
 $node->safe_psql('postgres',
 	"SELECT * FROM schedule_integration_health_jobs('* * * * *', '* * * * *', '* * * * *')");
-is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 5, 'a new schedule makes no new job');
+is(value($node, 'postgres', 'SELECT count(*) FROM cron.job'), 6, 'a new schedule makes no new job');
 ok($node->poll_query_until('postgres', <<'SQL'), 'pg_cron ran each job');
-SELECT count(DISTINCT jobname) = 4 FROM cron.job JOIN cron.job_run_details USING (jobid)
+SELECT count(DISTINCT jobname) = 5 FROM cron.job JOIN cron.job_run_details USING (jobid)
  WHERE jobname LIKE 'integration_health%' AND job_run_details.status = 'succeeded'
 SQL
 is(value($node, 'postgres', q{SELECT count(*) FROM cron.job_run_details WHERE status = 'failed'}), 0,
 	'none failed');
-is(value($node, 'postgres', q{SELECT count(*) FROM get_health_jobs() WHERE last_status = 'succeeded' AND last_started_at > now() - interval '5 minutes' AND problem IS NULL}), 4,
+is(value($node, 'postgres', q{SELECT count(*) FROM get_health_jobs() WHERE last_status = 'succeeded' AND last_started_at > now() - interval '5 minutes' AND problem IS NULL}), 5,
 	'which the list of jobs says, too');
 # What pg_cron notes of these jobs is deleted after a week; what it notes of others stays.
 $node->safe_psql('postgres', q{UPDATE cron.job_run_details SET end_time = now() - interval '8 days';
@@ -206,7 +207,7 @@ $restored->safe_psql('postgres',
 is_deeply([ rows($restored, 'postgres', "SELECT jobid, jobname, schedule, command, username FROM cron.job ORDER BY 1") ],
 	\@before, 'where scheduling once more changes nothing');
 
-is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 4, 'unscheduling removes four jobs');
+is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 5, 'unscheduling removes five jobs');
 is(value($node, 'postgres', 'SELECT string_agg(jobname, $$,$$) FROM cron.job'), 'late site job', "and leaves the site's");
 is(value($node, 'postgres', 'SELECT unschedule_integration_health_jobs()'), 0, 'and can be done again');
 

@@ -43,11 +43,17 @@ SELECT 'ended', r.outcome FROM $schema.integration_sync_schedules s, $schema.fin
 SELECT check_no FROM $schema.record_health_check('$org', 'xledger', 'unhealthy', checked_at => clock_timestamp());
 SELECT 'resumed', monitoring_mode FROM $schema.resume_active_monitoring('xledger');
 SELECT 'warm-ups', $schema.dispatch_sync_warm_ups('1 day'), $schema.integration_health_cleanup();
+SELECT 'watched', $schema.integration_health_watch() >= 0, $schema.end_maintenance($schema.set_maintenance(NULL, NULL, now() - interval '1 hour', now() + interval '1 hour', 'x'));
+SELECT 'alerts', count(*) > 0, bool_and($schema.finish_alert(alert_id, attempt, true)) FROM $schema.claim_alerts();
+SELECT 'acknowledged', count($schema.acknowledge_incident(incident_id)) FROM $schema.integration_incidents;
 INSERT INTO $schema.integration_types (integration_type, display_name, created_at) VALUES ('dynamics', 'Restored', '2020-01-01Z');
 SET request.jwt.claims = '{"org_id": "$org", "user_role": "global_admin"}';
 SET ROLE authenticated;
 SELECT 'org', count(*) FROM $schema.get_org_health_status('$org');
 SELECT 'trend', count(*) FROM $schema.get_health_trend('$org', 'xledger');
+SELECT 'uptime', (SELECT count(*) FROM $schema.get_org_uptime('$org')), (SELECT count(*) FROM $schema.get_uptime_days('$org', 'xledger', 7)), (SELECT count(*) FROM $schema.get_latency_days('$org', 'xledger', 7));
+SELECT 'incidents', (SELECT count(*) FROM $schema.get_org_incidents('$org')), (SELECT count(*) FROM $schema.get_maintenance('$org'));
+SELECT 'all', (SELECT count(*) FROM $schema.get_global_uptime()), (SELECT count(*) FROM $schema.get_global_incidents()), (SELECT count(*) FROM $schema.get_global_maintenance()), (SELECT count(*) FROM $schema.get_alert_backlog());
 SELECT 'summary', sum(total) FROM $schema.get_global_health_summary();
 SELECT 'problems', count(*) FROM $schema.get_global_health_problems();
 SELECT 'late, cold, missed', (SELECT count(*) FROM $schema.get_sync_drift('$org')), (SELECT count(*) FROM $schema.get_cold_starts('$org')), (SELECT count(*) FROM $schema.get_missed_syncs('$org', 48));
@@ -55,9 +61,9 @@ SELECT 'syncs', sum(schedules), sum(succeeded) FROM $schema.get_global_sync_summ
 RESET ROLE;
 SQL
 }
-my $result = join("\n", 1, 2, 1, '1|1|t', 1, 'after HTTP 429|passive', 'resumed|active', 'checks|1', 'due|1', 'claimed|t|1', 'claimed|f|1',
+my $result = join("\n", 1, 2, 1, '1|2|t', 1, 'after HTTP 429|passive', 'resumed|active', 'checks|1', 'due|1', 'claimed|t|1', 'claimed|f|1',
 	'ended|failed', 'again|t|2', 'ended|succeeded', 5, 'resumed|active', 'warm-ups|1|0',
-	'org|2', 'trend|5', 'summary|1', 'problems|1', 'late, cold, missed|1|1|1', 'syncs|1|1');
+	'watched|t|t', 'alerts|t|t', 'acknowledged|1', 'org|2', 'trend|5', 'uptime|2|7|7', 'incidents|1|1', 'all|2|1|1|0', 'summary|1', 'problems|1', 'late, cold, missed|1|1|1', 'syncs|1|1');
 
 note('Dropped and created again');
 new_database($node, 'again');
@@ -106,21 +112,21 @@ note('Sessions that hold plans while others drop, create and rename');
 	}
 	else
 	{
-		$node->safe_psql('plans', "TRUNCATE ih.integration_health_status, ih.integration_monitors, ih.integration_sync_schedules, ih.integration_sync_runs; UPDATE ih.integration_types SET created_at = now(), planned_since = NULL");
+		$node->safe_psql('plans', "TRUNCATE ih.integration_health_status, ih.integration_maintenance, ih.integration_monitors, ih.integration_sync_schedules, ih.integration_sync_runs; UPDATE ih.integration_types SET created_at = now(), planned_since = NULL");
 		$node->safe_psql('plans', 'ALTER SCHEMA ih RENAME TO renamed');
 		$ask->('SET search_path = renamed');
 		is($ask->(all_work('renamed')), $expect, 'the schema was renamed');
 		invariants_hold($node, 'plans', 'and every check went where it belongs', schema => 'renamed');
 
 		# Another schema takes the old name: nothing of it may be used.
-		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
+		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_maintenance, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
 			CREATE SCHEMA ih; CREATE TABLE ih.integration_health_history (LIKE renamed.integration_health_history INCLUDING ALL);
 			CREATE TABLE ih.integration_monitors (LIKE renamed.integration_monitors); CREATE TABLE ih.integration_sync_runs (LIKE renamed.integration_sync_runs)");
 		is($ask->(all_work('renamed')), $expect, 'another schema took its name');
 		is(value($node, 'plans', 'SELECT (SELECT count(*) FROM ih.integration_health_history) + (SELECT count(*) FROM ih.integration_monitors) + (SELECT count(*) FROM ih.integration_sync_runs)'), 0, 'and was not taken for it');
 
 		# In one transaction.
-		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
+		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_maintenance, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
 		is($ask->('BEGIN; ALTER SCHEMA renamed RENAME TO once_more;' . all_work('once_more') . 'ROLLBACK;'), $expect =~ s/429\|passive/429|active/r, 'the session itself renamed it, and no type was switched yet');
 		is($ask->(all_work('renamed')), $expect, 'and took that back');
 
@@ -129,12 +135,12 @@ note('Sessions that hold plans while others drop, create and rename');
 			"6\ndynamics active, xledger passive", 'of another name');
 
 		# Another owner of the tables and functions: the owner of the tables calls the functions that claims use.
-		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
-			CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed, integration_health_private TO other_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO other_owner; GRANT SELECT ON integration_health_private.sync_plans TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
+		$node->safe_psql('plans', "TRUNCATE renamed.integration_health_status, renamed.integration_maintenance, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL;
+			CREATE ROLE other_owner; GRANT USAGE ON SCHEMA renamed, integration_health_private TO other_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO other_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA integration_health_private TO other_owner;" . join('', map { "ALTER TABLE renamed.$_ OWNER TO other_owner; ALTER TABLE renamed.$_ FORCE ROW LEVEL SECURITY;" } TABLES)
 			  . "DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'renamed'::regnamespace LOOP EXECUTE format('ALTER FUNCTION %s OWNER TO other_owner', f); END LOOP; END \$\$");
-		is($ask->(all_work('renamed')), $expect =~ s/^(1\|1\|t|warm-ups.*|due.*|summary.*|problems.*)\n//mgr =~ s/\nsyncs.*//r, 'all of it got another owner, and row-level security that binds him: but for what reads as him');
+		is($ask->(all_work('renamed')), $expect =~ s/^(1\|2\|t|warm-ups.*|due.*|watched.*|all.*|summary.*|problems.*)\n//mgr =~ s/\nsyncs.*//r =~ s/incidents\|1\|1/incidents|1|0/r, 'all of it got another owner, and row-level security that binds him: but for what reads as him');
 		is(sqlstate($node, 'plans', 'SELECT renamed.mark_stale_health()'), '55000', 'which does not overlook what it hides');
-		$node->safe_psql('plans', "ALTER ROLE other_owner BYPASSRLS; TRUNCATE renamed.integration_health_status, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
+		$node->safe_psql('plans', "ALTER ROLE other_owner BYPASSRLS; TRUNCATE renamed.integration_health_status, renamed.integration_maintenance, renamed.integration_monitors, renamed.integration_sync_schedules, renamed.integration_sync_runs; UPDATE renamed.integration_types SET created_at = now(), planned_since = NULL");
 		is($ask->(all_work('renamed')), $expect, 'and do their work where it does not');
 	}
 	new_database($node, 'plans_dropped', 'renamed');

@@ -302,11 +302,11 @@ note('Another owner, and row-level security that binds owners too');
 		SELECT record_health_checks('[]'); DELETE FROM integration_health_status; RESET ROLE; TRUNCATE integration_health_status");
 	is($state, '00000', 'tables of another owner: every job does its work') or diag($message);
 	bears('tables of another owner, who may not call the functions', $owner, '42501', qr/permission denied for (?:function|schema integration_health_private)/);
-	works('tables and functions of another owner', "$owner; GRANT USAGE ON SCHEMA integration_health_private TO site_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO site_owner; GRANT SELECT ON integration_health_private.sync_plans TO site_owner; ALTER ROLE site_owner BYPASSRLS; DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
+	works('tables and functions of another owner', "$owner; GRANT USAGE ON SCHEMA integration_health_private TO site_owner; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA integration_health_private TO site_owner; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA integration_health_private TO site_owner; ALTER ROLE site_owner BYPASSRLS; DO \$\$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace LOOP
 		EXECUTE format('ALTER FUNCTION %s OWNER TO site_owner', f); END LOOP; END \$\$");
 	for my $table (@tables)
 	{
-		bears("$table alone of another owner", "CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner", $table =~ /types|status|monitors/ ? '' : '42501', qr/permission denied for/)
+		bears("$table alone of another owner", "CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner", $table =~ /sync/ ? '42501' : '', qr/permission denied for/)
 		  if $table !~ /history|counts/;
 		my ($state, $message) = attempt("CREATE ROLE site_owner; GRANT ALL ON SCHEMA public TO site_owner; ALTER TABLE $table OWNER TO site_owner",
 			"$check SELECT mark_stale_health(), integration_health_cleanup(), integration_health_compact();");
@@ -358,7 +358,9 @@ for my $function ('integration_health_status_trigger', 'integration_health_mode_
 	refused("$function called by SELECT", 'SELECT 1', "SELECT public.$function()", $function =~ /status/ ? '39P01' : '0A000', undef, 'mallory');
 	for my $table (TABLES)
 	{
-		my ($state, $message) = attempt("CREATE TRIGGER zzzz BEFORE DELETE ON $table FOR EACH ROW EXECUTE FUNCTION $function()",
+		my ($state, $message) = attempt("INSERT INTO integration_maintenance VALUES (gen_random_uuid(), NULL, NULL, now(), now() + interval '1 hour', 'x', NULL, now());
+			INSERT INTO integration_health_days VALUES ('$own', 'xledger', 0, '2000-01-01', 1);
+			CREATE TRIGGER zzzz BEFORE DELETE ON $table FOR EACH ROW EXECUTE FUNCTION $function()",
 			"RESET ROLE; DELETE FROM $table");
 		like($state, qr/^(?:42809|39P01)$/, "$function on $table, for an event that it does not serve") or diag($message);
 	}
@@ -464,6 +466,10 @@ SELECT * FROM public.get_org_health_status('$own');
 SELECT * FROM public.get_health_trend('$own', 'xledger');
 SELECT * FROM public.get_global_health_summary();
 SELECT * FROM public.get_global_health_problems();
+SELECT * FROM public.get_org_uptime('$own');
+SELECT * FROM public.get_uptime_days('$own', 'xledger');
+SELECT * FROM public.get_latency_days('$own', 'xledger');
+SELECT * FROM public.get_global_uptime();
 SELECT * FROM public.integration_health_status;
 RESET ROLE;
 TRUNCATE public.integration_health_status;
@@ -510,9 +516,15 @@ note('Every function, called by every role');
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
-	  dispatch_sync_warm_ups forget_organisation);
-	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up cleanup_job jobs has_cron health_jobs);
+	  dispatch_sync_warm_ups forget_organisation claim_alerts finish_alert integration_health_watch);
+	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up run_watch cleanup_job jobs has_cron
+	  health_jobs acknowledge_any add_maintenance cut_maintenance lease_alerts end_lease revive_alert alert_backlog_for_writer);
 	push @reader, map { "integration_health_private.$_" } qw(micros utc_text);
+	push @reader, qw(get_org_uptime get_uptime_days get_global_uptime get_latency_days get_org_incidents get_global_incidents
+	  acknowledge_incident get_maintenance get_global_maintenance set_maintenance end_maintenance get_alert_backlog retry_alert);
+	push @reader, map { "integration_health_private.$_" } qw(planned_time percentage seconds status_spans incident_times org_uptime require_time_zone uptime_days
+	  utc_day day_of_ring latency_days days_start readable_since_days org_incidents maintenance_of acknowledge_own
+	  add_maintenance_as_admin cut_maintenance_as_admin alert_backlog_for_admin revive_alert_as_admin);
 	push @writer, map { "integration_health_private.$_" } qw(echo send_event entry_rounds record_round record_entries require_known_keys refuse_entry clip_values
 	  blame_entry type_names lease_checks lease_run finish_run resume_monitoring take_warm_ups has_http_post);
 	if (is_trusted())
@@ -599,6 +611,7 @@ note('Texts that could tell one org of another');
 	for my $role (sort keys %role)
 	{
 		for my $sql ("SELECT * FROM get_org_health_status('ORG')", "SELECT * FROM get_health_trend('ORG', 'xledger')",
+			"SELECT * FROM get_org_uptime('ORG')", "SELECT * FROM get_uptime_days('ORG', 'xledger')", "SELECT * FROM get_latency_days('ORG', 'xledger')",
 			"SELECT integration_health_can_read('ORG')", "SELECT * FROM integration_health_status WHERE org_id = 'ORG'",
 			"SELECT * FROM record_health_check('ORG', 'xledger', 'healthy')",
 			"INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('ORG', 'xledger', 'healthy')",

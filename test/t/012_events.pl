@@ -39,7 +39,7 @@ sub told
 	return join(', ', map {
 		my $e = $_;
 		my $org = defined $e->{org_id} ? ' ' . ($e->{org_id} =~ s/^[0-]*//r) : '';
-		my $what = $e->{event} eq 'status' ? ' ' . ($e->{from} // 'null') . ">$e->{to} $e->{check_no}" : '';
+		my $what = $e->{event} eq 'status' ? ' ' . ($e->{from} // 'null') . ">$e->{to} $e->{check_no}" : $e->{event} eq 'incident' ? " $e->{what}" : '';
 		"$e->{event}$org $e->{integration_type}$what";
 	} heard());
 }
@@ -63,7 +63,7 @@ service('BEGIN;', (map { record(1, 'xledger', $_) } 'healthy', 'unhealthy', 'hea
 is(told(), join(', ', 'status 1 xledger unhealthy>healthy 5', 'status 1 xledger healthy>unhealthy 6', 'status 1 xledger unhealthy>healthy 7', 'status 1 xledger healthy>unhealthy 8'),
 	'each of several in one transaction, in order');
 service(batch([ 3, 'healthy' ], [ 1, 'unhealthy' ], [ 2, 'unknown' ], [ 2, 'degraded' ]));
-is(told(), 'status 2 xledger null>unknown 1, status 3 xledger null>healthy 1, status 2 xledger unknown>degraded 2', 'a batch, each pair in order');
+is(told(), 'incident 1 xledger opened, status 2 xledger null>unknown 1, status 3 xledger null>healthy 1, status 2 xledger unknown>degraded 2', 'a batch, each pair in order');
 service("INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('${\org(3)}', 'xledger', 'unhealthy'), ('${\org(4)}', 'xledger', 'unhealthy') ON CONFLICT DO NOTHING;");
 is(told(), 'status 4 xledger null>unhealthy 1', 'ON CONFLICT DO NOTHING: only what was inserted');
 service("DELETE FROM integration_health_status WHERE org_id = '${\org(4)}';", record(4, 'xledger', 'healthy'));
@@ -76,7 +76,7 @@ my $open = $node->background_psql($db);
 $open->query_safe($service . 'BEGIN;' . record(1, 'xledger', 'healthy'));
 is(told(), '', 'nothing before the commit');
 $open->query_safe('COMMIT;');
-is(told(), 'status 1 xledger unhealthy>healthy 10', 'and then once');
+is(told(), 'status 1 xledger unhealthy>healthy 10, incident 1 xledger resolved', 'and then once');
 $open->query_safe('BEGIN;' . record(1, 'xledger', 'unhealthy') . 'ROLLBACK;');
 is(told(), '', 'nothing for ROLLBACK');
 $open->query_safe('BEGIN;' . record(1, 'xledger', 'unhealthy') . 'SAVEPOINT a;' . record(1, 'xledger', 'unknown') . 'SAVEPOINT b;' . record(1, 'xledger', 'degraded')
@@ -115,7 +115,7 @@ note('Four sessions at once');
 	}
 	$_->finish for @clients;
 	is($errors, '', 'without an error');
-	my @told = map { my $e = $_; [ $e->{org_id}, $e->{check_no}, $e->{from} // 'null', $e->{to} ] } heard();
+	my @told = map { my $e = $_; [ $e->{org_id}, $e->{check_no}, $e->{from} // 'null', $e->{to} ] } grep { $_->{event} eq 'status' } heard();
 	my (%now, %at, @transitions);
 	for (rows($node, $db, "SELECT org_id, check_no, status, extract(epoch FROM checked_at) FROM integration_health_history WHERE org_id > '${\org(100)}' ORDER BY check_no"))
 	{
@@ -205,6 +205,15 @@ for my $case ([ 10000, 'healthy', '' ], [ 10002, 'degraded', 'overflow' ])
 	my @kinds = map { $_->{event} } heard();
 	is(scalar(grep { $_ eq 'status' } @kinds), 10000, "10,000 of the events of $n transitions");
 	is(join(' ', grep { $_ ne 'status' } @kinds), $last, $last ? 'and one for the rest' : 'and no other');
+}
+{
+	# A pair that fails for want of a credential is an incident at once: two events.
+	service($many->("unhealthy', 'cause', 'auth", 6000));
+	my %heard;
+	$heard{ $_->{event} }++ for heard();
+	is_deeply(\%heard, { status => 5000, incident => 5000, overflow => 1 }, 'those of incidents count, too');
+	service($many->('healthy', 6000));
+	heard();
 }
 service('BEGIN; SAVEPOINT a;', $many->('healthy', 10002), 'ROLLBACK TO a;', record(1, 'xledger', 'healthy'), 'COMMIT;');
 is(told(), 'status 1 xledger unhealthy>healthy 18', 'what was rolled back does not count');

@@ -199,7 +199,7 @@ note('The reference');
 	new_database($supabase, 'reference');
 	my @signatures = rows($supabase, 'reference', <<'SQL');
 SELECT p.proname || '(' || regexp_replace(replace(replace(replace(pg_get_function_arguments(p.oid),
-         'timestamp with time zone', 'timestamptz'), ' DEFAULT ', ' = '), 'NULL', 'null'), '::[a-z ]+|,? *OUT .*$', '', 'g') || ')'
+         'timestamp with time zone', 'timestamptz'), ' DEFAULT ', ' = '), 'NULL', 'null'), '::[a-z_ ]+|,? *OUT .*$', '', 'g') || ')'
   FROM pg_proc AS p
  WHERE p.pronamespace = 'public'::regnamespace AND p.prorettype <> 'trigger'::regtype
    AND (p.proname !~ '^integration_' OR p.proname IN ('integration_health_cleanup', 'integration_health_compact'))

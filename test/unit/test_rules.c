@@ -116,6 +116,57 @@ late_check_takes_a_number_and_nothing_else(void **state)
 }
 
 static void
+http_status_tells_the_cause(void **state)
+{
+	static const struct
+	{
+		int32_t	  http_status;
+		HttpCause cause;
+	} told[] = { { 400, CAUSE_CONFIGURATION }, { 401, CAUSE_AUTH },
+				 { 402, CAUSE_CONFIGURATION }, { 403, CAUSE_AUTH },
+				 { 404, CAUSE_CONFIGURATION }, { 407, CAUSE_AUTH },
+				 { 428, CAUSE_CONFIGURATION }, { 429, CAUSE_RATE_LIMITED },
+				 { 430, CAUSE_CONFIGURATION }, { 499, CAUSE_CONFIGURATION },
+				 { 500, CAUSE_SERVER },		   { 599, CAUSE_SERVER } };
+	static const int32_t untold[] = { INT32_MIN, 0, 200, 302, 399, 600, INT32_MAX };
+	HttpCause			 cause;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+	{
+		assert_true(HttpStatusTells(told[i].http_status, &cause));
+		assert_int_equal(cause, told[i].cause);
+	}
+	for (size_t i = 0; i < sizeof(untold) / sizeof(untold[0]); i++)
+		assert_false(HttpStatusTells(untold[i], &cause));
+}
+
+static void
+day_begins_at_midnight_in_utc(void **state)
+{
+	const int64_t day = INT64_C(86400) * 1000000;
+
+	(void) state;
+	assert_false(BeginsDay(0, 0));
+	assert_false(BeginsDay(0, day - 1));
+	assert_true(BeginsDay(0, day));
+	assert_true(BeginsDay(day - 1, day));
+	assert_false(BeginsDay(day, 2 * day - 1));
+	assert_true(BeginsDay(0, 3 * day + 5));
+
+	/* before the epoch */
+	assert_true(BeginsDay(-1, 0));
+	assert_false(BeginsDay(-day, -1));
+	assert_true(BeginsDay(-day - 1, -day));
+
+	/* an older check begins none */
+	assert_false(BeginsDay(day, day - 1));
+	assert_false(BeginsDay(5 * day, 3 * day));
+	assert_true(BeginsDay(INT64_MIN, INT64_MAX));
+	assert_false(BeginsDay(INT64_MAX, INT64_MIN));
+}
+
+static void
 claim_paths_are_checked(void **state)
 {
 	static const char *const good[] = { "org_id", "a.b.c.d", " a , b.c ", "https://x/claims",
@@ -255,6 +306,8 @@ main(void)
 		cmocka_unit_test(streak_counts_unhealthy_only),
 		cmocka_unit_test(status_since_moves_with_the_status_only),
 		cmocka_unit_test(late_check_takes_a_number_and_nothing_else),
+		cmocka_unit_test(day_begins_at_midnight_in_utc),
+		cmocka_unit_test(http_status_tells_the_cause),
 		cmocka_unit_test(claim_paths_are_checked),
 		cmocka_unit_test(claim_paths_are_split),
 		cmocka_unit_test(role_is_found_in_a_string_or_an_array),

@@ -13,8 +13,9 @@ use Test::More;
 our @EXPORT = qw(is_trusted prepares org new_server new_cluster new_database create_extension as_role rows value sqlstate error_of
   crash_and_restart wait_until_up invariants_hold same_tables table_rows extension_acls record full_run fill_site goes_on TABLES);
 
-use constant TABLES => qw(integration_types integration_health_status integration_health_history
-  integration_health_counts integration_monitors integration_sync_schedules integration_sync_runs);
+use constant TABLES => qw(integration_types integration_health_status integration_health_history integration_health_transitions
+  integration_health_days integration_health_counts integration_incidents integration_maintenance integration_alerts
+  integration_monitors integration_sync_schedules integration_sync_runs);
 
 my $fixtures = abs_path(dirname(__FILE__) . '/../../fixtures');
 

@@ -9,7 +9,7 @@ our @EXPORT = qw(random_transactions preamble);
 
 my @types = qw(xledger fortnox visma);
 my @statuses = qw(healthy healthy degraded unhealthy unhealthy unknown);
-my $columns = 'org_id, integration_type, status, latency_ms, http_status, error, checked_at';
+my $columns = 'org_id, integration_type, status, latency_ms, http_status, error, checked_at, cause';
 my $key = 'org_id, integration_type';
 my ($start, $serial);
 
@@ -45,7 +45,7 @@ sub values_list
 	my ($org, $type) = @_;
 	my $status = "'" . pick(@statuses) . "'";
 	my $latency = pick('NULL', int(rand(5000)));
-	my $http = chance(0.03) ? 429 : pick('NULL', 200, 404, 503);
+	my $http = chance(0.03) ? 429 : pick('NULL', 200, 401, 404, 503);
 	my $error = pick('NULL', "'timeout " . int(rand(100)) . "'");
 	if (chance(0.03))
 	{
@@ -58,7 +58,8 @@ sub values_list
 		$org = undef if $wrong == 5;
 	}
 	return (defined $org ? "'$org'::uuid" : 'NULL::uuid', "'$type'", "$status\::integration_health_state",
-		"$latency\::integer", "$http\::integer", "$error\::text", time_literal());
+		"$latency\::integer", "$http\::integer", "$error\::text", time_literal(),
+		(chance(0.2) ? "'" . pick(qw(auth timeout dns)) . "'" : 'NULL') . '::integration_failure_cause');
 }
 
 sub insert_of
@@ -70,7 +71,7 @@ sub insert_of
 my $take_all = "ON CONFLICT ($key) DO UPDATE SET org_id = EXCLUDED.org_id, "
   . 'integration_type = EXCLUDED.integration_type, status = EXCLUDED.status, '
   . 'latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status, error = EXCLUDED.error, '
-  . 'checked_at = EXCLUDED.checked_at';
+  . 'checked_at = EXCLUDED.checked_at, cause = EXCLUDED.cause';
 my $returned = 'RETURNING s.status, s.check_no, s.consecutive_failures';
 
 # Several pairs, in any order, at times one of them twice.
@@ -86,7 +87,8 @@ sub some_pairs
 my %operations = (
 	record => sub {
 		my @v = values_list(org(), type());
-		return 'SELECT status, check_no, consecutive_failures FROM record_health_check(' . join(', ', @v) . ');';
+		return 'SELECT status, check_no, consecutive_failures FROM record_health_check('
+		  . join(', ', @v[ 0 .. 6 ]) . ", cause => $v[7]);";
 	},
 	upsert => sub { return insert_of([ org(), type() ]) . " $take_all $returned;" },
 	upsert_without_time => sub {
@@ -105,7 +107,7 @@ my %operations = (
 		my ($org, $type) = (org(), type());
 		my @v = values_list($org, $type);
 		return "UPDATE integration_health_status s SET status = $v[2], latency_ms = $v[3], http_status = $v[4], "
-		  . "error = $v[5], checked_at = $v[6] WHERE org_id = '$org' AND integration_type = '$type' $returned;";
+		  . "error = $v[5], checked_at = $v[6], cause = $v[7] WHERE org_id = '$org' AND integration_type = '$type' $returned;";
 	},
 	update_without_time => sub {
 		return "UPDATE integration_health_status s SET status = '" . pick(@statuses)
@@ -133,7 +135,7 @@ my %operations = (
 		return "MERGE INTO integration_health_status s USING (VALUES (" . join(', ', @v) . ")) AS n ($columns)\n"
 		  . "  ON s.org_id = n.org_id AND s.integration_type = n.integration_type\n  WHEN MATCHED THEN $matched\n"
 		  . "  WHEN NOT MATCHED THEN INSERT ($columns) VALUES (n.org_id, n.integration_type, n.status, "
-		  . 'n.latency_ms, n.http_status, n.error, n.checked_at);';
+		  . 'n.latency_ms, n.http_status, n.error, n.checked_at, n.cause);';
 	},
 	batch => sub {
 		my @entries = map {
@@ -162,7 +164,7 @@ my %operations = (
 	batch_limited => sub {
 		my $past = sub { return 'to_timestamp(' . ($start + 1800 - 3600 * (2 + int(rand(50)))) . ')' };
 		my $says_time = chance(0.7);
-		my $entries = join(",\n  ", map { '(' . join(', ', (values_list(@$_))[ 0 .. 5 ], $past->()) . ', ' . pick(429, 429, 503) . ', ' . ($says_time ? 7200 * (1 + int(rand(20))) : 'NULL') . ')' } some_pairs());
+		my $entries = join(",\n  ", map { '(' . join(', ', (values_list(@$_))[ 0 .. 5 ], $past->(), 'NULL::integration_failure_cause') . ', ' . pick(429, 429, 503) . ', ' . ($says_time ? 7200 * (1 + int(rand(20))) : 'NULL') . ')' } some_pairs());
 		return "SELECT record_health_checks((SELECT jsonb_agg(to_jsonb(e) - 'n' || jsonb_build_object('http_status', n)) FROM (VALUES\n  "
 		  . "$entries) AS e ($columns, n, retry_after)));";
 	},
@@ -184,7 +186,7 @@ my %operations = (
 	# A pending deferred change of mode would keep the table from being truncated, so it is made first.
 	truncate => sub {
 		return "RESET ROLE;\nSET CONSTRAINTS ALL IMMEDIATE;\nSET CONSTRAINTS ALL DEFERRED;\nTRUNCATE integration_health_status"
-		  . pick('', ', integration_health_history, integration_health_counts') . ";\nSET ROLE service_role;";
+		  . pick('', ', integration_health_history, integration_health_transitions, integration_incidents, integration_health_counts') . ";\nSET ROLE service_role;";
 	},
 	touch_type => sub {
 		return "INSERT INTO integration_types (integration_type, display_name) VALUES ('" . type() . "', 'Name "
@@ -203,8 +205,12 @@ my %operations = (
 RESET ROLE;
 ${made}CREATE TEMP TABLE status_$serial ON COMMIT DROP AS SELECT * FROM integration_health_status $where;
 CREATE TEMP TABLE history_$serial ON COMMIT DROP AS SELECT * FROM integration_health_history $where;
+CREATE TEMP TABLE log_$serial ON COMMIT DROP AS SELECT * FROM integration_health_transitions $where;
+CREATE TEMP TABLE incidents_$serial ON COMMIT DROP AS SELECT * FROM integration_incidents $where;
 DELETE FROM integration_health_status $where;
 INSERT INTO integration_health_history SELECT * FROM history_$serial;
+INSERT INTO integration_health_transitions SELECT * FROM log_$serial;
+INSERT INTO integration_incidents SELECT * FROM incidents_$serial;
 INSERT INTO integration_health_counts SELECT integration_type, status, 1 FROM status_$serial;
 INSERT INTO integration_health_status SELECT * FROM status_$serial $conflict;
 SET ROLE service_role;
@@ -223,10 +229,14 @@ SET CONSTRAINTS ALL IMMEDIATE;
 SET CONSTRAINTS ALL DEFERRED;
 CREATE TEMP TABLE status_$serial ON COMMIT DROP AS SELECT * FROM integration_health_status;
 CREATE TEMP TABLE history_$serial ON COMMIT DROP AS SELECT * FROM integration_health_history;
+CREATE TEMP TABLE log_$serial ON COMMIT DROP AS SELECT * FROM integration_health_transitions;
+CREATE TEMP TABLE incidents_$serial ON COMMIT DROP AS SELECT * FROM integration_incidents;
 CREATE TEMP TABLE counts_$serial ON COMMIT DROP AS
   SELECT integration_type, status, count(*) AS n FROM integration_health_status GROUP BY 1, 2;
 TRUNCATE integration_health_status;
 INSERT INTO integration_health_history SELECT * FROM history_$serial;
+INSERT INTO integration_health_transitions SELECT * FROM log_$serial;
+INSERT INTO integration_incidents SELECT * FROM incidents_$serial;
 INSERT INTO integration_health_counts SELECT integration_type, status, n FROM counts_$serial;
 INSERT INTO integration_health_status SELECT * FROM status_$serial;
 SET ROLE service_role;

@@ -1,0 +1,115 @@
+-- ---------------------------------------------------------------------------------------------
+-- Transitions: the log of changes of the status. The transitions of a pair chain without a gap, and the last one leads to
+-- the status that the pair has. The first of a pair has no from_status.
+-- ---------------------------------------------------------------------------------------------
+
+-- @since 1.1
+CREATE TABLE @extschema@.integration_health_transitions (
+  org_id           uuid NOT NULL,
+  integration_type text COLLATE pg_catalog."C" NOT NULL,
+  check_no         bigint NOT NULL,
+  at               timestamptz NOT NULL,
+  from_status      @extschema@.integration_health_state,
+  to_status        @extschema@.integration_health_state NOT NULL,
+  cause            @extschema@.integration_failure_cause,
+  PRIMARY KEY (org_id, integration_type, check_no),
+  CONSTRAINT status_changes CHECK (from_status IS DISTINCT FROM to_status),
+  CONSTRAINT at_is_finite CHECK (pg_catalog.isfinite(at)),
+  CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
+);
+CREATE INDEX integration_health_transitions_time ON @extschema@.integration_health_transitions (at);
+ALTER TABLE @extschema@.integration_health_transitions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY integration_health_transitions_read ON @extschema@.integration_health_transitions
+  FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])
+                    AND @extschema@.integration_health_uncounted(org_id));
+CREATE VIEW integration_health_private.transitions WITH (security_invoker = true) AS
+  SELECT t.org_id, t.integration_type, t.check_no, t.at, t.from_status, t.to_status, t.cause
+    FROM @extschema@.integration_health_transitions t;
+-- @end
+COMMENT ON TABLE @extschema@.integration_health_transitions IS
+  'Changes of the status of each (org_id, integration_type), for 90 days: appended when a check has another status than '
+  'the one before, and by nobody else.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.org_id IS 'Organisation.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.integration_type IS 'External system.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.check_no IS 'Number of the check that changed the status.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.at IS 'When that check was made: status_since from then on.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.from_status IS
+  'Status before; null for the first check of a pair, and where an update to version 1.1 did not know it.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.to_status IS 'Status from then on.';
+COMMENT ON COLUMN @extschema@.integration_health_transitions.cause IS
+  'Cause that the check gave; null when it gave none, and for healthy.';
+COMMENT ON INDEX @extschema@.integration_health_transitions_time IS
+  'Serves reports on all organisations, and the cleanup.';
+COMMENT ON POLICY integration_health_transitions_read ON @extschema@.integration_health_transitions IS
+  'Callers see the organisations that their claims name.';
+
+COMMENT ON VIEW integration_health_private.transitions IS 'integration_health_transitions, for PL/pgSQL (see names.sql).';
+
+CREATE FUNCTION integration_health_private.append_transition(
+  org_id uuid, integration_type text, check_no bigint, at timestamptz, from_status @extschema@.integration_health_state,
+  to_status @extschema@.integration_health_state, cause @extschema@.integration_failure_cause)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(
+    integration_health_private.relation('integration_health_transitions'));
+  -- The transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
+  -- about to refuse (27000).
+  INSERT INTO integration_health_private.transitions AS t (
+    org_id, integration_type, check_no, at, from_status, to_status, cause)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
+      ON CONFLICT (org_id, integration_type, check_no) DO NOTHING;
+  IF NOT FOUND AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
+                                WHERE t.org_id = $1 AND t.integration_type = $2 AND t.check_no = $3) THEN
+    PERFORM integration_health_private.refuse_intrusion('integration_health_transitions');
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.append_transition(
+  uuid, text, bigint, timestamptz, @extschema@.integration_health_state, @extschema@.integration_health_state,
+  @extschema@.integration_failure_cause) IS
+  'Appends a transition. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from '
+  'being written.';
+
+-- What is left tells the status at any later time: the first transition that is left has it in from_status, and where none
+-- is left the pair has had its status since.
+CREATE FUNCTION integration_health_private.expire_transitions(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(
+    VARIADIC ARRAY['@extschema@.integration_health_transitions'::regclass]);
+  WITH gone AS (
+    DELETE FROM @extschema@.integration_health_transitions t
+     WHERE t.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM @extschema@.integration_health_transitions x WHERE x.at < expire_transitions.cutoff
+        ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  )
+  SELECT pg_catalog.count(*) FROM gone;
+END;
+COMMENT ON FUNCTION integration_health_private.expire_transitions(timestamptz, bigint) IS
+  'Deletes at most max_rows transitions of before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
+
+-- @from 1.0
+-- No check may come in between: its session would still run the functions of 1.0. The ring tells what has changed, unless
+-- its oldest check is no older than the status, or it has late checks only.
+LOCK TABLE @extschema@.integration_health_status IN SHARE ROW EXCLUSIVE MODE;
+INSERT INTO @extschema@.integration_health_transitions (org_id, integration_type, check_no, at, from_status, to_status)
+SELECT s.org_id, s.integration_type, COALESCE(r.check_no, s.check_no),
+       CASE WHEN r.before IS NULL THEN LEAST(r.checked_at, s.status_since) ELSE r.checked_at END, r.before,
+       COALESCE(r.status, s.status)
+  FROM @extschema@.integration_health_status AS s
+ CROSS JOIN LATERAL (
+       SELECT EXISTS (SELECT FROM @extschema@.integration_health_history AS f
+                       WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type
+                         AND f.slot = CASE WHEN s.check_no >= 96 THEN (s.check_no + 1) % 96 ELSE 1 END::smallint
+                         AND f.checked_at >= s.status_since AND f.is_late IS NULL)) AS o (is_steady)
+  LEFT JOIN LATERAL (
+       SELECT h.check_no, h.checked_at, h.status, pg_catalog.lag(h.status) OVER (ORDER BY h.check_no) AS before
+         FROM @extschema@.integration_health_history AS h
+        WHERE h.org_id = s.org_id AND h.integration_type = s.integration_type AND h.is_late IS NULL) AS r
+    ON NOT o.is_steady
+ WHERE r.check_no IS NULL OR r.before IS DISTINCT FROM r.status;
+-- @end

@@ -1,0 +1,93 @@
+/*
+ * follow.c
+ *	  Calls the SQL that applies what follows from a check.  Most checks call nothing.
+ */
+#include "health/follow.h"
+
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "base/private_call.h"
+
+/*
+ * CallFollow calls the function that applies what follows from a check: follow_check or, where
+ * version 1.0 has not been updated yet, what it had in its place.  status_before and
+ * checked_before are null for the first check of a pair.
+ */
+static void
+CallFollow(const StatusTriggerContext *context, const StatusRow *row,
+		   NullableDatum status_before, int32 failures_before, NullableDatum checked_before,
+		   const PairState *after)
+{
+	const StatusLayout *layout = context->layout;
+	PrivateArgument		org_id = { UUIDOID,
+								   { RequiredStatusColumn(context, row, COL_ORG_ID), false } };
+	PrivateArgument		type = {
+			TEXTOID, { RequiredStatusColumn(context, row, COL_INTEGRATION_TYPE), false }
+	};
+	PrivateArgument was = { layout->state_type, status_before };
+	PrivateArgument is_now = { layout->state_type,
+							   { ObjectIdGetDatum(layout->label[after->status]), false } };
+	PrivateArgument failed_before = { INT4OID, { Int32GetDatum(failures_before), false } };
+	PrivateArgument failed = { INT4OID, { Int32GetDatum(after->consecutive_failures), false } };
+	PrivateArgument made_before = { TIMESTAMPTZOID, checked_before };
+	PrivateArgument made = { TIMESTAMPTZOID,
+							 { TimestampTzGetDatum(after->checked_at), false } };
+	PrivateArgument number = { INT8OID, { Int64GetDatum(after->check_no), false } };
+	PrivateArgument http_status = { INT4OID, StatusColumnOf(context, row, COL_HTTP_STATUS) };
+	PrivateArgument cause = { layout->cause_type, StatusColumnOf(context, row, COL_CAUSE) };
+
+	if (layout->has_causes)
+	{
+		PrivateArgument check[] = { org_id,		   type,		was,		 is_now,
+									failed_before, failed,		made_before, made,
+									number,		   http_status, cause };
+
+		CallPrivate("follow_check", lengthof(check), check);
+	}
+	else if (status_before.isnull)
+	{
+		PrivateArgument first[] = { org_id, type, is_now, http_status, made };
+
+		CallPrivate("follow_first_check", lengthof(first), first);
+	}
+	else
+	{
+		PrivateArgument change[] = { org_id,		type,	was,  is_now,
+									 failed_before, failed, made, number };
+
+		CallPrivate("follow_change", lengthof(change), change);
+	}
+}
+
+/*
+ * FollowFirstCheck calls follow_check after the first check of a pair.
+ */
+void
+FollowFirstCheck(const StatusTriggerContext *context, const StatusRow *row,
+				 const PairState *first)
+{
+	NullableDatum none = { (Datum) 0, true };
+
+	CallFollow(context, row, none, 0, none, first);
+}
+
+/*
+ * FollowCheck calls follow_check after a check that changed the status of its pair or the
+ * number of failures in a row, or began a day.  Version 1.0 has follow_change in its place,
+ * which knows no days and no causes.
+ */
+void
+FollowCheck(const StatusTriggerContext *context, const StatusRow *row, const PairState *before,
+			const PairState *after)
+{
+	const StatusLayout *layout = context->layout;
+	NullableDatum status_before = { ObjectIdGetDatum(layout->label[before->status]), false };
+	NullableDatum checked_before = { TimestampTzGetDatum(before->checked_at), false };
+	bool		  is_change = after->status != before->status ||
+					 after->consecutive_failures != before->consecutive_failures;
+
+	if (is_change || (layout->has_causes && BeginsDay(before->checked_at, after->checked_at)))
+		CallFollow(context, row, status_before, before->consecutive_failures, checked_before,
+				   after);
+}
