@@ -1,6 +1,7 @@
 // monitor.mjs: probes the external systems of many organisations over HTTP and records what it saw
 // in integration_health. No framework and no import but the files beside it: it runs as it is
 // in Node 18 and later, Deno and Supabase Edge Functions. The caller brings the supabase-js client.
+import { causeOf } from './cause.mjs';
 import { recordOnce, within } from './record.mjs';
 import { retryAfter } from './retry_after.mjs';
 import { tell } from './texts.mjs';
@@ -132,12 +133,14 @@ export async function probe(target, settings, fetch = globalThis.fetch) {
     await response.body?.cancel().catch(() => {});
     return { ...check, latency_ms, ...judge(response, latency_ms, target, settings) };
   } catch (error) {
-    return { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: error?.name === 'TimeoutError' ? `no answer within ${settings.timeout_ms} ms` : tell(error) };
+    const told = error?.name === 'TimeoutError' ? `no answer within ${settings.timeout_ms} ms` : tell(error);
+    return { ...check, latency_ms: null, http_status: null, status: 'unhealthy', error: told, cause: causeOf(error) };
   }
 }
 
 // judge(...): what an answer means. 429 is no failure of the system: it works, and wants fewer checks.
-// The database remembers it, and for how long; retry_after is only there where the system said it.
+// The database remembers it, and for how long; retry_after is only there where the system said it. The cause is the
+// database's to tell, from http_status, but where that does not tell it.
 function judge({ status, headers }, latency_ms, { method = 'HEAD' }, { slow_ms }) {
   // integration_health knows 100 to 599; some systems answer 999.
   const http_status = status >= 100 && status <= 599 ? status : null;
@@ -146,8 +149,9 @@ function judge({ status, headers }, latency_ms, { method = 'HEAD' }, { slow_ms }
     if (retry_after === null) return { status: 'degraded', http_status, error: 'HTTP 429: rate limited' };
     return { status: 'degraded', http_status, error: `HTTP 429: rate limited, retry after ${retry_after} s`, retry_after };
   }
-  // Not implemented for HEAD says little of the system.
-  if ((status === 405 || status === 501) && method === 'HEAD') return { status: 'unhealthy', http_status, error: `HTTP ${status}: it does not answer HEAD; the target needs "method": "GET"` };
+  // Not implemented for HEAD says little of the system: the target is wrong.
+  if ((status === 405 || status === 501) && method === 'HEAD') return { status: 'unhealthy', http_status, error: `HTTP ${status}: it does not answer HEAD; the target needs "method": "GET"`, cause: 'configuration' };
+  if (http_status === null) return { status: 'unhealthy', http_status, error: `HTTP ${status}`, cause: 'other' };
   if (status < 200 || status > 399) return { status: 'unhealthy', http_status, error: `HTTP ${status}` };
   if (latency_ms >= slow_ms) return { status: 'degraded', http_status, error: `slow: ${latency_ms} ms` };
   return { status: 'healthy', http_status, error: null };

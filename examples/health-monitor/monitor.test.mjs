@@ -27,6 +27,8 @@ describe('probe', () => {
   let tlsUrl;
   let closedUrl;
   let hangUrl;
+  let resetUrl;
+  let endUrl;
 
   // Answers as the path says: /STATUS, /slow/MILLISECONDS, or 429 with a Retry-After.
   function answer(request, response) {
@@ -52,13 +54,20 @@ describe('probe', () => {
       sockets.add(socket.on('error', () => {}));
     });
     hang.closeAllConnections = () => sockets.forEach((socket) => socket.destroy());
+    // Take a request, and reset or end the connection.
+    const reset = net.createServer((socket) => { socket.on('error', () => {}).once('data', () => socket.resetAndDestroy()); });
+    const end = net.createServer((socket) => { socket.on('error', () => {}).once('data', () => socket.end()); });
+    reset.closeAllConnections = () => {};
+    end.closeAllConnections = () => {};
     const gone = http.createServer();
     closedUrl = `http://127.0.0.1:${await listen(gone)}/`;
     await close(gone);
     url = `http://127.0.0.1:${await listen(plain)}`;
     tlsUrl = `https://127.0.0.1:${await listen(tls)}/200`;
     hangUrl = `http://127.0.0.1:${await listen(hang)}/`;
-    servers.push(plain, tls, hang);
+    resetUrl = `http://127.0.0.1:${await listen(reset)}/`;
+    endUrl = `http://127.0.0.1:${await listen(end)}/`;
+    servers.push(plain, tls, hang, reset, end);
   });
   after(() => Promise.all(servers.map(close)));
 
@@ -114,6 +123,7 @@ describe('probe', () => {
     const check = await look({ url: 'http://user:secret@127.0.0.1:1/' });
     assert.equal(check.status, 'unhealthy');
     assert.equal(check.error, 'the request failed');
+    assert.equal(check.cause, 'other');
   });
 
   test('a redirect is an answer, and is not followed', async () => {
@@ -127,6 +137,16 @@ describe('probe', () => {
     assert.equal(check.status, 'unhealthy');
     assert.equal(check.http_status, null);
     assert.equal(check.error, 'HTTP 999');
+    assert.equal(check.cause, 'other');
+  });
+
+  test('with a response the cause is left to the database, unless the target is wrong', async () => {
+    for (const path of ['/200', '/401', '/404', '/429', '/500', '/503', '/moved']) assert.ok(!('cause' in await look({ url: `${url}${path}` })), path);
+    assert.ok(!('cause' in await look({ url: `${url}/slow/150` }, { slow_ms: 100 })));
+    for (const path of ['/405', '/501']) {
+      assert.equal((await look({ url: `${url}${path}` })).cause, 'configuration', path);
+      assert.ok(!('cause' in await look({ url: `${url}${path}`, method: 'GET' })), path);
+    }
   });
 
   test('429 with Retry-After in seconds or as a date: degraded, and how long to keep away, as the database takes it', async () => {
@@ -158,24 +178,43 @@ describe('probe', () => {
     assert.equal(check.http_status, null);
     assert.equal(check.latency_ms, null);
     assert.match(check.error, /^ECONNREFUSED: /);
+    assert.equal(check.cause, 'connect');
   });
 
   test('a server that hangs: unhealthy when the time is up', async () => {
     const check = await look({ url: hangUrl }, { timeout_ms: 400 });
     assert.equal(check.status, 'unhealthy');
     assert.equal(check.error, 'no answer within 400 ms');
+    assert.equal(check.cause, 'timeout');
+  });
+
+  test('a connection that is reset, or ended without an answer: unhealthy', async () => {
+    for (const [closing, error] of [[resetUrl, /^ECONNRESET: /], [endUrl, /^(UND_ERR_SOCKET|ECONNRESET): /]]) {
+      const check = await look({ url: closing });
+      assert.equal(check.status, 'unhealthy');
+      assert.match(check.error, error);
+      assert.equal(check.cause, 'connect');
+    }
   });
 
   test('a certificate that nobody trusts: unhealthy, and says why', async () => {
     const check = await look({ url: tlsUrl });
     assert.equal(check.status, 'unhealthy');
     assert.match(check.error, /SELF_SIGNED/);
+    assert.equal(check.cause, 'tls');
+  });
+
+  test('HTTP where TLS is expected: unhealthy', async () => {
+    const check = await look({ url: `${url.replace('http', 'https')}/200` });
+    assert.equal(check.status, 'unhealthy');
+    assert.equal(check.cause, 'tls');
   });
 
   test('a name that does not exist: unhealthy', async () => {
     const check = await look({ url: 'http://nowhere.invalid/' }, { timeout_ms: 3000 });
     assert.equal(check.status, 'unhealthy');
     assert.match(check.error, /ENOTFOUND|EAI_AGAIN|no answer/);
+    assert.equal(check.cause, check.error.startsWith('no answer') ? 'timeout' : 'dns');
   });
 
   test('a body that breaks off does not matter to a GET', async () => {

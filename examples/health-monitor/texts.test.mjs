@@ -1,7 +1,7 @@
 // What members read of an error holds no secret of the configuration.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clean, tell, Told } from './texts.mjs';
+import { causes, clean, tell, Told } from './texts.mjs';
 
 test('of a foreign error only the code is told, wherever it is', () => {
   const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:8443'), { code: 'ECONNREFUSED' });
@@ -9,10 +9,14 @@ test('of a foreign error only the code is told, wherever it is', () => {
   assert.equal(tell(refused), told);
   assert.equal(tell(new TypeError('fetch failed', { cause: refused })), told);
   assert.equal(tell(new TypeError('fetch failed', { cause: new AggregateError([refused]) })), told);
+  assert.equal(tell(new TypeError('fetch failed', { cause: new AggregateError([new Error('x'), refused]) })), told);
   assert.equal(tell(Object.assign(new Error('x'), { code: 'ESOMETHING_NEW' })), 'ESOMETHING_NEW: the request failed');
   assert.equal(tell(new TypeError('Request cannot be constructed from a URL that includes credentials: http://user:secret@host/')), 'the request failed');
-  for (const nothing of [undefined, null, 'text', 7, { code: 'secret code' }, { code: 5 }]) assert.equal(tell(nothing), 'the request failed');
+  for (const nothing of [undefined, null, 'text', 7, { code: 'secret code' }, { code: 5 }, { errors: 5 }]) assert.equal(tell(nothing), 'the request failed');
   assert.equal(tell(new DOMException('late', 'TimeoutError')), 'no answer in time');
+  const circle = new Error('outer');
+  circle.cause = new Error('inner', { cause: circle });
+  assert.equal(tell(circle), 'the request failed');
 });
 
 test('a Told is told, without what URLs hold of secrets, and as the database takes it', () => {
@@ -33,9 +37,21 @@ test('of what Deno says, which gives no code, the code is told', () => {
     ['invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))', 'DEPTH_ZERO_SELF_SIGNED_CERT: the certificate is self-signed'],
     ['invalid peer certificate: UnknownIssuer', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY: the issuer of the certificate is unknown'],
     ['invalid peer certificate: Expired', 'CERT_HAS_EXPIRED: the certificate has expired'],
+    ['invalid peer certificate: BadSignature', 'CERT_REJECTED: the certificate was not accepted'],
+    ['received corrupt message of type InvalidContentType', 'ERR_SSL_WRONG_VERSION_NUMBER: what answered does not speak TLS'],
+    ['received fatal alert: ProtocolVersion', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: no version of TLS in common'],
+    ['received fatal alert: HandshakeFailure', 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: the TLS handshake failed'],
+    ['tls handshake eof', 'ECONNRESET: the connection was reset'],
     ['something new', 'the request failed'],
   ]) {
     assert.equal(tell(deno(words)), told);
     assert.equal(tell(new TypeError('fetch failed', { cause: deno(words) })), told);
   }
+});
+
+test('the log has the message of an error and its causes, in one line', () => {
+  const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.7:8443'), { code: 'ECONNREFUSED' });
+  assert.equal(causes(new TypeError('fetch\nfailed', { cause: new AggregateError([refused]) })), 'fetch failed: : ECONNREFUSED connect ECONNREFUSED 10.0.0.7:8443');
+  assert.equal(causes('text'), 'text');
+  assert.equal(causes(new Error('x'.repeat(5000))).length, 1000);
 });

@@ -1,7 +1,7 @@
 // worker.mjs: runs the scheduled syncs that are due. Any number of workers may: the database lets one of
 // them have a period, hands a period whose worker fell silent to another, and says when one that failed may
 // be tried again.
-import { tell } from './texts.mjs';
+import { causes, tell } from './texts.mjs';
 
 const defaults = {
   lease: '10 minutes',         // how long a sync may take; after that another worker may have its period
@@ -105,13 +105,4 @@ export function createWorker({ supabase, sync, log = console.log, ...changed }) 
       return done;
     },
   };
-}
-
-// causes(error): for the log of whoever runs the worker: the message, with that of its causes.
-function causes(error) {
-  const messages = [];
-  for (let cause = error; cause && messages.length < 5; cause = cause.errors?.[0] ?? cause.cause) {
-    messages.push([cause.code, cause.message ?? String(cause)].filter(Boolean).join(' '));
-  }
-  return messages.join(': ').replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, 1000);
 }

@@ -70,6 +70,17 @@ describe('npm start in the playground', () => {
     line(/^ {2}Webshop .*[^!]{10}! +11 checks/);
   });
 
+  test('the incidents have their causes, the uptime what they cost, and the alerts wait', () => {
+    line(/^ {2}org B +Xledger +connect +40 +[\d:]{8} +-$/);
+    line(/^ {2}org B +Microsoft Dynamics 365 +server +40 +[\d:]{8} +-$/);
+    line(/^ {2}org C +Microsoft Dynamics 365 +timeout +3 +[\d:]{8} +-$/);
+    line(/^ {2}org A +Payroll +server +9 +[\d:]{8} +[\d:]{8}$/);
+    const [uptime, coverage, incidents] = numbers(line(/^ {2}Payroll +\d+\.\d\d +\d\.\d\d +1 +00:00:\d\d(\.\d)?$/));
+    assert.ok(uptime > 20 && uptime < 95 && coverage < 1 && incidents === 1, `${uptime} ${coverage}`);
+    line(/^ {2}incident_opened +org B +xledger +waiting +[\d:]{8}$/);
+    line(/^ {2}type_passive +- +webshop +waiting +[\d:]{8}$/);
+  });
+
   test('each caller gets the rows of his own organisations, and an admin the summary', () => {
     assert.deepEqual(numbers(line(/^ {2}from\('integration_health_status'\)/)), [4, 2, 0]);
     assert.deepEqual(numbers(line(/^ {2}from\('integration_health_history'\)/)), [131, 80, 0]);

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { close, listen } from '../../rest/servers.mjs';
+import { close, listen, selfSigned } from '../../rest/servers.mjs';
 import { startStack, until } from '../../rest/stack.mjs';
 import { service } from '../../rest/tokens.mjs';
 import { makeProject, secret } from './project.mjs';
@@ -17,6 +18,8 @@ describe('Edge Functions', () => {
   let project;
   let site;              // the external system: answers by path, and notes what it was asked
   let origin;
+  let tlsSite;           // the same, with a certificate that nobody trusts
+  let tlsOrigin;
   let asked;
   let instances;
   let variables;
@@ -33,10 +36,13 @@ describe('Edge Functions', () => {
       else setTimeout(() => response.writeHead(status || 200).end(), request.url === '/slow' ? 1500 : 0);
     });
     origin = `http://127.0.0.1:${await listen(site)}`;
+    tlsSite = https.createServer(selfSigned('localhost'), (request, response) => response.end());
+    tlsOrigin = `https://127.0.0.1:${await listen(tlsSite)}`;
   });
   after(async () => {
     await stack?.stop();
     if (site) await close(site);
+    if (tlsSite) await close(tlsSite);
     project?.remove();
   });
   beforeEach(async () => {
@@ -128,20 +134,27 @@ export const sync = postTo(setting('SYNC_URL'));
       assert.equal(asked.length, 3, 'what was probed is not due again');
     });
 
-    test('tells members of a network error its code, in the words of the Node monitor, and nothing else', async () => {
+    test('tells members of a network error its code, in the words of the Node monitor, and its cause, and nothing else', async () => {
       const gone = http.createServer();
       const port = await listen(gone);
       await close(gone);
-      const targets = [target('', { url: `http://127.0.0.1:${port}/?key=secret` }), target('', { url: 'http://no.such.host.invalid/?key=secret' }), target('/drop'), target('/hang')];
+      const targets = [
+        target('', { url: `http://127.0.0.1:${port}/?key=secret` }), target('', { url: 'http://no.such.host.invalid/?key=secret' }), target('/drop'), target('/hang'),
+        target('', { url: `${tlsOrigin}/?key=secret` }), target('', { url: `${origin.replace('http', 'https')}/?key=secret` }), target('/503'), target('/501'),
+      ];
       configure({ timeout_ms: 500, targets });
       await due(targets);
       const { call } = await start('health-monitor');
-      assert.equal((await call()).json.recorded, 4);
-      const [refused, unknown, dropped, hung] = await Promise.all(targets.map(async (each) => (await statusOf(each)).error));
+      assert.equal((await call()).json.recorded, targets.length);
+      const recorded = await Promise.all(targets.map(statusOf));
+      const [refused, unknown, dropped, hung, selfSigned, plain] = recorded.map(({ error }) => error);
       assert.equal(refused, 'ECONNREFUSED: the connection was refused');
       assert.match(unknown, /^(ENOTFOUND: there is no such host|EAI_AGAIN: the host name could not be looked up)$/);
       assert.equal(dropped, 'ECONNRESET: the connection was reset');
       assert.equal(hung, 'no answer within 500 ms');
+      assert.equal(selfSigned, 'DEPTH_ZERO_SELF_SIGNED_CERT: the certificate is self-signed');
+      assert.equal(plain, 'ERR_SSL_WRONG_VERSION_NUMBER: what answered does not speak TLS');
+      assert.deepEqual(recorded.map(({ cause }) => cause), ['connect', 'dns', 'connect', 'timeout', 'tls', 'tls', 'server', 'configuration']);
     });
 
     test('two at once share what is due', async () => {

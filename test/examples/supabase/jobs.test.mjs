@@ -57,6 +57,7 @@ describe('the jobs of a Supabase project', () => {
       'integration_health_counts|* * * * *|SELECT integration_health_private.run_counts()',
       'integration_health_stale|*/5 * * * *|SELECT integration_health_private.run_stale()',
       'integration_health_warm_up|* * * * *|SELECT integration_health_private.run_warm_up()',
+      'integration_health_watch|* * * * *|SELECT integration_health_private.run_watch()',
       "sync-worker|* * * * *|SELECT integration_health_functions.call('sync-worker') WHERE EXISTS (SELECT FROM public.get_due_syncs(1))",
     ]);
   });

@@ -53,7 +53,7 @@ describe('a Supabase project', () => {
     try {
       for (const name of names) assert.match(await whole.deno(name, 'check', '--node-modules-dir=manual', 'index.ts', 'rounds.ts'), /Check .*rounds\.ts/);
       assert.match(await whole.deno('.', 'lint', ...['_shared', ...names].flatMap((part) => readdirSync(`${whole.dir}/supabase/functions/${part}`)
-        .filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => `${part}/${name}`))), /Checked 14 files/);
+        .filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => `${part}/${name}`))), /Checked 15 files/);
       whole.write('functions/_shared/client.ts', 'export const setting = (name: number) => name;\n');
       await assert.rejects(whole.deno('sync-worker', 'check', '--node-modules-dir=manual', 'rounds.ts'), /TS\d+/, 'deno check finds a wrong type');
     } finally {
@@ -88,7 +88,7 @@ describe('a Supabase project', () => {
     const shared = (...modules) => modules.map((name) => `supabase/functions/_shared/${name}`);
     const own = (name, ...modules) => modules.map((each) => `supabase/functions/${name}/${each}`);
     assert.deepEqual(uploads['health-monitor'].files, [
-      ...shared('client.ts', 'monitor.mjs', 'record.mjs', 'retry_after.mjs', 'serve.ts', 'texts.mjs', 'work.mjs'), ...own('health-monitor', 'config.json', 'deno.json', 'index.ts', 'rounds.ts'),
+      ...shared('cause.mjs', 'client.ts', 'monitor.mjs', 'record.mjs', 'retry_after.mjs', 'serve.ts', 'texts.mjs', 'work.mjs'), ...own('health-monitor', 'config.json', 'deno.json', 'index.ts', 'rounds.ts'),
     ]);
     assert.deepEqual(uploads['sync-worker'].files, [
       ...shared('client.ts', 'post.mjs', 'serve.ts', 'texts.mjs', 'worker.mjs'), ...own('sync-worker', 'deno.json', 'index.ts', 'rounds.ts', 'sync.ts'),
@@ -102,7 +102,7 @@ describe('a Supabase project', () => {
   test('in the tree each shared module is the one of the Node example', () => {
     const shared = new URL('../../../examples/supabase/supabase/functions/_shared/', import.meta.url);
     const modules = readdirSync(shared).filter((name) => name.endsWith('.mjs'));
-    assert.ok(modules.length >= 7);
+    assert.ok(modules.length >= 8);
     for (const name of modules) assert.ok(lstatSync(new URL(name, shared)).isSymbolicLink(), name);
   });
 });
