@@ -30,8 +30,8 @@ SELECT 'the running one ends succeeded: ' || f.outcome FROM integration_sync_run
 SELECT 'workers called again 0: ' || dispatch_sync_warm_ups('1 day');
 RESET ROLE;
 SELECT 'runs up to then are deleted t: ' || left((pruned_until = anchor)::text, 1) FROM integration_sync_schedules WHERE org_id = lpad('6', 32, '0')::uuid;
-SELECT 'jobs after scheduling again 5: ' || (SELECT count(*) FROM schedule_integration_health_jobs()) + 1;
-SELECT 'jobs 5: ' || count(*) FROM cron.job;
+SELECT 'jobs after scheduling again 6: ' || (SELECT count(*) FROM schedule_integration_health_jobs()) + 1;
+SELECT 'jobs 6: ' || count(*) FROM cron.job;
 SET ROLE authenticated;
 SET request.jwt.claims = '{"app_metadata": {"org_id": "00000000-0000-0000-0000-000000000001"}}';
 SELECT 'an organisation sees itself only 1: ' || count(DISTINCT org_id) FROM integration_health_status;
