@@ -684,14 +684,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
+CREATE FUNCTION integration_health_private.refuse_type(of_type text)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '22023',
+    MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
+    HINT = 'The types are the rows of integration_types.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_type(text) IS
+  'Says that there is no type of that name. Errors: 22023, always.';
+
 CREATE FUNCTION integration_health_private.require_type(of_type text)
 RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT integration_health_private.has_type(of_type) THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
-      HINT = 'The types are the rows of integration_types.';
+    PERFORM integration_health_private.refuse_type(of_type);
   END IF;
 END
 $$;
@@ -3595,7 +3605,7 @@ BEGIN
   PERFORM integration_health_private.require_arguments('{integration_type}', ARRAY[of_type IS NULL]);
   type := integration_health_private.lock_type(of_type, false);
   IF type.integration_type IS NULL THEN
-    PERFORM integration_health_private.require_type(of_type);
+    PERFORM integration_health_private.refuse_type(of_type);
   END IF;
   type := integration_health_private.resume_type(type);
 END
@@ -6532,40 +6542,6 @@ COMMENT ON FUNCTION public.integration_health_watch(integer) IS
   'many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on '
   'the tables.';
 
-CREATE FUNCTION integration_health_private.expire_incidents(cutoff timestamptz, max_rows bigint)
-RETURNS bigint
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    'public.integration_incidents'::regclass, 'public.integration_maintenance'::regclass,
-    'public.integration_alerts'::regclass]);
-  WITH incidents AS (
-    DELETE FROM public.integration_incidents i
-     WHERE i.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM public.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
-        ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  ), maintenance AS (
-    DELETE FROM public.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
-    RETURNING 1
-  ), alerts AS (
-    DELETE FROM public.integration_alerts a
-     WHERE a.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM public.integration_alerts x
-        WHERE x.created_at < expire_incidents.cutoff
-          AND NOT EXISTS (SELECT FROM public.integration_incidents i
-                           WHERE i.incident_id = x.incident_id AND i.resolved_at IS NULL)
-        ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  )
-  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
-         + (SELECT pg_catalog.count(*) FROM alerts);
-END;
-COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
-  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
-  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
-  'require_own_triggers.';
-
 -- ---------------------------------------------------------------------------------------------
 -- Jobs
 -- ---------------------------------------------------------------------------------------------
@@ -6637,6 +6613,40 @@ COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) 
   'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers.';
 
+CREATE FUNCTION integration_health_private.expire_incidents(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    'public.integration_incidents'::regclass, 'public.integration_maintenance'::regclass,
+    'public.integration_alerts'::regclass]);
+  WITH incidents AS (
+    DELETE FROM public.integration_incidents i
+     WHERE i.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM public.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
+        ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  ), maintenance AS (
+    DELETE FROM public.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
+    RETURNING 1
+  ), alerts AS (
+    DELETE FROM public.integration_alerts a
+     WHERE a.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM public.integration_alerts x
+        WHERE x.created_at < expire_incidents.cutoff
+          AND NOT EXISTS (SELECT FROM public.integration_incidents i
+                           WHERE i.incident_id = x.incident_id AND i.resolved_at IS NULL)
+        ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  )
+  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
+         + (SELECT pg_catalog.count(*) FROM alerts);
+END;
+COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
+  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
+  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
+  'require_own_triggers.';
+
 -- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
 -- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
 -- than a day, and dispatch_sync_warm_ups looks no further ahead.
@@ -6679,6 +6689,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   cutoff timestamptz;
+  older timestamptz;
   deleted bigint;
 BEGIN
   IF retention IS NULL OR retention < interval '1 day' THEN
@@ -6687,17 +6698,16 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_max_rows(max_rows);
   cutoff := LEAST(now() - retention, now() - interval '24 hours');
+  older := LEAST(cutoff, now() - interval '90 days');
   deleted := integration_health_private.delete_history(cutoff, max_rows);
   IF deleted < max_rows THEN
     deleted := deleted + integration_health_private.delete_runs(cutoff, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_transitions(
-      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_transitions(older, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_incidents(
-      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
   END IF;
   PERFORM integration_health_private.heal_times();
   RETURN deleted;
@@ -7296,6 +7306,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.claimed_subject()'),
          ('TABLE public.integration_types'),
          ('FUNCTION integration_health_private.has_type(text)'),
+         ('FUNCTION integration_health_private.refuse_type(text)'),
          ('FUNCTION integration_health_private.require_type(text)'),
          ('FUNCTION integration_health_private.type_names()'),
          ('FUNCTION integration_health_private.display_name(text)'),
@@ -7545,9 +7556,9 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.unrun_schedules(integer)'),
          ('FUNCTION integration_health_private.watch_syncs(integer)'),
          ('FUNCTION public.integration_health_watch(integer)'),
-         ('FUNCTION integration_health_private.expire_incidents(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.delete_history(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.delete_runs(timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.expire_incidents(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.heal_times()'),
          ('FUNCTION public.integration_health_cleanup(interval, integer)'),
          ('FUNCTION public.mark_stale_health(integer)'),

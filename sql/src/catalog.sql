@@ -77,14 +77,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.has_type(text) IS 'Returns whether there is a type of that name.';
 
+CREATE FUNCTION integration_health_private.refuse_type(of_type text)
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '22023',
+    MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
+    HINT = 'The types are the rows of integration_types.';
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.refuse_type(text) IS
+  'Says that there is no type of that name. Errors: 22023, always.';
+
 CREATE FUNCTION integration_health_private.require_type(of_type text)
 RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT integration_health_private.has_type(of_type) THEN
-    RAISE EXCEPTION USING ERRCODE = '22023',
-      MESSAGE = format('there is no integration type "%s"', integration_health_private.echo(of_type)),
-      HINT = 'The types are the rows of integration_types.';
+    PERFORM integration_health_private.refuse_type(of_type);
   END IF;
 END
 $$;

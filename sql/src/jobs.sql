@@ -69,6 +69,40 @@ COMMENT ON FUNCTION integration_health_private.delete_runs(timestamptz, bigint) 
   'Deletes at most max_rows sync runs whose period and end lie before cutoff, and returns how many. Errors: 55000 as '
   'require_own_triggers.';
 
+CREATE FUNCTION integration_health_private.expire_incidents(cutoff timestamptz, max_rows bigint)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
+    '@extschema@.integration_incidents'::regclass, '@extschema@.integration_maintenance'::regclass,
+    '@extschema@.integration_alerts'::regclass]);
+  WITH incidents AS (
+    DELETE FROM @extschema@.integration_incidents i
+     WHERE i.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM @extschema@.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
+        ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  ), maintenance AS (
+    DELETE FROM @extschema@.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
+    RETURNING 1
+  ), alerts AS (
+    DELETE FROM @extschema@.integration_alerts a
+     WHERE a.ctid = ANY (ARRAY(
+       SELECT x.ctid FROM @extschema@.integration_alerts x
+        WHERE x.created_at < expire_incidents.cutoff
+          AND NOT EXISTS (SELECT FROM @extschema@.integration_incidents i
+                           WHERE i.incident_id = x.incident_id AND i.resolved_at IS NULL)
+        ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
+    RETURNING 1
+  )
+  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
+         + (SELECT pg_catalog.count(*) FROM alerts);
+END;
+COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
+  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
+  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
+  'require_own_triggers.';
+
 -- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
 -- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
 -- than a day, and dispatch_sync_warm_ups looks no further ahead.
@@ -111,6 +145,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   cutoff timestamptz;
+  older timestamptz;
   deleted bigint;
 BEGIN
   IF retention IS NULL OR retention < interval '1 day' THEN
@@ -119,17 +154,16 @@ BEGIN
   END IF;
   PERFORM integration_health_private.require_max_rows(max_rows);
   cutoff := LEAST(now() - retention, now() - interval '24 hours');
+  older := LEAST(cutoff, now() - interval '90 days');
   deleted := integration_health_private.delete_history(cutoff, max_rows);
   IF deleted < max_rows THEN
     deleted := deleted + integration_health_private.delete_runs(cutoff, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_transitions(
-      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_transitions(older, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_incidents(
-      LEAST(cutoff, now() - interval '90 days'), max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
   END IF;
   PERFORM integration_health_private.heal_times();
   RETURN deleted;

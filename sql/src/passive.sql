@@ -160,7 +160,7 @@ BEGIN
   PERFORM integration_health_private.require_arguments('{integration_type}', ARRAY[of_type IS NULL]);
   type := integration_health_private.lock_type(of_type, false);
   IF type.integration_type IS NULL THEN
-    PERFORM integration_health_private.require_type(of_type);
+    PERFORM integration_health_private.refuse_type(of_type);
   END IF;
   type := integration_health_private.resume_type(type);
 END

@@ -377,37 +377,3 @@ COMMENT ON FUNCTION @extschema@.integration_health_watch(integer) IS
   'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Returns how '
   'many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on '
   'the tables.';
-
-CREATE FUNCTION integration_health_private.expire_incidents(cutoff timestamptz, max_rows bigint)
-RETURNS bigint
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    '@extschema@.integration_incidents'::regclass, '@extschema@.integration_maintenance'::regclass,
-    '@extschema@.integration_alerts'::regclass]);
-  WITH incidents AS (
-    DELETE FROM @extschema@.integration_incidents i
-     WHERE i.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM @extschema@.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
-        ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  ), maintenance AS (
-    DELETE FROM @extschema@.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
-    RETURNING 1
-  ), alerts AS (
-    DELETE FROM @extschema@.integration_alerts a
-     WHERE a.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM @extschema@.integration_alerts x
-        WHERE x.created_at < expire_incidents.cutoff
-          AND NOT EXISTS (SELECT FROM @extschema@.integration_incidents i
-                           WHERE i.incident_id = x.incident_id AND i.resolved_at IS NULL)
-        ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  )
-  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
-         + (SELECT pg_catalog.count(*) FROM alerts);
-END;
-COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
-  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
-  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
-  'require_own_triggers.';

@@ -87,15 +87,17 @@ SQL
 my $anchor = value($node, $db, "SELECT date_trunc('minute', now()) - interval '1 day'");
 $node->safe_psql($db, $service . "SELECT set_sync_schedule('${\org(1)}', 'xledger', '1 minute', '$anchor', max_attempts => 100, retry_backoff => '0')");
 
-# For some pairs 17 minutes pass, more than an interval with its jitter; others become due too early.
+# For some pairs 17 minutes pass, more than an interval with its jitter; others become due too early. Time stands still for
+# pairs that are overdue: one that is two intervals late gets a new phase, and then may wait for up to an interval more.
 append_to_file("$dir/time.sql", <<'SQL');
 WITH picked AS MATERIALIZED (
-  SELECT org_id, integration_type, random() < 0.7 AS passes FROM integration_monitors WHERE claimed_at IS NOT NULL
+  SELECT org_id, integration_type, random() < 0.7 AS passes FROM integration_monitors
+   WHERE claimed_at IS NOT NULL AND due_at > now() - interval '10 minutes'
    ORDER BY random() LIMIT 200 FOR UPDATE SKIP LOCKED
 ), later AS (
   UPDATE integration_monitors m
      SET claimed_at = m.claimed_at - CASE WHEN passes THEN interval '17 minutes' ELSE '0' END,
-         due_at = CASE WHEN passes THEN m.due_at - interval '17 minutes' ELSE now() - interval '1 hour' END
+         due_at = CASE WHEN passes THEN m.due_at - interval '17 minutes' ELSE m.claimed_at END
     FROM picked p WHERE (m.org_id, m.integration_type) = (p.org_id, p.integration_type)
   RETURNING m.org_id, m.integration_type, passes
 ) INSERT INTO monitor_log (org_id, integration_type, what) SELECT org_id, integration_type, 'time' FROM later WHERE passes;
