@@ -77,16 +77,25 @@ COMMENT ON FUNCTION integration_health_private.time_of_check(
   'Returns when a check was made: at checked_at, but not later than it is recorded. Errors: 23502 when its status or '
   'its time is null, 22023 when the status is not one that the extension knows.';
 
--- Runs for the first check of a pair, and for any other INSERT before it takes ON CONFLICT.
+-- Runs for the first check of a pair, and for any other INSERT before it takes ON CONFLICT. This function and
+-- integration_health_status_trigger, which run for every check, have an empty search_path, which takes the least time to
+-- set; so they name all relations and types in full.
 CREATE FUNCTION integration_health_private.stamp_first()
 RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
   NEW.recorded_at := GREATEST(clock_timestamp(), now());
+  NEW.check_no := 1;
+  IF NEW.status = 'healthy' AND NEW.checked_at <= NEW.recorded_at AND NEW.is_probe IS NULL AND NEW.cause IS NULL THEN
+    -- Most checks.
+    NEW.status_since := NEW.checked_at;
+    NEW.last_healthy_at := NEW.checked_at;
+    NEW.consecutive_failures := 0;
+    RETURN NEW;
+  END IF;
   IF (NEW.status IN ('healthy', 'degraded', 'unhealthy', 'unknown') AND NEW.checked_at <= NEW.recorded_at) IS NOT TRUE THEN
     NEW.checked_at := integration_health_private.time_of_check(NEW.status, NEW.checked_at, NEW.recorded_at);
   END IF;
-  NEW.check_no := 1;
   NEW.status_since := NEW.checked_at;
   NEW.last_healthy_at := CASE WHEN NEW.status = 'healthy' THEN NEW.checked_at END;
   NEW.consecutive_failures := CASE WHEN NEW.status = 'unhealthy' THEN 1 ELSE 0 END;
@@ -142,15 +151,15 @@ COMMENT ON FUNCTION integration_health_private.mark_column() IS
   'has: adds its argument to check_no, for integration_health_status_trigger to read.';
 
 -- @integration_health_status_trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   marks bigint;
-  constrained record;
+  constrained pg_catalog.record;
   is_met boolean;
 BEGIN
-  -- This runs for every check, so it has few statements, and all that is rare is behind one condition.
-  IF TG_RELID <> '@extschema@.integration_health_status'::regclass
-     OR TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'UPDATE' THEN
+  -- This runs for every check, so it has few statements, and all that is rare is behind one condition. Only the triggers of
+  -- the extension have arguments: that of an update that does not set http_status has one, the other has two.
+  IF TG_NARGS = 0 THEN
     IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
     END IF;
@@ -158,15 +167,15 @@ BEGIN
       MESSAGE = 'function "integration_health_status_trigger" was called for an event that it does not support',
       HINT = 'Only CREATE EXTENSION attaches it.';
   END IF;
-  IF NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
-    PERFORM integration_health_private.refuse_key_change(
-      TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
-  END IF;
-
   IF NEW.latency_ms = OLD.latency_ms OR NEW.error = OLD.error OR NEW.retry_after = OLD.retry_after
-     OR NEW.cause = OLD.cause OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 0 THEN
+     OR NEW.cause = OLD.cause OR NEW.checked_at = OLD.checked_at OR TG_NARGS = 1
+     OR NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
+    IF NEW.org_id IS DISTINCT FROM OLD.org_id OR NEW.integration_type IS DISTINCT FROM OLD.integration_type THEN
+      PERFORM integration_health_private.refuse_key_change(
+        TG_TABLE_NAME, CASE WHEN NEW.org_id IS DISTINCT FROM OLD.org_id THEN 'org_id' ELSE 'integration_type' END);
+    END IF;
     marks := NEW.check_no - OLD.check_no;
-    IF TG_NARGS = 0 AND marks = 0
+    IF TG_NARGS = 1 AND marks = 0
        AND (NEW.status, NEW.checked_at, NEW.latency_ms, NEW.http_status, NEW.error, NEW.retry_after, NEW.cause)
            IS NOT DISTINCT FROM
            (OLD.status, OLD.checked_at, OLD.latency_ms, OLD.http_status, OLD.error, OLD.retry_after, OLD.cause) THEN
@@ -190,7 +199,7 @@ BEGIN
     IF NEW.cause = OLD.cause AND marks & 64 = 0 THEN
       NEW.cause := NULL;
     END IF;
-    IF TG_NARGS = 0 AND NEW.http_status = OLD.http_status THEN
+    IF TG_NARGS = 1 AND NEW.http_status = OLD.http_status THEN
       NEW.http_status := NULL;
     END IF;
     IF NEW.checked_at = OLD.checked_at AND marks & 16 = 0 THEN
@@ -219,7 +228,7 @@ BEGIN
     -- A late check will not be stored in the row, so the constraints are checked here.
     FOR constrained IN
       SELECT k.conname AS name, pg_get_expr(k.conbin, k.conrelid) AS expression
-        FROM pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
+        FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = TG_RELID AND k.contype = 'c' ORDER BY k.conname
     LOOP
       EXECUTE format('SELECT %s FROM (SELECT ($1).*) AS late', constrained.expression) INTO is_met USING NEW;
       IF NOT is_met THEN
@@ -477,13 +486,26 @@ COMMENT ON TRIGGER zz_integration_health_stamp_first ON @extschema@.integration_
   'Stamps the columns that the extension maintains in the first check of a pair.';
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
-  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets http_status');
+  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets', 'http_status');
+-- @from 1.0
+DROP TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status;
+CREATE TRIGGER zz_integration_health_stamp
+  BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
+  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets', 'http_status');
+-- @end
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
   'Stamps the columns that the extension maintains.';
 CREATE TRIGGER zz_integration_health_stamp_rest
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
-  EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
+  EXECUTE FUNCTION @extschema@.integration_health_status_trigger('rest');
+-- @from 1.0
+DROP TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status;
+CREATE TRIGGER zz_integration_health_stamp_rest
+  BEFORE UPDATE ON @extschema@.integration_health_status
+  FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
+  EXECUTE FUNCTION @extschema@.integration_health_status_trigger('rest');
+-- @end
 COMMENT ON TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status IS
   'Stamps an update that does not set http_status.';
 -- @since 1.1
@@ -510,14 +532,16 @@ COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
-                     OR pg_catalog.timezone('UTC', NEW.checked_at)::date > pg_catalog.timezone('UTC', OLD.checked_at)::date)
+                     OR NEW.checked_at >= pg_catalog.date_bin('24:00:00', OLD.checked_at, '2000-01-01 00:00:00+00')
+                                       + interval '24:00:00')
   EXECUTE FUNCTION integration_health_private.apply_change();
 -- @from 1.0
 DROP TRIGGER zz_integration_health_change ON @extschema@.integration_health_status;
 CREATE TRIGGER zz_integration_health_change
   AFTER UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
-                     OR pg_catalog.timezone('UTC', NEW.checked_at)::date > pg_catalog.timezone('UTC', OLD.checked_at)::date)
+                     OR NEW.checked_at >= pg_catalog.date_bin('24:00:00', OLD.checked_at, '2000-01-01 00:00:00+00')
+                                       + interval '24:00:00')
   EXECUTE FUNCTION integration_health_private.apply_change();
 -- @end
 COMMENT ON TRIGGER zz_integration_health_change ON @extschema@.integration_health_status IS
