@@ -388,15 +388,15 @@ BEGIN
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
-  PERFORM integration_health_private.follow_check(
-    NEW.org_id, NEW.integration_type, NULL, NEW.status, 0, NEW.consecutive_failures, NULL, NEW.checked_at, 1, NEW.http_status,
-    NEW.cause);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[NEW.org_id], ARRAY[NEW.integration_type], '{NULL}', ARRAY[NEW.status], '{0}', ARRAY[NEW.consecutive_failures],
+    ARRAY[NEW.checked_at], '{1}', ARRAY[NEW.http_status], ARRAY[NEW.cause]);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
   'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
-  'calls follow_check. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'calls follow_checks. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -411,15 +411,21 @@ BEGIN
     END IF;
     RETURN NULL;
   END IF;
-  PERFORM integration_health_private.follow_check(
-    NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
-    OLD.checked_at, NEW.checked_at, NEW.check_no, NEW.http_status, NEW.cause);
+  IF integration_health_private.utc_day(OLD.checked_at) < integration_health_private.utc_day(NEW.checked_at) THEN
+    PERFORM integration_health_private.close_day(NEW.org_id, NEW.integration_type, OLD.checked_at);
+  END IF;
+  IF NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures THEN
+    PERFORM integration_health_private.follow_checks(
+      ARRAY[NEW.org_id], ARRAY[NEW.integration_type], ARRAY[OLD.status], ARRAY[NEW.status],
+      ARRAY[OLD.consecutive_failures], ARRAY[NEW.consecutive_failures], ARRAY[NEW.checked_at], ARRAY[NEW.check_no],
+      ARRAY[NEW.http_status], ARRAY[NEW.cause]);
+  END IF;
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
   'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
-  'a row, or is the first of a UTC day: calls follow_check. Errors: 55000 as follow_check.';
+  'a row, or is the first of a UTC day: calls close_day and follow_checks. Errors: 55000 as these.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON @extschema@.integration_health_status
@@ -551,6 +557,9 @@ CREATE TRIGGER zz_integration_health_history
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON @extschema@.integration_health_status IS
   'Copies the checks of a statement into the history.';
+
+-- @follow_triggers
+-- What follows from a check is applied by its row's trigger.
 
 -- @append_count
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$

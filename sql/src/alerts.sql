@@ -72,8 +72,21 @@ $$;
 COMMENT ON FUNCTION integration_health_private.alert_id(text) IS
   'Returns the key of the alert that a cause makes: the first 128 bits of its SHA-256.';
 
+CREATE FUNCTION integration_health_private.alert_payload(
+  kind text, id uuid, created_at timestamptz, org_id uuid, integration_type text, display_name text, facts jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'kind', kind, 'alert_id', id, 'created_at', integration_health_private.utc_text(created_at), 'org_id', org_id,
+    'integration_type', integration_type, 'display_name', display_name) || facts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_payload(text, uuid, timestamptz, uuid, text, text, jsonb) IS
+  'Returns what an alert says.';
+
 CREATE FUNCTION integration_health_private.enqueue_alert(
-  kind text, cause text, org_id uuid, integration_type text, incident_id uuid, due_at timestamptz, facts jsonb)
+  kind text, cause text, org_id uuid, integration_type text, facts jsonb)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -83,17 +96,15 @@ DECLARE
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
   INSERT INTO integration_health_private.alerts AS a (
-    alert_id, kind, org_id, integration_type, incident_id, payload, created_at, due_at, attempt)
-  VALUES (id, $1, $3, $4, $5,
-          jsonb_build_object(
-            'kind', $1, 'alert_id', id, 'created_at', integration_health_private.utc_text(moment), 'org_id', $3,
-            'integration_type', $4, 'display_name', integration_health_private.display_name($4)) || $7,
-          moment, $6, 0)
+    alert_id, kind, org_id, integration_type, payload, created_at, due_at, attempt)
+  VALUES (id, $1, $3, $4,
+          integration_health_private.alert_payload($1, id, moment, $3, $4, integration_health_private.display_name($4), $5),
+          moment, moment, 0)
       ON CONFLICT (alert_id) DO NOTHING;
   RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, uuid, timestamptz, jsonb) IS
+COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb) IS
   'Writes the alert of a kind that a cause makes, unless it is there, and returns whether it was not. Errors: 55000 as '
   'require_own_triggers.';
 

@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
--- What follows from a check. The engine calls follow_check for the few checks from which something follows, and
--- count_change when a pair is deleted.
+-- What follows from checks. The engine calls follow_checks for the few checks from which something follows, as many at once
+-- as it can, and count_changes when a pair is deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -47,28 +47,35 @@ COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
   'Folds the rows of integration_health_counts into one per type and status, and returns how many rows it replaced. '
   'Blocks no writer, and changes no count. Errors: 55000 when somebody else has a trigger or rule on the table.';
 
-CREATE FUNCTION integration_health_private.count_change(
-  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+CREATE FUNCTION integration_health_private.count_changes(
+  integration_types text[], was @extschema@.integration_health_state[], is_now @extschema@.integration_health_state[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  change record;
 BEGIN
-  IF was IS NOT NULL THEN
-    PERFORM integration_health_private.append_count(integration_type, was, -1);
-  END IF;
-  IF is_now IS NOT NULL THEN
-    PERFORM integration_health_private.append_count(integration_type, is_now, 1);
-  END IF;
-  -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
-  -- cause a serialization failure.
-  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
-    PERFORM integration_health_private.fold_counts();
-  END IF;
+  FOR change IN
+    SELECT c.integration_type, c.status, sum(c.delta)::bigint AS delta
+      FROM (SELECT n.integration_type, n.status, 1 AS delta FROM unnest($1, $3) AS n (integration_type, status)
+            UNION ALL
+            SELECT o.integration_type, o.status, -1 FROM unnest($1, $2) AS o (integration_type, status)) AS c
+     WHERE c.status IS NOT NULL
+     GROUP BY c.integration_type, c.status HAVING sum(c.delta) <> 0
+     ORDER BY c.integration_type, c.status
+  LOOP
+    PERFORM integration_health_private.append_count(change.integration_type, change.status, change.delta);
+    -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
+    -- cause a serialization failure.
+    IF random() < 0.0005 AND current_setting('transaction_isolation') = 'read committed' THEN
+      PERFORM integration_health_private.fold_counts();
+    END IF;
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.count_change(
-  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
-  'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
-  'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.count_changes(
+  text[], @extschema@.integration_health_state[], @extschema@.integration_health_state[]) IS
+  'Counts pairs that changed from one status to another, or to the same; was is null for a new pair, is_now for a deleted '
+  'one. Folds the counts after one row in two thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_change(event text)
 RETURNS void
@@ -91,21 +98,24 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_change(text) IS
   'Sends an event of which a transaction may have very many.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
-  checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.send_transitions(
+  org_ids uuid[], integration_types text[], was @extschema@.integration_health_state[],
+  is_now @extschema@.integration_health_state[], checked_at timestamptz[], check_nos bigint[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.send_change(format(
-    '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-    org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-    integration_health_private.utc_text(checked_at), check_no));
+            '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", '
+            '"check_no": %s}',
+            c.org_id, to_json(c.integration_type), COALESCE(to_json(c.was)::text, 'null'), c.is_now,
+            integration_health_private.utc_text(c.checked_at), c.check_no))
+     FROM unnest($1, $2, $3, $4, $5, $6) AS c (org_id, integration_type, was, is_now, checked_at, check_no)
+    WHERE c.was IS DISTINCT FROM c.is_now;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.send_transition(
-  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that changed from one status to another; was is null for its first check.';
+COMMENT ON FUNCTION integration_health_private.send_transitions(
+  uuid[], text[], @extschema@.integration_health_state[], @extschema@.integration_health_state[], timestamptz[], bigint[]) IS
+  'Sends the events of the transitions among these checks.';
 
 CREATE FUNCTION integration_health_private.move_monitor(
   monitor @extschema@.integration_monitors, type @extschema@.integration_types, failures integer)
@@ -147,50 +157,57 @@ $$;
 COMMENT ON FUNCTION integration_health_private.forget_changes(uuid, text) IS
   'Deletes the transitions, days, incidents and alerts of a pair. Errors: 55000 as require_own_triggers.';
 
-CREATE FUNCTION integration_health_private.follow_check(
-  org_id uuid, integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state,
-  failures_before integer, failures integer, checked_before timestamptz, checked_at timestamptz, check_no bigint,
-  http_status integer, cause @extschema@.integration_failure_cause)
+CREATE FUNCTION integration_health_private.follow_checks(
+  org_ids uuid[], integration_types text[], was @extschema@.integration_health_state[],
+  is_now @extschema@.integration_health_state[], failures_before integer[], failures integer[], checked_at timestamptz[],
+  check_nos bigint[], http_statuses integer[], causes @extschema@.integration_failure_cause[])
 RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+-- One plan serves one check as well as a thousand, so it must use the indexes in any case.
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF was IS DISTINCT FROM is_now THEN
-    PERFORM integration_health_private.append_transition(org_id, integration_type, check_no, checked_at, was, is_now, cause);
-    PERFORM integration_health_private.count_change(integration_type, was, is_now);
-    PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
+  IF array_position(was, NULL) IS NOT NULL OR was <> is_now THEN
+    PERFORM integration_health_private.append_transitions($1, $2, $8, $7, $3, $4, $10);
+    PERFORM integration_health_private.count_changes($2, $3, $4);
+    PERFORM integration_health_private.send_transitions($1, $2, $3, $4, $7, $8);
   END IF;
-  IF integration_health_private.utc_day(checked_before) < integration_health_private.utc_day(checked_at) THEN
-    PERFORM integration_health_private.close_day(
-      org_id, integration_type, integration_health_private.utc_day(checked_before));
-  END IF;
-  IF failures > failures_before THEN
-    PERFORM integration_health_private.follow_failure(org_id, integration_type, failures, checked_at, cause);
-  ELSIF failures < failures_before THEN
-    PERFORM integration_health_private.follow_recovery(org_id, integration_type, checked_at);
-  END IF;
-  IF was IS NULL THEN
-    -- Not left to commit, as it is for later checks, because a deferred trigger would have to fire for every new row.
-    IF http_status IS DISTINCT FROM 429 THEN
-      PERFORM integration_health_private.end_passive_mode(
-        integration_health_private.latest_type(integration_type), org_id, false);
-    END IF;
-  ELSIF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
-    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
-    PERFORM integration_health_private.move_monitor(
-      integration_health_private.lock_monitor(org_id, integration_type),
-      integration_health_private.latest_type(integration_type), failures);
-  END IF;
+
+  PERFORM integration_health_private.follow_failures(
+            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures), array_agg(c.checked_at),
+            array_agg(c.cause))
+     FROM unnest($1, $2, $5, $6, $7, $10) AS c (org_id, integration_type, failures_before, failures, checked_at, cause)
+    WHERE c.failures > c.failures_before
+   HAVING count(*) > 0;
+  PERFORM integration_health_private.follow_recoveries(
+            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.checked_at))
+     FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
+    WHERE c.failures < c.failures_before
+   HAVING count(*) > 0;
+
+  -- First checks are not left to commit, as later ones are, because a deferred trigger would have to fire for every new row.
+  PERFORM integration_health_private.end_passive_mode(t, c.org_id, false)
+     FROM (SELECT DISTINCT d.integration_type FROM unnest($2, $3) AS d (integration_type, was) WHERE d.was IS NULL) AS f
+    CROSS JOIN LATERAL integration_health_private.latest_type(f.integration_type) AS t
+     JOIN unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
+       ON c.integration_type = t.integration_type
+    WHERE t.monitoring_mode <> 'active' AND c.was IS NULL AND c.http_status IS DISTINCT FROM 429;
+
+  -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
+  -- has locked the monitor: it is handing the pair out, or has read the failures itself.
+  PERFORM integration_health_private.move_monitor(
+            integration_health_private.lock_monitor(c.org_id, c.integration_type),
+            integration_health_private.latest_type(c.integration_type), c.failures)
+     FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
+    WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_check(
-  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer, timestamptz,
-  timestamptz, bigint, integer, @extschema@.integration_failure_cause) IS
-  'Called by the engine, before the check is in the ring, after one that is the first of its pair, changed the status or '
-  'the number of failures in a row, or is the first of a UTC day: appends the transition, counts and reports it, closes '
-  'the day before, opens or resolves an incident, moves the monitor, and ends the passive mode of the type if the first '
-  'check of a pair answers its probe. was and checked_before are null for the first check of a pair. Errors: 55000 when '
-  'a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_checks(
+  uuid[], text[], @extschema@.integration_health_state[], @extschema@.integration_health_state[], integer[], integer[],
+  timestamptz[], bigint[], integer[], @extschema@.integration_failure_cause[]) IS
+  'Called by the engine after checks of different pairs that are the first of their pair, or changed the status or the number '
+  'of failures in a row: appends the transitions, counts and reports them, opens and resolves incidents, moves monitors, and '
+  'ends the passive mode of a type if the first check of a pair answers its probe. An element of was is null for the first '
+  'check of a pair. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 -- What a session calls that loaded the library of version 1.0 before the extension was updated. Goes with version 1.2.
 CREATE FUNCTION integration_health_private.follow_change(
@@ -199,25 +216,37 @@ CREATE FUNCTION integration_health_private.follow_change(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_check(
-    org_id, integration_type, was, is_now, failures_before, failures, NULL, checked_at, check_no, NULL, NULL);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[$1], ARRAY[$2], ARRAY[$3], ARRAY[$4], ARRAY[$5], ARRAY[$6], ARRAY[$7], ARRAY[$8], '{NULL}', '{NULL}');
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Calls follow_check for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_check.';
+  'Calls follow_checks for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_checks.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status @extschema@.integration_health_state, http_status integer, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_check(
-    org_id, integration_type, NULL, status, 0, CASE status::text WHEN 'unhealthy' THEN 1 ELSE 0 END, NULL, checked_at, 1,
-    http_status, NULL);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[$1], ARRAY[$2], '{NULL}', ARRAY[$3], '{0}', ARRAY[CASE $3::text WHEN 'unhealthy' THEN 1 ELSE 0 END], ARRAY[$5],
+    '{1}', ARRAY[$4], '{NULL}');
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
-  'Calls follow_check for the engine of version 1.0, after the first check of a pair. Errors: as follow_check.';
+  'Calls follow_checks for the engine of version 1.0, after the first check of a pair. Errors: as follow_checks.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.count_changes(ARRAY[$1], ARRAY[$2], ARRAY[$3]);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(
+  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Calls count_changes for a single pair. Errors: as count_changes.';

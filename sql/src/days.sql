@@ -57,15 +57,17 @@ COMMENT ON FUNCTION integration_health_private.day_of_ring(uuid, text, date) IS
   'Returns what the history tells about a day of a pair. A failed check has no latency that counts: it may be a time-out, '
   'or an error that came fast.';
 
-CREATE FUNCTION integration_health_private.close_day(org_id uuid, integration_type text, day date)
+CREATE FUNCTION integration_health_private.close_day(org_id uuid, integration_type text, at timestamptz)
 RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+  this_day date := integration_health_private.utc_day(at);
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_health_days'));
   INSERT INTO integration_health_private.days AS d (org_id, integration_type, slot, day, checks, p50_ms, p95_ms, max_ms)
-  SELECT $1, $2, ((($3 - '2000-01-01'::date) % 90) + 90) % 90, $3, r.checks, r.p50_ms, r.p95_ms, r.max_ms
-    FROM integration_health_private.day_of_ring($1, $2, $3) AS r
+  SELECT $1, $2, (((this_day - '2000-01-01'::date) % 90) + 90) % 90, this_day, r.checks, r.p50_ms, r.p95_ms, r.max_ms
+    FROM integration_health_private.day_of_ring($1, $2, this_day) AS r
    WHERE r.checks > 0
       ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET day = EXCLUDED.day, checks = EXCLUDED.checks, p50_ms = EXCLUDED.p50_ms, p95_ms = EXCLUDED.p95_ms,
@@ -73,5 +75,6 @@ BEGIN
    WHERE d.day < EXCLUDED.day;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.close_day(uuid, text, date) IS
-  'Writes a day of a pair, unless it is written already. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.close_day(uuid, text, timestamptz) IS
+  'Called by the engine before the first check of a UTC day is in the ring, with the time of the check before: writes the '
+  'day of that check, unless it is written already. Errors: 55000 as require_own_triggers.';

@@ -153,6 +153,42 @@ CREATE TRIGGER zz_integration_health_first
   EXECUTE FUNCTION @extschema@.integration_health_status_trigger();
 COMMENT ON TRIGGER zz_integration_health_first ON @extschema@.integration_health_status IS
   'Copies the first check of a pair into the history, and counts the pair.';
+
+-- @end
+
+-- @since 1.1
+-- @engine follow_triggers
+CREATE FUNCTION integration_health_private.apply_pending_checks()
+RETURNS void
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'apply_pending_checks';
+CREATE FUNCTION integration_health_private.follow_statement()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- Off, too, in a session that has loaded the library of version 1.0.
+  IF current_setting('integration_health_private.pending', true) = 'on' THEN
+    PERFORM integration_health_private.apply_pending_checks();
+  END IF;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER zz_integration_health_follow
+  AFTER UPDATE ON @extschema@.integration_health_status
+  FOR EACH STATEMENT WHEN (pg_catalog.current_setting('integration_health_private.pending', true) = 'on')
+  EXECUTE FUNCTION integration_health_private.follow_statement();
+CREATE TRIGGER zz_integration_health_follow_first
+  AFTER INSERT ON @extschema@.integration_health_status
+  FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.follow_statement();
+COMMENT ON FUNCTION integration_health_private.apply_pending_checks() IS
+  'Calls follow_checks for the checks that the running statement has recorded. Errors: as follow_checks.';
+COMMENT ON FUNCTION integration_health_private.follow_statement() IS
+  'Trigger function of integration_health_status, after a statement: calls apply_pending_checks if anything follows from the '
+  'checks that it recorded. Errors: as follow_checks.';
+COMMENT ON TRIGGER zz_integration_health_follow ON @extschema@.integration_health_status IS
+  'Applies what follows from the checks that a statement has recorded.';
+COMMENT ON TRIGGER zz_integration_health_follow_first ON @extschema@.integration_health_status IS
+  'Applies what follows from the first checks of pairs, whose triggers run only after the other trigger''s condition is tested.';
+-- @end
 -- @end
 
 CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)

@@ -86,56 +86,73 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text) IS
   'Sends the event that an incident was opened, acknowledged or resolved.';
 
-CREATE FUNCTION integration_health_private.alert_incident(
-  incident integration_health_private.incidents, kind text, occasion text, due_at timestamptz)
-RETURNS boolean
+CREATE FUNCTION integration_health_private.alert_incidents(
+  incidents integration_health_private.incidents[], kind text, occasion text, due_at timestamptz)
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := clock_timestamp();
+  display_name text := integration_health_private.display_name(incidents[1].integration_type);
+  written bigint;
 BEGIN
-  RETURN integration_health_private.enqueue_alert(
-    kind, incident.incident_id::text || occasion, incident.org_id, incident.integration_type, incident.incident_id, due_at,
-    jsonb_build_object(
-      'incident_id', incident.incident_id, 'cause', incident.cause, 'failures', incident.failures,
-      'started_at', integration_health_private.utc_text(incident.started_at),
-      'confirmed_at', integration_health_private.utc_text(incident.confirmed_at),
-      'resolved_at', integration_health_private.utc_text(incident.resolved_at)));
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  INSERT INTO integration_health_private.alerts AS a (
+    alert_id, kind, org_id, integration_type, incident_id, payload, created_at, due_at, attempt)
+  SELECT e.alert_id, $2, i.org_id, i.integration_type, i.incident_id,
+         integration_health_private.alert_payload(
+           $2, e.alert_id, moment, i.org_id, i.integration_type, display_name,
+           jsonb_build_object(
+             'incident_id', i.incident_id, 'cause', i.cause, 'failures', i.failures,
+             'started_at', integration_health_private.utc_text(i.started_at),
+             'confirmed_at', integration_health_private.utc_text(i.confirmed_at),
+             'resolved_at', integration_health_private.utc_text(i.resolved_at))),
+         moment, $4, 0
+    FROM unnest($1) AS i
+   CROSS JOIN LATERAL integration_health_private.alert_id($2 || ':' || i.incident_id::text || $3) AS e (alert_id)
+      ON CONFLICT (alert_id) DO NOTHING;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  RETURN written;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.alert_incident(
-  integration_health_private.incidents, text, text, timestamptz) IS
-  'Writes an alert of an incident, once for each occasion. Errors: as enqueue_alert.';
+COMMENT ON FUNCTION integration_health_private.alert_incidents(
+  integration_health_private.incidents[], text, text, timestamptz) IS
+  'Writes the alerts of incidents of one type, one of each for each occasion, and returns how many were not there yet. '
+  'Errors: 55000 as require_own_triggers.';
 
 -- Whatever tells of an incident waits for these to end; the watch then tells of what is still open.
-CREATE FUNCTION integration_health_private.is_muted(of_org uuid, of_type text)
-RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN integration_health_private.is_maintained(of_org, of_type, clock_timestamp())
-      OR of_org IS NOT NULL
-         AND EXISTS (SELECT FROM integration_health_private.incidents AS i
-                      WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_muted(uuid, text) IS
-  'Returns whether no alert is made of an incident of a pair now (of_org null: of a type): it is under maintenance, or its '
-  'type has an incident.';
-
-CREATE FUNCTION integration_health_private.open_alert(incident integration_health_private.incidents)
-RETURNS timestamptz
+CREATE FUNCTION integration_health_private.muted(org_ids uuid[], of_type text)
+RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
 BEGIN
-  IF integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
-    RETURN NULL;
-  END IF;
-  PERFORM integration_health_private.alert_incident(
-    incident, 'incident_opened', '', moment + CASE WHEN incident.org_id IS NULL THEN interval '0' ELSE interval '60 seconds' END);
-  RETURN moment;
+  RETURN ARRAY(
+    SELECT o.org_id FROM unnest(org_ids) AS o (org_id)
+     WHERE EXISTS (SELECT FROM integration_health_private.maintenance AS m
+                    WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = o.org_id)
+                      AND (m.integration_type IS NULL OR m.integration_type = of_type))
+        OR o.org_id IS NOT NULL
+           AND EXISTS (SELECT FROM integration_health_private.incidents AS i
+                        WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL));
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.open_alert(integration_health_private.incidents) IS
-  'Writes the alert that an incident was opened, unless it is muted, and returns when; null when it is. That of a pair is '
-  'not handed out for 60 seconds, in which it may turn out that all of the type fail. Errors: as enqueue_alert.';
+COMMENT ON FUNCTION integration_health_private.muted(uuid[], text) IS
+  'Returns those of the organisations of whose incidents of a type no alert is made now: all pairs of the type or those of '
+  'the organisation are under maintenance, or the type has an incident. Null stands for the incident of the type.';
+
+CREATE FUNCTION integration_health_private.alert_opened(incidents integration_health_private.incidents[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN integration_health_private.alert_incidents(
+    incidents, 'incident_opened', '',
+    clock_timestamp() + CASE WHEN incidents[1].org_id IS NULL THEN interval '0' ELSE interval '60 seconds' END);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_opened(integration_health_private.incidents[]) IS
+  'Writes the alerts that incidents of pairs of one type, or one of a type, were opened. Those of pairs are not handed out '
+  'for 60 seconds, in which it may turn out that all of the type fail. Errors: as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.first_failure(of_org uuid, of_type text)
 RETURNS timestamptz
@@ -154,51 +171,73 @@ $$;
 COMMENT ON FUNCTION integration_health_private.first_failure(uuid, text) IS
   'Returns when the first of the failures in a row of a pair was; checks that were unknown may lie between them.';
 
-CREATE FUNCTION integration_health_private.confirmed_by(of_type text, cause @extschema@.integration_failure_cause)
-RETURNS integer
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  -- A credential that was refused once is refused again.
-  RETURN CASE cause WHEN 'auth' THEN 1 ELSE (integration_health_private.latest_type(of_type)).failure_threshold END;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.confirmed_by(text, @extschema@.integration_failure_cause) IS
-  'Returns how many failures in a row make an incident of a pair: failure_threshold of its type, but 1 for cause auth.';
-
-CREATE FUNCTION integration_health_private.follow_failure(
-  org_id uuid, integration_type text, failures integer, checked_at timestamptz, cause @extschema@.integration_failure_cause)
+CREATE FUNCTION integration_health_private.open_incidents(
+  type @extschema@.integration_types, org_ids uuid[], failures integer[], checked_at timestamptz[],
+  causes @extschema@.integration_failure_cause[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  incident integration_health_private.incidents;
+  moment timestamptz := clock_timestamp();
+  mutes uuid[];
+  opened integration_health_private.incidents[];
+  told integration_health_private.incidents[];
+  written bigint;
 BEGIN
-  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
-  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, $5)
-   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
-  IF FOUND OR failures < integration_health_private.confirmed_by(integration_type, cause) THEN
+  mutes := integration_health_private.muted(org_ids, type.integration_type);
+  opened := ARRAY(
+    SELECT ROW(gen_random_uuid(), f.org_id, type.integration_type, f.cause,
+               LEAST(CASE WHEN f.failures > 1
+                          THEN integration_health_private.first_failure(f.org_id, type.integration_type) END, f.checked_at),
+               f.checked_at, NULL, f.failures, CASE WHEN f.org_id = ANY (mutes) THEN NULL ELSE moment END, NULL, NULL,
+               NULL)::integration_health_private.incidents
+      FROM unnest($2, $3, $4, $5) AS f (org_id, failures, checked_at, cause)
+        -- A credential that was refused once is refused again.
+     WHERE f.failures >= CASE f.cause WHEN 'auth' THEN 1 ELSE type.failure_threshold END
+       AND NOT EXISTS (SELECT FROM integration_health_private.incidents AS i
+                        WHERE i.org_id = f.org_id AND i.integration_type = type.integration_type
+                          AND i.resolved_at IS NULL));
+  IF cardinality(opened) = 0 THEN
     RETURN;
   END IF;
-  incident.incident_id := gen_random_uuid();
-  incident.org_id := org_id;
-  incident.integration_type := integration_type;
-  incident.cause := cause;
-  incident.started_at := LEAST(
-    CASE WHEN failures > 1 THEN integration_health_private.first_failure(org_id, integration_type) END, checked_at);
-  incident.confirmed_at := checked_at;
-  incident.failures := failures;
-  incident.alerted_at := integration_health_private.open_alert(incident);
-  INSERT INTO integration_health_private.incidents SELECT (incident).*;
-  IF NOT FOUND THEN
+  INSERT INTO integration_health_private.incidents SELECT o.* FROM unnest(opened) AS o;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written < cardinality(opened) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_incidents');
   END IF;
-  PERFORM integration_health_private.send_incident(incident, 'opened');
+  told := ARRAY(SELECT o FROM unnest(opened) AS o WHERE o.alerted_at IS NOT NULL);
+  IF cardinality(told) > 0 THEN
+    PERFORM integration_health_private.alert_opened(told);
+  END IF;
+  PERFORM integration_health_private.send_incident(o, 'opened') FROM unnest(opened) AS o;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_failure(
-  uuid, text, integer, timestamptz, @extschema@.integration_failure_cause) IS
-  'Called after a failing check that left its pair with that many failures in a row: opens an incident when they reach '
-  'failure_threshold of the type, 1 for cause auth, or counts the failure in the open one. Errors: 55000 when a trigger or '
-  'rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.open_incidents(
+  @extschema@.integration_types, uuid[], integer[], timestamptz[], @extschema@.integration_failure_cause[]) IS
+  'Opens an incident of each pair of a type whose failures in a row have reached failure_threshold, 1 for cause auth, and '
+  'that has none open, and writes the alert of each unless it is muted. Errors: as follow_failures.';
+
+CREATE FUNCTION integration_health_private.follow_failures(
+  org_ids uuid[], integration_types text[], failures integer[], checked_at timestamptz[],
+  causes @extschema@.integration_failure_cause[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
+  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, f.cause)
+    FROM unnest($1, $2, $5) AS f (org_id, integration_type, cause)
+   WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL;
+  PERFORM integration_health_private.open_incidents(
+            integration_health_private.latest_type(f.integration_type), f.org_ids, f.failures, f.checked_at, f.causes)
+     FROM (SELECT n.integration_type, array_agg(n.org_id) AS org_ids, array_agg(n.failures) AS failures,
+                  array_agg(n.checked_at) AS checked_at, array_agg(n.cause) AS causes
+             FROM unnest($1, $2, $3, $4, $5) AS n (org_id, integration_type, failures, checked_at, cause)
+            GROUP BY n.integration_type) AS f;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_failures(
+  uuid[], text[], integer[], timestamptz[], @extschema@.integration_failure_cause[]) IS
+  'Called after failing checks that left their pairs with that many failures in a row: counts each in the open incident of '
+  'the pair, or calls open_incidents. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.resolve_incident(
   incident integration_health_private.incidents, resolved_at timestamptz)
@@ -228,32 +267,37 @@ BEGIN
   )
   SELECT bool_or(h.is_under_way) INTO is_told FROM handed_out AS h;
   IF is_told IS NOT NULL THEN
-    PERFORM integration_health_private.alert_incident(
-      incident, 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
+    PERFORM integration_health_private.alert_incidents(
+      ARRAY[incident], 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resolve_incident(integration_health_private.incidents, timestamptz) IS
   'Resolves an open incident, and writes the alert of it if anybody was told that it was opened: an alert that no worker has '
-  'seen is withdrawn instead, and one that is being delivered comes first. Errors: as enqueue_alert.';
+  'seen is withdrawn instead, and one that is being delivered comes first. Errors: as alert_incidents.';
 
-CREATE FUNCTION integration_health_private.follow_recovery(org_id uuid, integration_type text, checked_at timestamptz)
+CREATE FUNCTION integration_health_private.follow_recoveries(
+  org_ids uuid[], integration_types text[], checked_at timestamptz[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  incident integration_health_private.incidents;
+  recovered record;
 BEGIN
-  SELECT i.* INTO incident FROM integration_health_private.incidents AS i
-   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
-  IF FOUND AND (integration_health_private.latest_type(integration_type)).success_threshold = 1 THEN
+  FOR recovered IN
+    SELECT i AS incident, r.checked_at
+      FROM unnest($1, $2, $3) AS r (org_id, integration_type, checked_at)
+      JOIN integration_health_private.incidents AS i
+        ON i.org_id = r.org_id AND i.integration_type = r.integration_type AND i.resolved_at IS NULL
+     WHERE (integration_health_private.latest_type(r.integration_type)).success_threshold = 1
+  LOOP
     PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
-    PERFORM integration_health_private.resolve_incident(incident, checked_at);
-  END IF;
+    PERFORM integration_health_private.resolve_incident(recovered.incident, recovered.checked_at);
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_recovery(uuid, text, timestamptz) IS
-  'Called after the check that ended a series of failures: resolves the incident of the pair, if one such check is enough '
-  'for the type; otherwise the watch does, when there were enough. Errors: 55000 when a trigger or rule of the site is in '
+COMMENT ON FUNCTION integration_health_private.follow_recoveries(uuid[], text[], timestamptz[]) IS
+  'Called after checks that ended a series of failures: resolves the incidents of their pairs where one such check is enough '
+  'for the type; elsewhere the watch does, when there were enough. Errors: 55000 when a trigger or rule of the site is in '
   'the way.';
 
 CREATE FUNCTION integration_health_private.acknowledge_any(id uuid, message text)

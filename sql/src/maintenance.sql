@@ -47,19 +47,6 @@ COMMENT ON POLICY integration_maintenance_read ON @extschema@.integration_mainte
   'Callers see what concerns all organisations, or one that their claims name.';
 COMMENT ON VIEW integration_health_private.maintenance IS 'integration_maintenance, for PL/pgSQL (see names.sql).';
 
-CREATE FUNCTION integration_health_private.is_maintained(of_org uuid, of_type text, moment timestamptz)
-RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN EXISTS (
-    SELECT FROM integration_health_private.maintenance AS m
-     WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = of_org)
-       AND (m.integration_type IS NULL OR m.integration_type = of_type));
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_maintained(uuid, text, timestamptz) IS
-  'Returns whether a pair is under maintenance at a moment; of_org null: whether all pairs of the type are.';
-
 CREATE FUNCTION integration_health_private.planned_time(of_org uuid, of_type text, since timestamptz, until timestamptz)
 RETURNS tstzmultirange
 LANGUAGE sql STABLE

@@ -25,8 +25,8 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.enqueue_alert(
-    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type, NULL,
-    clock_timestamp(), jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
+    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type,
+    jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.alert_mode(text, text, timestamptz) IS

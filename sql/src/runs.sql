@@ -122,7 +122,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.enqueue_alert(
     kind, integration_health_private.sync_key(run.org_id, run.integration_type, run.scheduled_for), run.org_id,
-    run.integration_type, NULL, clock_timestamp(),
+    run.integration_type,
     jsonb_build_object('scheduled_for', integration_health_private.utc_text(run.scheduled_for), 'attempt', run.attempt)
     || facts);
 END

@@ -45,32 +45,42 @@ COMMENT ON POLICY integration_health_transitions_read ON @extschema@.integration
 
 COMMENT ON VIEW integration_health_private.transitions IS 'integration_health_transitions, for PL/pgSQL (see names.sql).';
 
-CREATE FUNCTION integration_health_private.append_transition(
-  org_id uuid, integration_type text, check_no bigint, at timestamptz, from_status @extschema@.integration_health_state,
-  to_status @extschema@.integration_health_state, cause @extschema@.integration_failure_cause)
+CREATE FUNCTION integration_health_private.append_transitions(
+  org_ids uuid[], integration_types text[], check_nos bigint[], at timestamptz[], was @extschema@.integration_health_state[],
+  is_now @extschema@.integration_health_state[], causes @extschema@.integration_failure_cause[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+  changes bigint;
+  written bigint;
 BEGIN
   PERFORM integration_health_private.require_own_triggers(
     integration_health_private.relation('integration_health_transitions'));
-  -- The transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
+  SELECT count(*) INTO changes FROM unnest($5, $6) AS c (was, is_now) WHERE c.was IS DISTINCT FROM c.is_now;
+  -- A transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
   -- about to refuse (27000).
   INSERT INTO integration_health_private.transitions AS t (
     org_id, integration_type, check_no, at, from_status, to_status, cause)
-  VALUES ($1, $2, $3, $4, $5, $6, $7)
+  SELECT c.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS c (org_id, integration_type, check_no, at, was, is_now, cause)
+   WHERE c.was IS DISTINCT FROM c.is_now
       ON CONFLICT (org_id, integration_type, check_no) DO NOTHING;
-  IF NOT FOUND AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
-                                WHERE t.org_id = $1 AND t.integration_type = $2 AND t.check_no = $3) THEN
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written < changes
+     AND EXISTS (SELECT FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, check_no, was, is_now)
+                  WHERE c.was IS DISTINCT FROM c.is_now
+                    AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
+                                     WHERE t.org_id = c.org_id AND t.integration_type = c.integration_type
+                                       AND t.check_no = c.check_no)) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_transitions');
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.append_transition(
-  uuid, text, bigint, timestamptz, @extschema@.integration_health_state, @extschema@.integration_health_state,
-  @extschema@.integration_failure_cause) IS
-  'Appends a transition. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from '
-  'being written.';
+COMMENT ON FUNCTION integration_health_private.append_transitions(
+  uuid[], text[], bigint[], timestamptz[], @extschema@.integration_health_state[], @extschema@.integration_health_state[],
+  @extschema@.integration_failure_cause[]) IS
+  'Appends the transitions among these checks. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site '
+  'kept a row from being written.';
 
 -- What is left tells the status at any later time: the first transition that is left has it in from_status, and where none
 -- is left the pair has had its status since.

@@ -26,20 +26,31 @@ COMMENT ON FUNCTION integration_health_private.type_failures() IS
   'Returns the types of which so many pairs fail that it is an incident of the type, and those that have one (incident_id), '
   'in byte order, so that two who open incidents of types cannot deadlock.';
 
-CREATE FUNCTION integration_health_private.tell_of(incident integration_health_private.incidents)
+CREATE FUNCTION integration_health_private.is_muted(incident integration_health_private.incidents)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := integration_health_private.open_alert(incident);
 BEGIN
-  UPDATE integration_health_private.incidents AS i SET alerted_at = moment
-   WHERE i.incident_id = incident.incident_id AND moment IS NOT NULL;
-  RETURN FOUND;
+  RETURN cardinality(integration_health_private.muted(ARRAY[incident.org_id], incident.integration_type)) > 0;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_muted(integration_health_private.incidents) IS
+  'Returns whether no alert is made of an incident now.';
+
+CREATE FUNCTION integration_health_private.tell_of(incident integration_health_private.incidents)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.is_muted(incident) THEN
+    RETURN 0;
+  END IF;
+  UPDATE integration_health_private.incidents AS i SET alerted_at = clock_timestamp()
+   WHERE i.incident_id = incident.incident_id;
+  RETURN integration_health_private.alert_opened(ARRAY[incident]);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.tell_of(integration_health_private.incidents) IS
-  'Writes the alert of an open incident, whose row must be locked, unless it is muted, and returns whether it did. Errors: '
-  'as enqueue_alert.';
+  'Writes the alert of an open incident, whose row must be locked, unless it is muted, and returns how many it wrote. Errors: '
+  'as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.open_type_incident(of_type text, failing bigint)
 RETURNS bigint
@@ -65,12 +76,12 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM integration_health_private.send_incident(incident, 'opened');
-  RETURN integration_health_private.tell_of(incident)::integer;
+  RETURN integration_health_private.tell_of(incident);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.open_type_incident(text, bigint) IS
   'Opens an incident of a type of which so many pairs fail, unless it has one or none of its pairs has, and returns the '
-  'number of alerts written. Errors: as enqueue_alert.';
+  'number of alerts written. Errors: as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.withdraw_alerts(of_type text)
 RETURNS void
@@ -144,17 +155,17 @@ BEGIN
                              WHERE t.integration_type = i.integration_type AND t.org_id IS NULL AND t.resolved_at IS NULL))
      ORDER BY i.started_at LIMIT max_rows FOR UPDATE OF i SKIP LOCKED
   LOOP
-    alerts := alerts + integration_health_private.tell_of(incident)::integer;
+    alerts := alerts + integration_health_private.tell_of(incident);
   END LOOP;
   FOR incident IN
     SELECT i.* FROM integration_health_private.incidents AS i
      WHERE i.resolved_at IS NULL AND i.acknowledged_at IS NULL AND i.alerted_at < clock_timestamp() - interval '24 hours'
      ORDER BY i.alerted_at LIMIT max_rows FOR UPDATE SKIP LOCKED
   LOOP
-    IF NOT integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
-      alerts := alerts + integration_health_private.alert_incident(
-        incident, 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at),
-        clock_timestamp())::integer;
+    IF NOT integration_health_private.is_muted(incident) THEN
+      alerts := alerts + integration_health_private.alert_incidents(
+        ARRAY[incident], 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at),
+        clock_timestamp());
       UPDATE integration_health_private.incidents AS i SET alerted_at = clock_timestamp()
        WHERE i.incident_id = incident.incident_id;
     END IF;
@@ -164,7 +175,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.tell_of_open(integer) IS
   'Writes the alerts of open incidents that were muted and no longer are, and every 24 hours a reminder of those that nobody '
-  'has acknowledged, at most max_rows of each, and returns how many. Errors: as enqueue_alert.';
+  'has acknowledged, at most max_rows of each, and returns how many. Errors: as alert_incidents.';
 
 -- Late checks are not in a row with the others, and unknown ones neither count nor break the row.
 CREATE FUNCTION integration_health_private.recovered_incidents()
@@ -238,7 +249,7 @@ BEGIN
     RETURN 0;
   END IF;
   RETURN integration_health_private.enqueue_alert(
-    'monitor_silent', integration_health_private.utc_text(silent.since), NULL, NULL, NULL, clock_timestamp(),
+    'monitor_silent', integration_health_private.utc_text(silent.since), NULL, NULL,
     jsonb_build_object('since', integration_health_private.utc_text(silent.since), 'types', silent.types))::integer;
 END
 $$;
@@ -286,7 +297,7 @@ BEGIN
     alerts := alerts + integration_health_private.enqueue_alert(
       'credential_expires', integration_health_private.credential_cause(
         credential.org_id, credential.integration_type, credential.expires_at, credential.days),
-      credential.org_id, credential.integration_type, NULL, clock_timestamp(),
+      credential.org_id, credential.integration_type,
       jsonb_build_object('expires_at', integration_health_private.utc_text(credential.expires_at),
                          'within_days', credential.days))::integer;
   END LOOP;
@@ -339,14 +350,14 @@ BEGIN
       integration_health_private.enqueue_alert(
         'sync_missed',
         integration_health_private.sync_key(schedule.org_id, schedule.integration_type, schedule.due_at),
-        schedule.org_id, schedule.integration_type, NULL, clock_timestamp(),
+        schedule.org_id, schedule.integration_type,
         jsonb_build_object('scheduled_for', integration_health_private.utc_text(schedule.scheduled_for),
                            'missed', schedule.missed))
     ELSE
       integration_health_private.enqueue_alert(
         'sync_missed',
         schedule.integration_type || ':' || integration_health_private.utc_text(date_trunc('hour', now(), 'UTC')),
-        NULL, schedule.integration_type, NULL, clock_timestamp(),
+        NULL, schedule.integration_type,
         jsonb_build_object('schedules', schedule.schedules))
     END::integer;
   END LOOP;

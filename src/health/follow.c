@@ -8,29 +8,36 @@
 #include "utils/timestamp.h"
 
 #include "base/private_call.h"
+#include "health/pending.h"
+
+/* What is known of a check from which something follows. */
+typedef struct Followed
+{
+	NullableDatum	 status_before; /* null for the first check of a pair */
+	int32			 failures_before;
+	const PairState *after;
+} Followed;
 
 /*
- * CallFollow calls the function that applies what follows from a check: follow_check or, where
- * version 1.0 has not been updated yet, what it had in its place.  status_before and
- * checked_before are null for the first check of a pair.
+ * Follow has follow_checks apply what follows from a check at the end of the statement or, where
+ * version 1.0 has not been updated yet, calls what it had in its place.
  */
 static void
-CallFollow(const StatusTriggerContext *context, const StatusRow *row,
-		   NullableDatum status_before, int32 failures_before, NullableDatum checked_before,
-		   const PairState *after)
+Follow(const StatusTriggerContext *context, const StatusRow *row, const Followed *followed)
 {
 	const StatusLayout *layout = context->layout;
+	const PairState	   *after = followed->after;
 	PrivateArgument		org_id = { UUIDOID,
 								   { RequiredStatusColumn(context, row, COL_ORG_ID), false } };
 	PrivateArgument		type = {
 			TEXTOID, { RequiredStatusColumn(context, row, COL_INTEGRATION_TYPE), false }
 	};
-	PrivateArgument was = { layout->state_type, status_before };
+	PrivateArgument was = { layout->state_type, followed->status_before };
 	PrivateArgument is_now = { layout->state_type,
 							   { ObjectIdGetDatum(layout->label[after->status]), false } };
-	PrivateArgument failed_before = { INT4OID, { Int32GetDatum(failures_before), false } };
+	PrivateArgument failed_before = { INT4OID,
+									  { Int32GetDatum(followed->failures_before), false } };
 	PrivateArgument failed = { INT4OID, { Int32GetDatum(after->consecutive_failures), false } };
-	PrivateArgument made_before = { TIMESTAMPTZOID, checked_before };
 	PrivateArgument made = { TIMESTAMPTZOID,
 							 { TimestampTzGetDatum(after->checked_at), false } };
 	PrivateArgument number = { INT8OID, { Int64GetDatum(after->check_no), false } };
@@ -39,13 +46,14 @@ CallFollow(const StatusTriggerContext *context, const StatusRow *row,
 
 	if (layout->has_causes)
 	{
-		PrivateArgument check[] = { org_id,		   type,		was,		 is_now,
-									failed_before, failed,		made_before, made,
-									number,		   http_status, cause };
+		PrivateArgument check[] = { org_id, type, was,	  is_now,	   failed_before,
+									failed, made, number, http_status, cause };
 
-		CallPrivate("follow_check", lengthof(check), check);
+		StaticAssertStmt(lengthof(check) == PENDING_COLUMNS,
+						 "follow_checks has other arguments");
+		AddPendingCheck(check);
 	}
-	else if (status_before.isnull)
+	else if (followed->status_before.isnull)
 	{
 		PrivateArgument first[] = { org_id, type, is_now, http_status, made };
 
@@ -61,33 +69,43 @@ CallFollow(const StatusTriggerContext *context, const StatusRow *row,
 }
 
 /*
- * FollowFirstCheck calls follow_check after the first check of a pair.
+ * FollowFirstCheck does what follows from the first check of a pair.
  */
 void
 FollowFirstCheck(const StatusTriggerContext *context, const StatusRow *row,
 				 const PairState *first)
 {
-	NullableDatum none = { (Datum) 0, true };
+	Followed followed = { .status_before = { (Datum) 0, true }, .after = first };
 
-	CallFollow(context, row, none, 0, none, first);
+	Follow(context, row, &followed);
 }
 
 /*
- * FollowCheck calls follow_check after a check that changed the status of its pair or the
- * number of failures in a row, or began a day.  Version 1.0 has follow_change in its place,
- * which knows no days and no causes.
+ * FollowCheck does what follows from a check that changed the status of its pair or the number
+ * of failures in a row.  It closes the day before at once, if the check begins one, because
+ * the ring is about to lose a check of that day; version 1.0 knows no days.
  */
 void
 FollowCheck(const StatusTriggerContext *context, const StatusRow *row, const PairState *before,
 			const PairState *after)
 {
 	const StatusLayout *layout = context->layout;
-	NullableDatum status_before = { ObjectIdGetDatum(layout->label[before->status]), false };
-	NullableDatum checked_before = { TimestampTzGetDatum(before->checked_at), false };
-	bool		  is_change = after->status != before->status ||
-					 after->consecutive_failures != before->consecutive_failures;
+	Followed followed = { .status_before = { ObjectIdGetDatum(layout->label[before->status]),
+											 false },
+						  .failures_before = before->consecutive_failures,
+						  .after = after };
 
-	if (is_change || (layout->has_causes && BeginsDay(before->checked_at, after->checked_at)))
-		CallFollow(context, row, status_before, before->consecutive_failures, checked_before,
-				   after);
+	if (layout->has_causes && BeginsDay(before->checked_at, after->checked_at))
+	{
+		PrivateArgument day[] = {
+			{ UUIDOID, { RequiredStatusColumn(context, row, COL_ORG_ID), false } },
+			{ TEXTOID, { RequiredStatusColumn(context, row, COL_INTEGRATION_TYPE), false } },
+			{ TIMESTAMPTZOID, { TimestampTzGetDatum(before->checked_at), false } },
+		};
+
+		CallPrivate("close_day", lengthof(day), day);
+	}
+	if (after->status != before->status ||
+		after->consecutive_failures != before->consecutive_failures)
+		Follow(context, row, &followed);
 }

@@ -7,6 +7,7 @@
 #include "utils/guc.h"
 
 #include "claims/claim_rules.h"
+#include "health/pending.h"
 
 PG_MODULE_MAGIC;
 
@@ -70,5 +71,10 @@ _PG_init(void)
 		"integration_health.max_drift",
 		"How long after its time a sync may start before it counts as late.", NULL,
 		&ih_max_drift, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"integration_health_private.pending",
+		"Whether the running statement has recorded checks from which something follows.", NULL,
+		&ih_pending, false, PGC_INTERNAL, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL,
+		NULL);
 	MarkGUCPrefixReserved("integration_health");
 }

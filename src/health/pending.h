@@ -1,0 +1,17 @@
+/*
+ * pending.h
+ *	  Checks from which something follows, until the end of the statement that records them.
+ */
+#ifndef IH_PENDING_H
+#define IH_PENDING_H
+
+#include "base/private_call.h"
+
+/* The arguments of follow_checks.  The first two, of types uuid and text, tell the pair. */
+#define PENDING_COLUMNS 10
+
+extern bool ih_pending;
+
+extern void AddPendingCheck(const PrivateArgument check[PENDING_COLUMNS]);
+
+#endif /* IH_PENDING_H */
