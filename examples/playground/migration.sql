@@ -1433,15 +1433,15 @@ BEGIN
   IF written <> 1 THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_history');
   END IF;
-  PERFORM integration_health_private.follow_check(
-    NEW.org_id, NEW.integration_type, NULL, NEW.status, 0, NEW.consecutive_failures, NULL, NEW.checked_at, 1, NEW.http_status,
-    NEW.cause);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[NEW.org_id], ARRAY[NEW.integration_type], '{NULL}', ARRAY[NEW.status], '{0}', ARRAY[NEW.consecutive_failures],
+    ARRAY[NEW.checked_at], '{1}', ARRAY[NEW.http_status], ARRAY[NEW.cause]);
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_first_check() IS
   'Trigger function of integration_health_status, after the first check of a pair: copies it into the history, then '
-  'calls follow_check. Errors: 55000 when a trigger or rule of the site is in the way.';
+  'calls follow_checks. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.apply_change()
 RETURNS trigger
@@ -1456,15 +1456,21 @@ BEGIN
     END IF;
     RETURN NULL;
   END IF;
-  PERFORM integration_health_private.follow_check(
-    NEW.org_id, NEW.integration_type, OLD.status, NEW.status, OLD.consecutive_failures, NEW.consecutive_failures,
-    OLD.checked_at, NEW.checked_at, NEW.check_no, NEW.http_status, NEW.cause);
+  IF integration_health_private.utc_day(OLD.checked_at) < integration_health_private.utc_day(NEW.checked_at) THEN
+    PERFORM integration_health_private.close_day(NEW.org_id, NEW.integration_type, OLD.checked_at);
+  END IF;
+  IF NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures THEN
+    PERFORM integration_health_private.follow_checks(
+      ARRAY[NEW.org_id], ARRAY[NEW.integration_type], ARRAY[OLD.status], ARRAY[NEW.status],
+      ARRAY[OLD.consecutive_failures], ARRAY[NEW.consecutive_failures], ARRAY[NEW.checked_at], ARRAY[NEW.check_no],
+      ARRAY[NEW.http_status], ARRAY[NEW.cause]);
+  END IF;
   RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_change() IS
   'Trigger function of integration_health_status, after a check that changed the status or the number of failures in '
-  'a row, or is the first of a UTC day: calls follow_check. Errors: 55000 as follow_check.';
+  'a row, or is the first of a UTC day: calls close_day and follow_checks. Errors: 55000 as these.';
 
 CREATE TRIGGER zz_integration_health_restore
   BEFORE INSERT ON public.integration_health_status
@@ -1563,6 +1569,8 @@ CREATE TRIGGER zz_integration_health_history
   FOR EACH STATEMENT EXECUTE FUNCTION integration_health_private.copy_checks();
 COMMENT ON TRIGGER zz_integration_health_history ON public.integration_health_status IS
   'Copies the checks of a statement into the history.';
+
+-- What follows from a check is applied by its row's trigger.
 
 CREATE FUNCTION integration_health_private.delete_ring(org_id uuid, integration_type text)
 RETURNS public.integration_health_history
@@ -1746,32 +1754,42 @@ COMMENT ON POLICY integration_health_transitions_read ON public.integration_heal
 
 COMMENT ON VIEW integration_health_private.transitions IS 'integration_health_transitions, for PL/pgSQL (see names.sql).';
 
-CREATE FUNCTION integration_health_private.append_transition(
-  org_id uuid, integration_type text, check_no bigint, at timestamptz, from_status public.integration_health_state,
-  to_status public.integration_health_state, cause public.integration_failure_cause)
+CREATE FUNCTION integration_health_private.append_transitions(
+  org_ids uuid[], integration_types text[], check_nos bigint[], at timestamptz[], was public.integration_health_state[],
+  is_now public.integration_health_state[], causes public.integration_failure_cause[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+  changes bigint;
+  written bigint;
 BEGIN
   PERFORM integration_health_private.require_own_triggers(
     integration_health_private.relation('integration_health_transitions'));
-  -- The transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
+  SELECT count(*) INTO changes FROM unnest($5, $6) AS c (was, is_now) WHERE c.was IS DISTINCT FROM c.is_now;
+  -- A transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
   -- about to refuse (27000).
   INSERT INTO integration_health_private.transitions AS t (
     org_id, integration_type, check_no, at, from_status, to_status, cause)
-  VALUES ($1, $2, $3, $4, $5, $6, $7)
+  SELECT c.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS c (org_id, integration_type, check_no, at, was, is_now, cause)
+   WHERE c.was IS DISTINCT FROM c.is_now
       ON CONFLICT (org_id, integration_type, check_no) DO NOTHING;
-  IF NOT FOUND AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
-                                WHERE t.org_id = $1 AND t.integration_type = $2 AND t.check_no = $3) THEN
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written < changes
+     AND EXISTS (SELECT FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, check_no, was, is_now)
+                  WHERE c.was IS DISTINCT FROM c.is_now
+                    AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
+                                     WHERE t.org_id = c.org_id AND t.integration_type = c.integration_type
+                                       AND t.check_no = c.check_no)) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_health_transitions');
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.append_transition(
-  uuid, text, bigint, timestamptz, public.integration_health_state, public.integration_health_state,
-  public.integration_failure_cause) IS
-  'Appends a transition. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site kept the row from '
-  'being written.';
+COMMENT ON FUNCTION integration_health_private.append_transitions(
+  uuid[], text[], bigint[], timestamptz[], public.integration_health_state[], public.integration_health_state[],
+  public.integration_failure_cause[]) IS
+  'Appends the transitions among these checks. Errors: 55000 as require_own_triggers, or when a rule or trigger of the site '
+  'kept a row from being written.';
 
 -- What is left tells the status at any later time: the first transition that is left has it in from_status, and where none
 -- is left the pair has had its status since.
@@ -1851,15 +1869,17 @@ COMMENT ON FUNCTION integration_health_private.day_of_ring(uuid, text, date) IS
   'Returns what the history tells about a day of a pair. A failed check has no latency that counts: it may be a time-out, '
   'or an error that came fast.';
 
-CREATE FUNCTION integration_health_private.close_day(org_id uuid, integration_type text, day date)
+CREATE FUNCTION integration_health_private.close_day(org_id uuid, integration_type text, at timestamptz)
 RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+  this_day date := integration_health_private.utc_day(at);
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_health_days'));
   INSERT INTO integration_health_private.days AS d (org_id, integration_type, slot, day, checks, p50_ms, p95_ms, max_ms)
-  SELECT $1, $2, ((($3 - '2000-01-01'::date) % 90) + 90) % 90, $3, r.checks, r.p50_ms, r.p95_ms, r.max_ms
-    FROM integration_health_private.day_of_ring($1, $2, $3) AS r
+  SELECT $1, $2, (((this_day - '2000-01-01'::date) % 90) + 90) % 90, this_day, r.checks, r.p50_ms, r.p95_ms, r.max_ms
+    FROM integration_health_private.day_of_ring($1, $2, this_day) AS r
    WHERE r.checks > 0
       ON CONFLICT (org_id, integration_type, slot) DO UPDATE
      SET day = EXCLUDED.day, checks = EXCLUDED.checks, p50_ms = EXCLUDED.p50_ms, p95_ms = EXCLUDED.p95_ms,
@@ -1867,8 +1887,9 @@ BEGIN
    WHERE d.day < EXCLUDED.day;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.close_day(uuid, text, date) IS
-  'Writes a day of a pair, unless it is written already. Errors: 55000 as require_own_triggers.';
+COMMENT ON FUNCTION integration_health_private.close_day(uuid, text, timestamptz) IS
+  'Called by the engine before the first check of a UTC day is in the ring, with the time of the check before: writes the '
+  'day of that check, unless it is written already. Errors: 55000 as require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Maintenance: planned windows. Their time does not count into the uptime, and no alert of a pair is sent during them;
@@ -1916,19 +1937,6 @@ COMMENT ON INDEX public.integration_maintenance_time IS 'Finds what is planned f
 COMMENT ON POLICY integration_maintenance_read ON public.integration_maintenance IS
   'Callers see what concerns all organisations, or one that their claims name.';
 COMMENT ON VIEW integration_health_private.maintenance IS 'integration_maintenance, for PL/pgSQL (see names.sql).';
-
-CREATE FUNCTION integration_health_private.is_maintained(of_org uuid, of_type text, moment timestamptz)
-RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN EXISTS (
-    SELECT FROM integration_health_private.maintenance AS m
-     WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = of_org)
-       AND (m.integration_type IS NULL OR m.integration_type = of_type));
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_maintained(uuid, text, timestamptz) IS
-  'Returns whether a pair is under maintenance at a moment; of_org null: whether all pairs of the type are.';
 
 CREATE FUNCTION integration_health_private.planned_time(of_org uuid, of_type text, since timestamptz, until timestamptz)
 RETURNS tstzmultirange
@@ -2186,8 +2194,21 @@ $$;
 COMMENT ON FUNCTION integration_health_private.alert_id(text) IS
   'Returns the key of the alert that a cause makes: the first 128 bits of its SHA-256.';
 
+CREATE FUNCTION integration_health_private.alert_payload(
+  kind text, id uuid, created_at timestamptz, org_id uuid, integration_type text, display_name text, facts jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'kind', kind, 'alert_id', id, 'created_at', integration_health_private.utc_text(created_at), 'org_id', org_id,
+    'integration_type', integration_type, 'display_name', display_name) || facts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_payload(text, uuid, timestamptz, uuid, text, text, jsonb) IS
+  'Returns what an alert says.';
+
 CREATE FUNCTION integration_health_private.enqueue_alert(
-  kind text, cause text, org_id uuid, integration_type text, incident_id uuid, due_at timestamptz, facts jsonb)
+  kind text, cause text, org_id uuid, integration_type text, facts jsonb)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -2197,17 +2218,15 @@ DECLARE
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
   INSERT INTO integration_health_private.alerts AS a (
-    alert_id, kind, org_id, integration_type, incident_id, payload, created_at, due_at, attempt)
-  VALUES (id, $1, $3, $4, $5,
-          jsonb_build_object(
-            'kind', $1, 'alert_id', id, 'created_at', integration_health_private.utc_text(moment), 'org_id', $3,
-            'integration_type', $4, 'display_name', integration_health_private.display_name($4)) || $7,
-          moment, $6, 0)
+    alert_id, kind, org_id, integration_type, payload, created_at, due_at, attempt)
+  VALUES (id, $1, $3, $4,
+          integration_health_private.alert_payload($1, id, moment, $3, $4, integration_health_private.display_name($4), $5),
+          moment, moment, 0)
       ON CONFLICT (alert_id) DO NOTHING;
   RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, uuid, timestamptz, jsonb) IS
+COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb) IS
   'Writes the alert of a kind that a cause makes, unless it is there, and returns whether it was not. Errors: 55000 as '
   'require_own_triggers.';
 
@@ -2534,56 +2553,73 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text) IS
   'Sends the event that an incident was opened, acknowledged or resolved.';
 
-CREATE FUNCTION integration_health_private.alert_incident(
-  incident integration_health_private.incidents, kind text, occasion text, due_at timestamptz)
-RETURNS boolean
+CREATE FUNCTION integration_health_private.alert_incidents(
+  incidents integration_health_private.incidents[], kind text, occasion text, due_at timestamptz)
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := clock_timestamp();
+  display_name text := integration_health_private.display_name(incidents[1].integration_type);
+  written bigint;
 BEGIN
-  RETURN integration_health_private.enqueue_alert(
-    kind, incident.incident_id::text || occasion, incident.org_id, incident.integration_type, incident.incident_id, due_at,
-    jsonb_build_object(
-      'incident_id', incident.incident_id, 'cause', incident.cause, 'failures', incident.failures,
-      'started_at', integration_health_private.utc_text(incident.started_at),
-      'confirmed_at', integration_health_private.utc_text(incident.confirmed_at),
-      'resolved_at', integration_health_private.utc_text(incident.resolved_at)));
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
+  INSERT INTO integration_health_private.alerts AS a (
+    alert_id, kind, org_id, integration_type, incident_id, payload, created_at, due_at, attempt)
+  SELECT e.alert_id, $2, i.org_id, i.integration_type, i.incident_id,
+         integration_health_private.alert_payload(
+           $2, e.alert_id, moment, i.org_id, i.integration_type, display_name,
+           jsonb_build_object(
+             'incident_id', i.incident_id, 'cause', i.cause, 'failures', i.failures,
+             'started_at', integration_health_private.utc_text(i.started_at),
+             'confirmed_at', integration_health_private.utc_text(i.confirmed_at),
+             'resolved_at', integration_health_private.utc_text(i.resolved_at))),
+         moment, $4, 0
+    FROM unnest($1) AS i
+   CROSS JOIN LATERAL integration_health_private.alert_id($2 || ':' || i.incident_id::text || $3) AS e (alert_id)
+      ON CONFLICT (alert_id) DO NOTHING;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  RETURN written;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.alert_incident(
-  integration_health_private.incidents, text, text, timestamptz) IS
-  'Writes an alert of an incident, once for each occasion. Errors: as enqueue_alert.';
+COMMENT ON FUNCTION integration_health_private.alert_incidents(
+  integration_health_private.incidents[], text, text, timestamptz) IS
+  'Writes the alerts of incidents of one type, one of each for each occasion, and returns how many were not there yet. '
+  'Errors: 55000 as require_own_triggers.';
 
 -- Whatever tells of an incident waits for these to end; the watch then tells of what is still open.
-CREATE FUNCTION integration_health_private.is_muted(of_org uuid, of_type text)
-RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN integration_health_private.is_maintained(of_org, of_type, clock_timestamp())
-      OR of_org IS NOT NULL
-         AND EXISTS (SELECT FROM integration_health_private.incidents AS i
-                      WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.is_muted(uuid, text) IS
-  'Returns whether no alert is made of an incident of a pair now (of_org null: of a type): it is under maintenance, or its '
-  'type has an incident.';
-
-CREATE FUNCTION integration_health_private.open_alert(incident integration_health_private.incidents)
-RETURNS timestamptz
+CREATE FUNCTION integration_health_private.muted(org_ids uuid[], of_type text)
+RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
 BEGIN
-  IF integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
-    RETURN NULL;
-  END IF;
-  PERFORM integration_health_private.alert_incident(
-    incident, 'incident_opened', '', moment + CASE WHEN incident.org_id IS NULL THEN interval '0' ELSE interval '60 seconds' END);
-  RETURN moment;
+  RETURN ARRAY(
+    SELECT o.org_id FROM unnest(org_ids) AS o (org_id)
+     WHERE EXISTS (SELECT FROM integration_health_private.maintenance AS m
+                    WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = o.org_id)
+                      AND (m.integration_type IS NULL OR m.integration_type = of_type))
+        OR o.org_id IS NOT NULL
+           AND EXISTS (SELECT FROM integration_health_private.incidents AS i
+                        WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL));
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.open_alert(integration_health_private.incidents) IS
-  'Writes the alert that an incident was opened, unless it is muted, and returns when; null when it is. That of a pair is '
-  'not handed out for 60 seconds, in which it may turn out that all of the type fail. Errors: as enqueue_alert.';
+COMMENT ON FUNCTION integration_health_private.muted(uuid[], text) IS
+  'Returns those of the organisations of whose incidents of a type no alert is made now: all pairs of the type or those of '
+  'the organisation are under maintenance, or the type has an incident. Null stands for the incident of the type.';
+
+CREATE FUNCTION integration_health_private.alert_opened(incidents integration_health_private.incidents[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN integration_health_private.alert_incidents(
+    incidents, 'incident_opened', '',
+    clock_timestamp() + CASE WHEN incidents[1].org_id IS NULL THEN interval '0' ELSE interval '60 seconds' END);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_opened(integration_health_private.incidents[]) IS
+  'Writes the alerts that incidents of pairs of one type, or one of a type, were opened. Those of pairs are not handed out '
+  'for 60 seconds, in which it may turn out that all of the type fail. Errors: as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.first_failure(of_org uuid, of_type text)
 RETURNS timestamptz
@@ -2602,51 +2638,73 @@ $$;
 COMMENT ON FUNCTION integration_health_private.first_failure(uuid, text) IS
   'Returns when the first of the failures in a row of a pair was; checks that were unknown may lie between them.';
 
-CREATE FUNCTION integration_health_private.confirmed_by(of_type text, cause public.integration_failure_cause)
-RETURNS integer
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  -- A credential that was refused once is refused again.
-  RETURN CASE cause WHEN 'auth' THEN 1 ELSE (integration_health_private.latest_type(of_type)).failure_threshold END;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.confirmed_by(text, public.integration_failure_cause) IS
-  'Returns how many failures in a row make an incident of a pair: failure_threshold of its type, but 1 for cause auth.';
-
-CREATE FUNCTION integration_health_private.follow_failure(
-  org_id uuid, integration_type text, failures integer, checked_at timestamptz, cause public.integration_failure_cause)
+CREATE FUNCTION integration_health_private.open_incidents(
+  type public.integration_types, org_ids uuid[], failures integer[], checked_at timestamptz[],
+  causes public.integration_failure_cause[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  incident integration_health_private.incidents;
+  moment timestamptz := clock_timestamp();
+  mutes uuid[];
+  opened integration_health_private.incidents[];
+  told integration_health_private.incidents[];
+  written bigint;
 BEGIN
-  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
-  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, $5)
-   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
-  IF FOUND OR failures < integration_health_private.confirmed_by(integration_type, cause) THEN
+  mutes := integration_health_private.muted(org_ids, type.integration_type);
+  opened := ARRAY(
+    SELECT ROW(gen_random_uuid(), f.org_id, type.integration_type, f.cause,
+               LEAST(CASE WHEN f.failures > 1
+                          THEN integration_health_private.first_failure(f.org_id, type.integration_type) END, f.checked_at),
+               f.checked_at, NULL, f.failures, CASE WHEN f.org_id = ANY (mutes) THEN NULL ELSE moment END, NULL, NULL,
+               NULL)::integration_health_private.incidents
+      FROM unnest($2, $3, $4, $5) AS f (org_id, failures, checked_at, cause)
+        -- A credential that was refused once is refused again.
+     WHERE f.failures >= CASE f.cause WHEN 'auth' THEN 1 ELSE type.failure_threshold END
+       AND NOT EXISTS (SELECT FROM integration_health_private.incidents AS i
+                        WHERE i.org_id = f.org_id AND i.integration_type = type.integration_type
+                          AND i.resolved_at IS NULL));
+  IF cardinality(opened) = 0 THEN
     RETURN;
   END IF;
-  incident.incident_id := gen_random_uuid();
-  incident.org_id := org_id;
-  incident.integration_type := integration_type;
-  incident.cause := cause;
-  incident.started_at := LEAST(
-    CASE WHEN failures > 1 THEN integration_health_private.first_failure(org_id, integration_type) END, checked_at);
-  incident.confirmed_at := checked_at;
-  incident.failures := failures;
-  incident.alerted_at := integration_health_private.open_alert(incident);
-  INSERT INTO integration_health_private.incidents SELECT (incident).*;
-  IF NOT FOUND THEN
+  INSERT INTO integration_health_private.incidents SELECT o.* FROM unnest(opened) AS o;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  IF written < cardinality(opened) THEN
     PERFORM integration_health_private.refuse_intrusion('integration_incidents');
   END IF;
-  PERFORM integration_health_private.send_incident(incident, 'opened');
+  told := ARRAY(SELECT o FROM unnest(opened) AS o WHERE o.alerted_at IS NOT NULL);
+  IF cardinality(told) > 0 THEN
+    PERFORM integration_health_private.alert_opened(told);
+  END IF;
+  PERFORM integration_health_private.send_incident(o, 'opened') FROM unnest(opened) AS o;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_failure(
-  uuid, text, integer, timestamptz, public.integration_failure_cause) IS
-  'Called after a failing check that left its pair with that many failures in a row: opens an incident when they reach '
-  'failure_threshold of the type, 1 for cause auth, or counts the failure in the open one. Errors: 55000 when a trigger or '
-  'rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.open_incidents(
+  public.integration_types, uuid[], integer[], timestamptz[], public.integration_failure_cause[]) IS
+  'Opens an incident of each pair of a type whose failures in a row have reached failure_threshold, 1 for cause auth, and '
+  'that has none open, and writes the alert of each unless it is muted. Errors: as follow_failures.';
+
+CREATE FUNCTION integration_health_private.follow_failures(
+  org_ids uuid[], integration_types text[], failures integer[], checked_at timestamptz[],
+  causes public.integration_failure_cause[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
+  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, f.cause)
+    FROM unnest($1, $2, $5) AS f (org_id, integration_type, cause)
+   WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL;
+  PERFORM integration_health_private.open_incidents(
+            integration_health_private.latest_type(f.integration_type), f.org_ids, f.failures, f.checked_at, f.causes)
+     FROM (SELECT n.integration_type, array_agg(n.org_id) AS org_ids, array_agg(n.failures) AS failures,
+                  array_agg(n.checked_at) AS checked_at, array_agg(n.cause) AS causes
+             FROM unnest($1, $2, $3, $4, $5) AS n (org_id, integration_type, failures, checked_at, cause)
+            GROUP BY n.integration_type) AS f;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.follow_failures(
+  uuid[], text[], integer[], timestamptz[], public.integration_failure_cause[]) IS
+  'Called after failing checks that left their pairs with that many failures in a row: counts each in the open incident of '
+  'the pair, or calls open_incidents. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.resolve_incident(
   incident integration_health_private.incidents, resolved_at timestamptz)
@@ -2676,32 +2734,37 @@ BEGIN
   )
   SELECT bool_or(h.is_under_way) INTO is_told FROM handed_out AS h;
   IF is_told IS NOT NULL THEN
-    PERFORM integration_health_private.alert_incident(
-      incident, 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
+    PERFORM integration_health_private.alert_incidents(
+      ARRAY[incident], 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
   END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.resolve_incident(integration_health_private.incidents, timestamptz) IS
   'Resolves an open incident, and writes the alert of it if anybody was told that it was opened: an alert that no worker has '
-  'seen is withdrawn instead, and one that is being delivered comes first. Errors: as enqueue_alert.';
+  'seen is withdrawn instead, and one that is being delivered comes first. Errors: as alert_incidents.';
 
-CREATE FUNCTION integration_health_private.follow_recovery(org_id uuid, integration_type text, checked_at timestamptz)
+CREATE FUNCTION integration_health_private.follow_recoveries(
+  org_ids uuid[], integration_types text[], checked_at timestamptz[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  incident integration_health_private.incidents;
+  recovered record;
 BEGIN
-  SELECT i.* INTO incident FROM integration_health_private.incidents AS i
-   WHERE i.org_id = $1 AND i.integration_type = $2 AND i.resolved_at IS NULL;
-  IF FOUND AND (integration_health_private.latest_type(integration_type)).success_threshold = 1 THEN
+  FOR recovered IN
+    SELECT i AS incident, r.checked_at
+      FROM unnest($1, $2, $3) AS r (org_id, integration_type, checked_at)
+      JOIN integration_health_private.incidents AS i
+        ON i.org_id = r.org_id AND i.integration_type = r.integration_type AND i.resolved_at IS NULL
+     WHERE (integration_health_private.latest_type(r.integration_type)).success_threshold = 1
+  LOOP
     PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
-    PERFORM integration_health_private.resolve_incident(incident, checked_at);
-  END IF;
+    PERFORM integration_health_private.resolve_incident(recovered.incident, recovered.checked_at);
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_recovery(uuid, text, timestamptz) IS
-  'Called after the check that ended a series of failures: resolves the incident of the pair, if one such check is enough '
-  'for the type; otherwise the watch does, when there were enough. Errors: 55000 when a trigger or rule of the site is in '
+COMMENT ON FUNCTION integration_health_private.follow_recoveries(uuid[], text[], timestamptz[]) IS
+  'Called after checks that ended a series of failures: resolves the incidents of their pairs where one such check is enough '
+  'for the type; elsewhere the watch does, when there were enough. Errors: 55000 when a trigger or rule of the site is in '
   'the way.';
 
 CREATE FUNCTION integration_health_private.acknowledge_any(id uuid, message text)
@@ -3217,8 +3280,8 @@ COMMENT ON FUNCTION integration_health_private.mark_probe(uuid, text) IS
   'none, or when somebody else has locked it. Errors: 55000 as require_own_triggers.';
 
 -- ---------------------------------------------------------------------------------------------
--- What follows from a check. The engine calls follow_check for the few checks from which something follows, and
--- count_change when a pair is deleted.
+-- What follows from checks. The engine calls follow_checks for the few checks from which something follows, as many at once
+-- as it can, and count_changes when a pair is deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -3278,28 +3341,35 @@ COMMENT ON FUNCTION public.integration_health_compact() IS
   'Folds the rows of integration_health_counts into one per type and status, and returns how many rows it replaced. '
   'Blocks no writer, and changes no count. Errors: 55000 when somebody else has a trigger or rule on the table.';
 
-CREATE FUNCTION integration_health_private.count_change(
-  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
+CREATE FUNCTION integration_health_private.count_changes(
+  integration_types text[], was public.integration_health_state[], is_now public.integration_health_state[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  change record;
 BEGIN
-  IF was IS NOT NULL THEN
-    PERFORM integration_health_private.append_count(integration_type, was, -1);
-  END IF;
-  IF is_now IS NOT NULL THEN
-    PERFORM integration_health_private.append_count(integration_type, is_now, 1);
-  END IF;
-  -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
-  -- cause a serialization failure.
-  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
-    PERFORM integration_health_private.fold_counts();
-  END IF;
+  FOR change IN
+    SELECT c.integration_type, c.status, sum(c.delta)::bigint AS delta
+      FROM (SELECT n.integration_type, n.status, 1 AS delta FROM unnest($1, $3) AS n (integration_type, status)
+            UNION ALL
+            SELECT o.integration_type, o.status, -1 FROM unnest($1, $2) AS o (integration_type, status)) AS c
+     WHERE c.status IS NOT NULL
+     GROUP BY c.integration_type, c.status HAVING sum(c.delta) <> 0
+     ORDER BY c.integration_type, c.status
+  LOOP
+    PERFORM integration_health_private.append_count(change.integration_type, change.status, change.delta);
+    -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
+    -- cause a serialization failure.
+    IF random() < 0.0005 AND current_setting('transaction_isolation') = 'read committed' THEN
+      PERFORM integration_health_private.fold_counts();
+    END IF;
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.count_change(
-  text, public.integration_health_state, public.integration_health_state) IS
-  'Counts a pair that changed from one status to another; was is null for a new pair, is_now for a deleted one. Folds '
-  'the counts after one change in a thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.count_changes(
+  text[], public.integration_health_state[], public.integration_health_state[]) IS
+  'Counts pairs that changed from one status to another, or to the same; was is null for a new pair, is_now for a deleted '
+  'one. Folds the counts after one row in two thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 CREATE FUNCTION integration_health_private.send_change(event text)
 RETURNS void
@@ -3322,21 +3392,24 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_change(text) IS
   'Sends an event of which a transaction may have very many.';
 
-CREATE FUNCTION integration_health_private.send_transition(
-  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
-  checked_at timestamptz, check_no bigint)
+CREATE FUNCTION integration_health_private.send_transitions(
+  org_ids uuid[], integration_types text[], was public.integration_health_state[],
+  is_now public.integration_health_state[], checked_at timestamptz[], check_nos bigint[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.send_change(format(
-    '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", "check_no": %s}',
-    org_id, to_json(integration_type), COALESCE(to_json(was)::text, 'null'), is_now,
-    integration_health_private.utc_text(checked_at), check_no));
+            '{"event": "status", "org_id": "%s", "integration_type": %s, "from": %s, "to": "%s", "checked_at": "%s", '
+            '"check_no": %s}',
+            c.org_id, to_json(c.integration_type), COALESCE(to_json(c.was)::text, 'null'), c.is_now,
+            integration_health_private.utc_text(c.checked_at), c.check_no))
+     FROM unnest($1, $2, $3, $4, $5, $6) AS c (org_id, integration_type, was, is_now, checked_at, check_no)
+    WHERE c.was IS DISTINCT FROM c.is_now;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.send_transition(
-  uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint) IS
-  'Sends the event of a pair that changed from one status to another; was is null for its first check.';
+COMMENT ON FUNCTION integration_health_private.send_transitions(
+  uuid[], text[], public.integration_health_state[], public.integration_health_state[], timestamptz[], bigint[]) IS
+  'Sends the events of the transitions among these checks.';
 
 CREATE FUNCTION integration_health_private.move_monitor(
   monitor public.integration_monitors, type public.integration_types, failures integer)
@@ -3378,50 +3451,57 @@ $$;
 COMMENT ON FUNCTION integration_health_private.forget_changes(uuid, text) IS
   'Deletes the transitions, days, incidents and alerts of a pair. Errors: 55000 as require_own_triggers.';
 
-CREATE FUNCTION integration_health_private.follow_check(
-  org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
-  failures_before integer, failures integer, checked_before timestamptz, checked_at timestamptz, check_no bigint,
-  http_status integer, cause public.integration_failure_cause)
+CREATE FUNCTION integration_health_private.follow_checks(
+  org_ids uuid[], integration_types text[], was public.integration_health_state[],
+  is_now public.integration_health_state[], failures_before integer[], failures integer[], checked_at timestamptz[],
+  check_nos bigint[], http_statuses integer[], causes public.integration_failure_cause[])
 RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+-- One plan serves one check as well as a thousand, so it must use the indexes in any case.
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF was IS DISTINCT FROM is_now THEN
-    PERFORM integration_health_private.append_transition(org_id, integration_type, check_no, checked_at, was, is_now, cause);
-    PERFORM integration_health_private.count_change(integration_type, was, is_now);
-    PERFORM integration_health_private.send_transition(org_id, integration_type, was, is_now, checked_at, check_no);
+  IF array_position(was, NULL) IS NOT NULL OR was <> is_now THEN
+    PERFORM integration_health_private.append_transitions($1, $2, $8, $7, $3, $4, $10);
+    PERFORM integration_health_private.count_changes($2, $3, $4);
+    PERFORM integration_health_private.send_transitions($1, $2, $3, $4, $7, $8);
   END IF;
-  IF integration_health_private.utc_day(checked_before) < integration_health_private.utc_day(checked_at) THEN
-    PERFORM integration_health_private.close_day(
-      org_id, integration_type, integration_health_private.utc_day(checked_before));
-  END IF;
-  IF failures > failures_before THEN
-    PERFORM integration_health_private.follow_failure(org_id, integration_type, failures, checked_at, cause);
-  ELSIF failures < failures_before THEN
-    PERFORM integration_health_private.follow_recovery(org_id, integration_type, checked_at);
-  END IF;
-  IF was IS NULL THEN
-    -- Not left to commit, as it is for later checks, because a deferred trigger would have to fire for every new row.
-    IF http_status IS DISTINCT FROM 429 THEN
-      PERFORM integration_health_private.end_passive_mode(
-        integration_health_private.latest_type(integration_type), org_id, false);
-    END IF;
-  ELSIF failures_before <> failures AND (failures_before > 1 OR failures > 1) THEN
-    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
-    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
-    PERFORM integration_health_private.move_monitor(
-      integration_health_private.lock_monitor(org_id, integration_type),
-      integration_health_private.latest_type(integration_type), failures);
-  END IF;
+
+  PERFORM integration_health_private.follow_failures(
+            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures), array_agg(c.checked_at),
+            array_agg(c.cause))
+     FROM unnest($1, $2, $5, $6, $7, $10) AS c (org_id, integration_type, failures_before, failures, checked_at, cause)
+    WHERE c.failures > c.failures_before
+   HAVING count(*) > 0;
+  PERFORM integration_health_private.follow_recoveries(
+            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.checked_at))
+     FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
+    WHERE c.failures < c.failures_before
+   HAVING count(*) > 0;
+
+  -- First checks are not left to commit, as later ones are, because a deferred trigger would have to fire for every new row.
+  PERFORM integration_health_private.end_passive_mode(t, c.org_id, false)
+     FROM (SELECT DISTINCT d.integration_type FROM unnest($2, $3) AS d (integration_type, was) WHERE d.was IS NULL) AS f
+    CROSS JOIN LATERAL integration_health_private.latest_type(f.integration_type) AS t
+     JOIN unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
+       ON c.integration_type = t.integration_type
+    WHERE t.monitoring_mode <> 'active' AND c.was IS NULL AND c.http_status IS DISTINCT FROM 429;
+
+  -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
+  -- has locked the monitor: it is handing the pair out, or has read the failures itself.
+  PERFORM integration_health_private.move_monitor(
+            integration_health_private.lock_monitor(c.org_id, c.integration_type),
+            integration_health_private.latest_type(c.integration_type), c.failures)
+     FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
+    WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.follow_check(
-  uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz,
-  timestamptz, bigint, integer, public.integration_failure_cause) IS
-  'Called by the engine, before the check is in the ring, after one that is the first of its pair, changed the status or '
-  'the number of failures in a row, or is the first of a UTC day: appends the transition, counts and reports it, closes '
-  'the day before, opens or resolves an incident, moves the monitor, and ends the passive mode of the type if the first '
-  'check of a pair answers its probe. was and checked_before are null for the first check of a pair. Errors: 55000 when '
-  'a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.follow_checks(
+  uuid[], text[], public.integration_health_state[], public.integration_health_state[], integer[], integer[],
+  timestamptz[], bigint[], integer[], public.integration_failure_cause[]) IS
+  'Called by the engine after checks of different pairs that are the first of their pair, or changed the status or the number '
+  'of failures in a row: appends the transitions, counts and reports them, opens and resolves incidents, moves monitors, and '
+  'ends the passive mode of a type if the first check of a pair answers its probe. An element of was is null for the first '
+  'check of a pair. Errors: 55000 when a trigger or rule of the site is in the way.';
 
 -- What a session calls that loaded the library of version 1.0 before the extension was updated. Goes with version 1.2.
 CREATE FUNCTION integration_health_private.follow_change(
@@ -3430,28 +3510,40 @@ CREATE FUNCTION integration_health_private.follow_change(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_check(
-    org_id, integration_type, was, is_now, failures_before, failures, NULL, checked_at, check_no, NULL, NULL);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[$1], ARRAY[$2], ARRAY[$3], ARRAY[$4], ARRAY[$5], ARRAY[$6], ARRAY[$7], ARRAY[$8], '{NULL}', '{NULL}');
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_change(
   uuid, text, public.integration_health_state, public.integration_health_state, integer, integer,
   timestamptz, bigint) IS
-  'Calls follow_check for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_check.';
+  'Calls follow_checks for the engine of version 1.0, which knows neither days nor causes. Errors: as follow_checks.';
 
 CREATE FUNCTION integration_health_private.follow_first_check(
   org_id uuid, integration_type text, status public.integration_health_state, http_status integer, checked_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM integration_health_private.follow_check(
-    org_id, integration_type, NULL, status, 0, CASE status::text WHEN 'unhealthy' THEN 1 ELSE 0 END, NULL, checked_at, 1,
-    http_status, NULL);
+  PERFORM integration_health_private.follow_checks(
+    ARRAY[$1], ARRAY[$2], '{NULL}', ARRAY[$3], '{0}', ARRAY[CASE $3::text WHEN 'unhealthy' THEN 1 ELSE 0 END], ARRAY[$5],
+    '{1}', ARRAY[$4], '{NULL}');
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, public.integration_health_state, integer, timestamptz) IS
-  'Calls follow_check for the engine of version 1.0, after the first check of a pair. Errors: as follow_check.';
+  'Calls follow_checks for the engine of version 1.0, after the first check of a pair. Errors: as follow_checks.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was public.integration_health_state, is_now public.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.count_changes(ARRAY[$1], ARRAY[$2], ARRAY[$3]);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(
+  text, public.integration_health_state, public.integration_health_state) IS
+  'Calls count_changes for a single pair. Errors: as count_changes.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Passive mode: a rate-limited type is left alone, and becomes active again by itself
@@ -3480,8 +3572,8 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.enqueue_alert(
-    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type, NULL,
-    clock_timestamp(), jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
+    kind, of_type || ':' || COALESCE(integration_health_private.utc_text(passive_since), ''), NULL, of_type,
+    jsonb_build_object('passive_since', integration_health_private.utc_text(passive_since)));
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.alert_mode(text, text, timestamptz) IS
@@ -4825,7 +4917,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM integration_health_private.enqueue_alert(
     kind, integration_health_private.sync_key(run.org_id, run.integration_type, run.scheduled_for), run.org_id,
-    run.integration_type, NULL, clock_timestamp(),
+    run.integration_type,
     jsonb_build_object('scheduled_for', integration_health_private.utc_text(run.scheduled_for), 'attempt', run.attempt)
     || facts);
 END
@@ -6200,20 +6292,31 @@ COMMENT ON FUNCTION integration_health_private.type_failures() IS
   'Returns the types of which so many pairs fail that it is an incident of the type, and those that have one (incident_id), '
   'in byte order, so that two who open incidents of types cannot deadlock.';
 
-CREATE FUNCTION integration_health_private.tell_of(incident integration_health_private.incidents)
+CREATE FUNCTION integration_health_private.is_muted(incident integration_health_private.incidents)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  moment timestamptz := integration_health_private.open_alert(incident);
 BEGIN
-  UPDATE integration_health_private.incidents AS i SET alerted_at = moment
-   WHERE i.incident_id = incident.incident_id AND moment IS NOT NULL;
-  RETURN FOUND;
+  RETURN cardinality(integration_health_private.muted(ARRAY[incident.org_id], incident.integration_type)) > 0;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.is_muted(integration_health_private.incidents) IS
+  'Returns whether no alert is made of an incident now.';
+
+CREATE FUNCTION integration_health_private.tell_of(incident integration_health_private.incidents)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.is_muted(incident) THEN
+    RETURN 0;
+  END IF;
+  UPDATE integration_health_private.incidents AS i SET alerted_at = clock_timestamp()
+   WHERE i.incident_id = incident.incident_id;
+  RETURN integration_health_private.alert_opened(ARRAY[incident]);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.tell_of(integration_health_private.incidents) IS
-  'Writes the alert of an open incident, whose row must be locked, unless it is muted, and returns whether it did. Errors: '
-  'as enqueue_alert.';
+  'Writes the alert of an open incident, whose row must be locked, unless it is muted, and returns how many it wrote. Errors: '
+  'as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.open_type_incident(of_type text, failing bigint)
 RETURNS bigint
@@ -6239,12 +6342,12 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM integration_health_private.send_incident(incident, 'opened');
-  RETURN integration_health_private.tell_of(incident)::integer;
+  RETURN integration_health_private.tell_of(incident);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.open_type_incident(text, bigint) IS
   'Opens an incident of a type of which so many pairs fail, unless it has one or none of its pairs has, and returns the '
-  'number of alerts written. Errors: as enqueue_alert.';
+  'number of alerts written. Errors: as alert_incidents.';
 
 CREATE FUNCTION integration_health_private.withdraw_alerts(of_type text)
 RETURNS void
@@ -6318,17 +6421,17 @@ BEGIN
                              WHERE t.integration_type = i.integration_type AND t.org_id IS NULL AND t.resolved_at IS NULL))
      ORDER BY i.started_at LIMIT max_rows FOR UPDATE OF i SKIP LOCKED
   LOOP
-    alerts := alerts + integration_health_private.tell_of(incident)::integer;
+    alerts := alerts + integration_health_private.tell_of(incident);
   END LOOP;
   FOR incident IN
     SELECT i.* FROM integration_health_private.incidents AS i
      WHERE i.resolved_at IS NULL AND i.acknowledged_at IS NULL AND i.alerted_at < clock_timestamp() - interval '24 hours'
      ORDER BY i.alerted_at LIMIT max_rows FOR UPDATE SKIP LOCKED
   LOOP
-    IF NOT integration_health_private.is_muted(incident.org_id, incident.integration_type) THEN
-      alerts := alerts + integration_health_private.alert_incident(
-        incident, 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at),
-        clock_timestamp())::integer;
+    IF NOT integration_health_private.is_muted(incident) THEN
+      alerts := alerts + integration_health_private.alert_incidents(
+        ARRAY[incident], 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at),
+        clock_timestamp());
       UPDATE integration_health_private.incidents AS i SET alerted_at = clock_timestamp()
        WHERE i.incident_id = incident.incident_id;
     END IF;
@@ -6338,7 +6441,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_health_private.tell_of_open(integer) IS
   'Writes the alerts of open incidents that were muted and no longer are, and every 24 hours a reminder of those that nobody '
-  'has acknowledged, at most max_rows of each, and returns how many. Errors: as enqueue_alert.';
+  'has acknowledged, at most max_rows of each, and returns how many. Errors: as alert_incidents.';
 
 -- Late checks are not in a row with the others, and unknown ones neither count nor break the row.
 CREATE FUNCTION integration_health_private.recovered_incidents()
@@ -6412,7 +6515,7 @@ BEGIN
     RETURN 0;
   END IF;
   RETURN integration_health_private.enqueue_alert(
-    'monitor_silent', integration_health_private.utc_text(silent.since), NULL, NULL, NULL, clock_timestamp(),
+    'monitor_silent', integration_health_private.utc_text(silent.since), NULL, NULL,
     jsonb_build_object('since', integration_health_private.utc_text(silent.since), 'types', silent.types))::integer;
 END
 $$;
@@ -6460,7 +6563,7 @@ BEGIN
     alerts := alerts + integration_health_private.enqueue_alert(
       'credential_expires', integration_health_private.credential_cause(
         credential.org_id, credential.integration_type, credential.expires_at, credential.days),
-      credential.org_id, credential.integration_type, NULL, clock_timestamp(),
+      credential.org_id, credential.integration_type,
       jsonb_build_object('expires_at', integration_health_private.utc_text(credential.expires_at),
                          'within_days', credential.days))::integer;
   END LOOP;
@@ -6513,14 +6616,14 @@ BEGIN
       integration_health_private.enqueue_alert(
         'sync_missed',
         integration_health_private.sync_key(schedule.org_id, schedule.integration_type, schedule.due_at),
-        schedule.org_id, schedule.integration_type, NULL, clock_timestamp(),
+        schedule.org_id, schedule.integration_type,
         jsonb_build_object('scheduled_for', integration_health_private.utc_text(schedule.scheduled_for),
                            'missed', schedule.missed))
     ELSE
       integration_health_private.enqueue_alert(
         'sync_missed',
         schedule.integration_type || ':' || integration_health_private.utc_text(date_trunc('hour', now(), 'UTC')),
-        NULL, schedule.integration_type, NULL, clock_timestamp(),
+        NULL, schedule.integration_type,
         jsonb_build_object('schedules', schedule.schedules))
     END::integer;
   END LOOP;
@@ -7349,15 +7452,14 @@ BEGIN ATOMIC
          ('FUNCTION public.integration_health_mode_trigger()'),
          ('TABLE public.integration_health_transitions'),
          ('TABLE integration_health_private.transitions'),
-         ('FUNCTION integration_health_private.append_transition(uuid, text, bigint, timestamptz, public.integration_health_state, public.integration_health_state, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.append_transitions(uuid[], text[], bigint[], timestamptz[], public.integration_health_state[], public.integration_health_state[], public.integration_failure_cause[])'),
          ('FUNCTION integration_health_private.expire_transitions(timestamptz, bigint)'),
          ('TABLE public.integration_health_days'),
          ('TABLE integration_health_private.days'),
          ('FUNCTION integration_health_private.day_of_ring(uuid, text, date)'),
-         ('FUNCTION integration_health_private.close_day(uuid, text, date)'),
+         ('FUNCTION integration_health_private.close_day(uuid, text, timestamptz)'),
          ('TABLE public.integration_maintenance'),
          ('TABLE integration_health_private.maintenance'),
-         ('FUNCTION integration_health_private.is_maintained(uuid, text, timestamptz)'),
          ('FUNCTION integration_health_private.planned_time(uuid, text, timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)'),
          ('FUNCTION integration_health_private.add_maintenance_as_admin(uuid, text, timestamptz, timestamptz, text)'),
@@ -7372,7 +7474,8 @@ BEGIN ATOMIC
          ('TABLE public.integration_alerts'),
          ('TABLE integration_health_private.alerts'),
          ('FUNCTION integration_health_private.alert_id(text)'),
-         ('FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, uuid, timestamptz, jsonb)'),
+         ('FUNCTION integration_health_private.alert_payload(text, uuid, timestamptz, uuid, text, text, jsonb)'),
+         ('FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb)'),
          ('FUNCTION integration_health_private.wait_after(integer)'),
          ('FUNCTION integration_health_private.release_alert(uuid)'),
          ('FUNCTION integration_health_private.lease_alerts(integer, interval)'),
@@ -7389,14 +7492,14 @@ BEGIN ATOMIC
          ('TABLE public.integration_incidents'),
          ('TABLE integration_health_private.incidents'),
          ('FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text)'),
-         ('FUNCTION integration_health_private.alert_incident(integration_health_private.incidents, text, text, timestamptz)'),
-         ('FUNCTION integration_health_private.is_muted(uuid, text)'),
-         ('FUNCTION integration_health_private.open_alert(integration_health_private.incidents)'),
+         ('FUNCTION integration_health_private.alert_incidents(integration_health_private.incidents[], text, text, timestamptz)'),
+         ('FUNCTION integration_health_private.muted(uuid[], text)'),
+         ('FUNCTION integration_health_private.alert_opened(integration_health_private.incidents[])'),
          ('FUNCTION integration_health_private.first_failure(uuid, text)'),
-         ('FUNCTION integration_health_private.confirmed_by(text, public.integration_failure_cause)'),
-         ('FUNCTION integration_health_private.follow_failure(uuid, text, integer, timestamptz, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.open_incidents(public.integration_types, uuid[], integer[], timestamptz[], public.integration_failure_cause[])'),
+         ('FUNCTION integration_health_private.follow_failures(uuid[], text[], integer[], timestamptz[], public.integration_failure_cause[])'),
          ('FUNCTION integration_health_private.resolve_incident(integration_health_private.incidents, timestamptz)'),
-         ('FUNCTION integration_health_private.follow_recovery(uuid, text, timestamptz)'),
+         ('FUNCTION integration_health_private.follow_recoveries(uuid[], text[], timestamptz[])'),
          ('FUNCTION integration_health_private.acknowledge_any(uuid, text)'),
          ('FUNCTION integration_health_private.acknowledge_own(uuid, text)'),
          ('FUNCTION public.acknowledge_incident(uuid, text)'),
@@ -7424,14 +7527,15 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.append_count(text, public.integration_health_state, bigint)'),
          ('FUNCTION integration_health_private.fold_counts()'),
          ('FUNCTION public.integration_health_compact()'),
-         ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
+         ('FUNCTION integration_health_private.count_changes(text[], public.integration_health_state[], public.integration_health_state[])'),
          ('FUNCTION integration_health_private.send_change(text)'),
-         ('FUNCTION integration_health_private.send_transition(uuid, text, public.integration_health_state, public.integration_health_state, timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.send_transitions(uuid[], text[], public.integration_health_state[], public.integration_health_state[], timestamptz[], bigint[])'),
          ('FUNCTION integration_health_private.move_monitor(public.integration_monitors, public.integration_types, integer)'),
          ('FUNCTION integration_health_private.forget_changes(uuid, text)'),
-         ('FUNCTION integration_health_private.follow_check(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, timestamptz, bigint, integer, public.integration_failure_cause)'),
+         ('FUNCTION integration_health_private.follow_checks(uuid[], text[], public.integration_health_state[], public.integration_health_state[], integer[], integer[], timestamptz[], bigint[], integer[], public.integration_failure_cause[])'),
          ('FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint)'),
          ('FUNCTION integration_health_private.follow_first_check(uuid, text, public.integration_health_state, integer, timestamptz)'),
+         ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
          ('FUNCTION integration_health_private.lock_mode(text, boolean)'),
          ('FUNCTION integration_health_private.alert_mode(text, text, timestamptz)'),
          ('FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean)'),
@@ -7551,6 +7655,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.latency_days(uuid, text, integer)'),
          ('FUNCTION public.get_latency_days(uuid, text, integer)'),
          ('FUNCTION integration_health_private.type_failures()'),
+         ('FUNCTION integration_health_private.is_muted(integration_health_private.incidents)'),
          ('FUNCTION integration_health_private.tell_of(integration_health_private.incidents)'),
          ('FUNCTION integration_health_private.open_type_incident(text, bigint)'),
          ('FUNCTION integration_health_private.withdraw_alerts(text)'),
