@@ -11,7 +11,6 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/uuid.h"
 
 #include "base/compat.h"
 
@@ -20,16 +19,13 @@ PG_FUNCTION_INFO_V1(apply_pending_checks);
 /* This many are applied at once, even in the middle of a statement. */
 #define MAX_PENDING_CHECKS 1000
 
-/* The columns of the checks, and what is needed to copy their values. */
-typedef struct PendingColumn
+/* A check, and the subtransaction and command that recorded it. */
+typedef struct PendingCheck
 {
-	Oid	  type;
-	int16 length;
-	bool  byval;
-	char  align;
-	Datum values[MAX_PENDING_CHECKS];
-	bool  nulls[MAX_PENDING_CHECKS];
-} PendingColumn;
+	SubTransactionId subid;
+	CommandId		 cid;
+	NullableDatum	 columns[PENDING_COLUMNS];
+} PendingCheck;
 
 /*
  * Whether there are any: the setting integration_health_private.pending, which the trigger that
@@ -37,19 +33,20 @@ typedef struct PendingColumn
  */
 bool ih_pending = false;
 
-/* The checks and their subtransactions, in a child of TopTransactionContext; mostly NULL. */
-static MemoryContext	 context = NULL;
-static PendingColumn	*columns = NULL;
-static SubTransactionId *subids = NULL;
-static int				 nchecks = 0;
+/* The checks, oldest first, in a child of TopTransactionContext; mostly NULL. */
+static MemoryContext context = NULL;
+static PendingCheck *checks = NULL;
+static int			 nchecks = 0;
+static int			 room = 0;
+static Oid			 types[PENDING_COLUMNS];
 
 static void
 Forget(void)
 {
 	context = NULL;
-	columns = NULL;
-	subids = NULL;
+	checks = NULL;
 	nchecks = 0;
+	room = 0;
 	ih_pending = false;
 }
 
@@ -82,10 +79,10 @@ EndSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId p
 	(void) arg;
 	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	for (int i = nchecks - 1; i >= 0 && subids[i] == subid; i--)
+	for (int i = nchecks - 1; i >= 0 && checks[i].subid == subid; i--)
 	{
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			subids[i] = parent;
+			checks[i].subid = parent;
 		else
 			nchecks--;
 	}
@@ -93,74 +90,59 @@ EndSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId p
 }
 
 /*
- * Apply calls follow_checks with the checks, which are pending no longer.
+ * ApplyTogether calls follow_checks with n checks of different pairs.
  */
 static void
-Apply(void)
+ApplyTogether(const PendingCheck *first, int n)
 {
 	PrivateArgument arguments[PENDING_COLUMNS];
-	MemoryContext	applied = context;
+	Datum		   *values = palloc(n * sizeof(Datum));
+	bool		   *nulls = palloc(n * sizeof(bool));
+	int				lower_bound = 1;
 
-	if (nchecks == 0)
-		return;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{
-		PendingColumn *column = &columns[i];
-		int			   lower_bound = 1;
-		ArrayType	  *array =
-			construct_md_array(column->values, column->nulls, 1, &nchecks, &lower_bound,
-							   column->type, column->length, column->byval, column->align);
+		int16 length;
+		bool  byval;
+		char  align;
 
-		arguments[i].type = get_array_type(column->type);
-		arguments[i].value = (NullableDatum){ PointerGetDatum(array), false };
+		for (int k = 0; k < n; k++)
+		{
+			values[k] = first[k].columns[i].value;
+			nulls[k] = first[k].columns[i].isnull;
+		}
+		get_typlenbyvalalign(types[i], &length, &byval, &align);
+		arguments[i].type = get_array_type(types[i]);
+		arguments[i].value.value = PointerGetDatum(construct_md_array(
+			values, nulls, 1, &n, &lower_bound, types[i], length, byval, align));
+		arguments[i].value.isnull = false;
 	}
-	Forget();
-	MemoryContextDelete(applied);
 	CallPrivate("follow_checks", lengthof(arguments), arguments);
 }
 
 /*
- * Allocate makes room for checks with columns of these types.
+ * Apply applies all checks, unless some are of an outer subtransaction: a statement of that one
+ * is still running and will do it, since a rollback of this one must not undo what follows from
+ * them.  A statement records one check of a pair at most, and all of them under one command;
+ * those of another one, which it has run, are applied by themselves.
  */
 static void
-Allocate(const PrivateArgument *check)
+Apply(void)
 {
-	static bool registered = false;
+	MemoryContext		applied = context;
+	const PendingCheck *all = checks;
+	int					n = nchecks;
 
-	if (!registered)
+	if (n == 0 || all[0].subid != GetCurrentSubTransactionId())
+		return;
+	Forget();
+	for (int from = 0, to; from < n; from = to)
 	{
-		RegisterXactCallback(EndTransaction, NULL);
-		RegisterSubXactCallback(EndSubtransaction, NULL);
-		registered = true;
+		for (to = from + 1; to < n && all[to].cid == all[from].cid; to++)
+			;
+		ApplyTogether(all + from, to - from);
 	}
-	context =
-		AllocSetContextCreate(TopTransactionContext, "pending checks", ALLOCSET_DEFAULT_SIZES);
-	columns = MemoryContextAlloc(context, sizeof(PendingColumn) * PENDING_COLUMNS);
-	subids = MemoryContextAlloc(context, sizeof(SubTransactionId) * MAX_PENDING_CHECKS);
-	for (int i = 0; i < PENDING_COLUMNS; i++)
-	{
-		columns[i].type = check[i].type;
-		get_typlenbyvalalign(check[i].type, &columns[i].length, &columns[i].byval,
-							 &columns[i].align);
-	}
-}
-
-/*
- * IsPending tells whether a check of the same pair is pending.  Only a statement that another
- * one runs, as in a trigger of a site, can add a second.
- */
-static bool
-IsPending(const PrivateArgument *check)
-{
-	for (int i = 0; i < nchecks; i++)
-	{
-		if (memcmp(DatumGetPointer(columns[0].values[i]), DatumGetPointer(check[0].value.value),
-				   UUID_LEN) == 0 &&
-			datum_image_eq(columns[1].values[i], check[1].value.value, columns[1].byval,
-						   columns[1].length))
-			return true;
-	}
-	return false;
+	MemoryContextDelete(applied);
 }
 
 /*
@@ -169,24 +151,44 @@ IsPending(const PrivateArgument *check)
 void
 AddPendingCheck(const PrivateArgument check[PENDING_COLUMNS])
 {
+	static bool	  registered = false;
 	MemoryContext caller;
+	PendingCheck *added;
 
-	if (nchecks == MAX_PENDING_CHECKS || IsPending(check))
+	if (!registered)
+	{
+		RegisterXactCallback(EndTransaction, NULL);
+		RegisterSubXactCallback(EndSubtransaction, NULL);
+		registered = true;
+	}
+	if (nchecks >= MAX_PENDING_CHECKS)
 		Apply();
 	if (context == NULL)
-		Allocate(check);
+		context = AllocSetContextCreate(TopTransactionContext, "pending checks",
+										ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
+	if (nchecks == room)
+	{
+		room = Max(16, 2 * room);
+		checks = checks == NULL ? palloc(room * sizeof(PendingCheck))
+								: repalloc(checks, room * sizeof(PendingCheck));
+	}
+	added = &checks[nchecks];
+	added->subid = GetCurrentSubTransactionId();
+	added->cid = GetCurrentCommandId(false);
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{
-		const NullableDatum *value = &check[i].value;
-		PendingColumn		*column = &columns[i];
+		int16 length;
+		bool  byval;
 
-		column->nulls[nchecks] = value->isnull;
-		column->values[nchecks] =
-			value->isnull ? (Datum) 0 : datumCopy(value->value, column->byval, column->length);
+		types[i] = check[i].type;
+		added->columns[i] = check[i].value;
+		get_typlenbyval(types[i], &length, &byval);
+		if (!check[i].value.isnull)
+			added->columns[i].value = datumCopy(check[i].value.value, byval, length);
 	}
 	MemoryContextSwitchTo(caller);
-	subids[nchecks++] = GetCurrentSubTransactionId();
+	nchecks++;
 	ih_pending = true;
 }
 

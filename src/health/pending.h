@@ -7,7 +7,7 @@
 
 #include "base/private_call.h"
 
-/* The arguments of follow_checks.  The first two, of types uuid and text, tell the pair. */
+/* The number of arguments of follow_checks. */
 #define PENDING_COLUMNS 10
 
 extern bool ih_pending;
