@@ -2688,11 +2688,22 @@ CREATE FUNCTION integration_health_private.follow_failures(
   causes public.integration_failure_cause[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  ids uuid[];
+  first_causes causes%TYPE;
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
-  UPDATE integration_health_private.incidents AS i SET failures = i.failures + 1, cause = COALESCE(i.cause, f.cause)
+  -- By LATERAL and LIMIT, here and below, because a join could be planned to begin with the incidents while there are none.
+  SELECT array_agg(o.incident_id), array_agg(f.cause) INTO ids, first_causes
     FROM unnest($1, $2, $5) AS f (org_id, integration_type, cause)
-   WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL;
+   CROSS JOIN LATERAL (SELECT i.incident_id FROM integration_health_private.incidents AS i
+                        WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL
+                        LIMIT 1) AS o;
+  IF ids IS NOT NULL THEN
+    UPDATE integration_health_private.incidents AS i
+       SET failures = i.failures + 1, cause = COALESCE(i.cause, first_causes[array_position(ids, i.incident_id)])
+     WHERE i.incident_id = ANY (ids) AND i.resolved_at IS NULL;
+  END IF;
   PERFORM integration_health_private.open_incidents(
             integration_health_private.latest_type(f.integration_type), f.org_ids, f.failures, f.checked_at, f.causes)
      FROM (SELECT n.integration_type, array_agg(n.org_id) AS org_ids, array_agg(n.failures) AS failures,
@@ -2751,10 +2762,11 @@ DECLARE
   recovered record;
 BEGIN
   FOR recovered IN
-    SELECT i AS incident, r.checked_at
+    SELECT o.incident, r.checked_at
       FROM unnest($1, $2, $3) AS r (org_id, integration_type, checked_at)
-      JOIN integration_health_private.incidents AS i
-        ON i.org_id = r.org_id AND i.integration_type = r.integration_type AND i.resolved_at IS NULL
+     CROSS JOIN LATERAL (SELECT i AS incident FROM integration_health_private.incidents AS i
+                          WHERE i.org_id = r.org_id AND i.integration_type = r.integration_type AND i.resolved_at IS NULL
+                          LIMIT 1) AS o
      WHERE (integration_health_private.latest_type(r.integration_type)).success_threshold = 1
   LOOP
     PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
