@@ -2660,9 +2660,9 @@ BEGIN
       FROM unnest($2, $3, $4, $5) AS f (org_id, failures, checked_at, cause)
         -- A credential that was refused once is refused again.
      WHERE f.failures >= CASE f.cause WHEN 'auth' THEN 1 ELSE type.failure_threshold END
-       AND NOT EXISTS (SELECT FROM integration_health_private.incidents AS i
-                        WHERE i.org_id = f.org_id AND i.integration_type = type.integration_type
-                          AND i.resolved_at IS NULL));
+       AND (SELECT i.incident_id FROM integration_health_private.incidents AS i
+             WHERE i.org_id = f.org_id AND i.integration_type = type.integration_type AND i.resolved_at IS NULL
+             LIMIT 1) IS NULL);
   IF cardinality(opened) = 0 THEN
     RETURN;
   END IF;
@@ -2689,21 +2689,21 @@ CREATE FUNCTION integration_health_private.follow_failures(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  ids uuid[];
-  first_causes causes%TYPE;
+  found_one record;
 BEGIN
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_incidents'));
   -- By LATERAL and LIMIT, here and below, because a join could be planned to begin with the incidents while there are none.
-  SELECT array_agg(o.incident_id), array_agg(f.cause) INTO ids, first_causes
-    FROM unnest($1, $2, $5) AS f (org_id, integration_type, cause)
-   CROSS JOIN LATERAL (SELECT i.incident_id FROM integration_health_private.incidents AS i
-                        WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL
-                        LIMIT 1) AS o;
-  IF ids IS NOT NULL THEN
+  FOR found_one IN
+    SELECT o.incident_id, f.cause
+      FROM unnest($1, $2, $5) AS f (org_id, integration_type, cause)
+     CROSS JOIN LATERAL (SELECT i.incident_id FROM integration_health_private.incidents AS i
+                          WHERE i.org_id = f.org_id AND i.integration_type = f.integration_type AND i.resolved_at IS NULL
+                          LIMIT 1) AS o
+  LOOP
     UPDATE integration_health_private.incidents AS i
-       SET failures = i.failures + 1, cause = COALESCE(i.cause, first_causes[array_position(ids, i.incident_id)])
-     WHERE i.incident_id = ANY (ids) AND i.resolved_at IS NULL;
-  END IF;
+       SET failures = i.failures + 1, cause = COALESCE(i.cause, found_one.cause)
+     WHERE i.incident_id = found_one.incident_id AND i.resolved_at IS NULL;
+  END LOOP;
   PERFORM integration_health_private.open_incidents(
             integration_health_private.latest_type(f.integration_type), f.org_ids, f.failures, f.checked_at, f.causes)
      FROM (SELECT n.integration_type, array_agg(n.org_id) AS org_ids, array_agg(n.failures) AS failures,

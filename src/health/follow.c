@@ -51,7 +51,7 @@ Follow(const StatusTriggerContext *context, const StatusRow *row, const Followed
 
 		StaticAssertStmt(lengthof(check) == PENDING_COLUMNS,
 						 "follow_checks has other arguments");
-		AddPendingCheck(check);
+		AddPendingCheck(context->data->tg_trigger, check);
 	}
 	else if (followed->status_before.isnull)
 	{

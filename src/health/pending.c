@@ -19,11 +19,16 @@ PG_FUNCTION_INFO_V1(apply_pending_checks);
 /* This many are applied at once, even in the middle of a statement. */
 #define MAX_PENDING_CHECKS 1000
 
-/* A check, and the subtransaction and command that recorded it. */
+/*
+ * A check, and the subtransaction and statement that recorded it.  The address of its trigger
+ * tells a statement from those that are running, as each has a copy of the triggers, and the
+ * number of statements that have ended tells it from the others.
+ */
 typedef struct PendingCheck
 {
 	SubTransactionId subid;
-	CommandId		 cid;
+	const Trigger	*trigger;
+	uint64			 nended;
 	NullableDatum	 columns[PENDING_COLUMNS];
 } PendingCheck;
 
@@ -39,6 +44,8 @@ static PendingCheck *checks = NULL;
 static int			 nchecks = 0;
 static int			 room = 0;
 static Oid			 types[PENDING_COLUMNS];
+
+static uint64 nended = 0;
 
 static void
 Forget(void)
@@ -123,8 +130,8 @@ ApplyTogether(const PendingCheck *first, int n)
 /*
  * Apply applies all checks, unless some are of an outer subtransaction: a statement of that one
  * is still running and will do it, since a rollback of this one must not undo what follows from
- * them.  A statement records one check of a pair at most, and all of them under one command;
- * those of another one, which it has run, are applied by themselves.
+ * them.  A statement records one check of a pair at most; those of another one, which it has
+ * run, are applied by themselves.
  */
 static void
 Apply(void)
@@ -138,18 +145,21 @@ Apply(void)
 	Forget();
 	for (int from = 0, to; from < n; from = to)
 	{
-		for (to = from + 1; to < n && all[to].cid == all[from].cid; to++)
-			;
+		to = from + 1;
+		while (to < n && all[to].trigger == all[from].trigger &&
+			   all[to].nended == all[from].nended)
+			to++;
 		ApplyTogether(all + from, to - from);
 	}
 	MemoryContextDelete(applied);
 }
 
 /*
- * AddPendingCheck adds a check to those that the end of the statement applies.
+ * AddPendingCheck adds a check to those that the end of the statement applies, whose trigger has
+ * recorded it.
  */
 void
-AddPendingCheck(const PrivateArgument check[PENDING_COLUMNS])
+AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLUMNS])
 {
 	static bool	  registered = false;
 	MemoryContext caller;
@@ -175,7 +185,8 @@ AddPendingCheck(const PrivateArgument check[PENDING_COLUMNS])
 	}
 	added = &checks[nchecks];
 	added->subid = GetCurrentSubTransactionId();
-	added->cid = GetCurrentCommandId(false);
+	added->trigger = trigger;
+	added->nended = nended;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{
 		int16 length;
@@ -200,5 +211,6 @@ apply_pending_checks(PG_FUNCTION_ARGS)
 {
 	(void) fcinfo;
 	Apply();
+	nended++;
 	PG_RETURN_VOID();
 }

@@ -5,6 +5,10 @@
 #ifndef IH_PENDING_H
 #define IH_PENDING_H
 
+#include "postgres.h"
+
+#include "commands/trigger.h"
+
 #include "base/private_call.h"
 
 /* The number of arguments of follow_checks. */
@@ -12,6 +16,7 @@
 
 extern bool ih_pending;
 
-extern void AddPendingCheck(const PrivateArgument check[PENDING_COLUMNS]);
+extern void AddPendingCheck(const Trigger		 *trigger,
+							const PrivateArgument check[PENDING_COLUMNS]);
 
 #endif /* IH_PENDING_H */
