@@ -3468,9 +3468,7 @@ CREATE FUNCTION integration_health_private.follow_checks(
   is_now public.integration_health_state[], failures_before integer[], failures integer[], checked_at timestamptz[],
   check_nos bigint[], http_statuses integer[], causes public.integration_failure_cause[])
 RETURNS void
--- One plan serves one check as well as a thousand, so it must use the indexes in any case.
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF array_position(was, NULL) IS NOT NULL OR was <> is_now THEN
     PERFORM integration_health_private.append_transitions($1, $2, $8, $7, $3, $4, $10);
