@@ -1660,7 +1660,7 @@ BEGIN
       NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
     PERFORM integration_health_private.end_passive_mode(
-      integration_health_private.latest_type(NEW.integration_type), NEW.org_id, true);
+      integration_health_private.latest_type(NEW.integration_type), ARRAY[NEW.org_id], true);
   END IF;
   RETURN NULL;
 END
@@ -3489,12 +3489,12 @@ BEGIN
    HAVING count(*) > 0;
 
   -- First checks are not left to commit, as later ones are, because a deferred trigger would have to fire for every new row.
-  PERFORM integration_health_private.end_passive_mode(t, c.org_id, false)
-     FROM (SELECT DISTINCT d.integration_type FROM unnest($2, $3) AS d (integration_type, was) WHERE d.was IS NULL) AS f
-    CROSS JOIN LATERAL integration_health_private.latest_type(f.integration_type) AS t
-     JOIN unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
-       ON c.integration_type = t.integration_type
-    WHERE t.monitoring_mode <> 'active' AND c.was IS NULL AND c.http_status IS DISTINCT FROM 429;
+  PERFORM integration_health_private.end_passive_mode(
+            integration_health_private.latest_type(f.integration_type), f.org_ids, false)
+     FROM (SELECT c.integration_type, array_agg(c.org_id) AS org_ids
+             FROM unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
+            WHERE c.was IS NULL AND c.http_status IS DISTINCT FROM 429
+            GROUP BY c.integration_type) AS f;
 
   -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
   -- has locked the monitor: it is handing the pair out, or has read the failures itself.
@@ -3680,35 +3680,38 @@ COMMENT ON FUNCTION integration_health_private.resume_type(public.integration_ty
   'Puts a type, whose row must be locked, into active mode, spreads its overdue pairs over the next check_interval if '
   'it was passive, and returns its row. Errors: 55000 as store_type and store_monitors.';
 
-CREATE FUNCTION integration_health_private.is_probe(type public.integration_types, org_id uuid)
+CREATE FUNCTION integration_health_private.has_probe(type public.integration_types, org_ids uuid[])
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN COALESCE(
-    type.monitoring_mode <> 'active'
-    AND (integration_health_private.latest_monitor(org_id, type.integration_type)).claimed_at >= type.passive_since, false);
+  IF type.monitoring_mode <> 'active' THEN
+    RETURN EXISTS (
+      SELECT FROM unnest(org_ids) AS o (org_id)
+       WHERE (integration_health_private.latest_monitor(o.org_id, type.integration_type)).claimed_at >= type.passive_since);
+  END IF;
+  RETURN false;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.is_probe(public.integration_types, uuid) IS
-  'Returns whether the pair of an organisation is the probe of its type: the type is passive, and the pair has been '
+COMMENT ON FUNCTION integration_health_private.has_probe(public.integration_types, uuid[]) IS
+  'Returns whether the pair of one of the organisations is a probe of the type: the type is passive, and the pair has been '
   'handed out since it went passive.';
 
 CREATE FUNCTION integration_health_private.end_passive_mode(
-  type public.integration_types, org_id uuid, may_wait boolean)
+  type public.integration_types, org_ids uuid[], may_wait boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF integration_health_private.is_probe(type, org_id) THEN
+  IF integration_health_private.has_probe(type, org_ids) THEN
     -- Checked again under the lock.
     type := integration_health_private.lock_mode(type.integration_type, may_wait);
-    IF integration_health_private.is_probe(type, org_id) THEN
+    IF integration_health_private.has_probe(type, org_ids) THEN
       PERFORM integration_health_private.resume_type(type);
     END IF;
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which has been answered. Leaves that '
+COMMENT ON FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid[], boolean) IS
+  'Puts a type into active mode when the pair of one of the organisations is its probe, which has been answered. Leaves that '
   'to the next probe when somebody else has locked the type and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type public.integration_types)
@@ -7551,8 +7554,8 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.apply_rate_limit(public.integration_types, timestamptz, boolean)'),
          ('FUNCTION integration_health_private.spread_due_monitors(text, interval, timestamptz)'),
          ('FUNCTION integration_health_private.resume_type(public.integration_types)'),
-         ('FUNCTION integration_health_private.is_probe(public.integration_types, uuid)'),
-         ('FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid, boolean)'),
+         ('FUNCTION integration_health_private.has_probe(public.integration_types, uuid[])'),
+         ('FUNCTION integration_health_private.end_passive_mode(public.integration_types, uuid[], boolean)'),
          ('FUNCTION integration_health_private.resume_monitoring(text)'),
          ('FUNCTION public.resume_active_monitoring(text)'),
          ('FUNCTION integration_health_private.has_waited(timestamptz, interval, timestamptz)'),

@@ -98,6 +98,10 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_change(text) IS
   'Sends an event of which a transaction may have very many.';
 
+-- @from 1.0
+DROP FUNCTION integration_health_private.send_transition(
+  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint);
+-- @end
 CREATE FUNCTION integration_health_private.send_transitions(
   org_ids uuid[], integration_types text[], was @extschema@.integration_health_state[],
   is_now @extschema@.integration_health_state[], checked_at timestamptz[], check_nos bigint[])
@@ -183,12 +187,12 @@ BEGIN
    HAVING count(*) > 0;
 
   -- First checks are not left to commit, as later ones are, because a deferred trigger would have to fire for every new row.
-  PERFORM integration_health_private.end_passive_mode(t, c.org_id, false)
-     FROM (SELECT DISTINCT d.integration_type FROM unnest($2, $3) AS d (integration_type, was) WHERE d.was IS NULL) AS f
-    CROSS JOIN LATERAL integration_health_private.latest_type(f.integration_type) AS t
-     JOIN unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
-       ON c.integration_type = t.integration_type
-    WHERE t.monitoring_mode <> 'active' AND c.was IS NULL AND c.http_status IS DISTINCT FROM 429;
+  PERFORM integration_health_private.end_passive_mode(
+            integration_health_private.latest_type(f.integration_type), f.org_ids, false)
+     FROM (SELECT c.integration_type, array_agg(c.org_id) AS org_ids
+             FROM unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
+            WHERE c.was IS NULL AND c.http_status IS DISTINCT FROM 429
+            GROUP BY c.integration_type) AS f;
 
   -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
   -- has locked the monitor: it is handing the pair out, or has read the failures itself.

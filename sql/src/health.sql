@@ -267,7 +267,7 @@ BEGIN
       NEW.checked_at + make_interval(secs => NEW.retry_after), was_probe);
   ELSIF was_probe THEN
     PERFORM integration_health_private.end_passive_mode(
-      integration_health_private.latest_type(NEW.integration_type), NEW.org_id, true);
+      integration_health_private.latest_type(NEW.integration_type), ARRAY[NEW.org_id], true);
   END IF;
   RETURN NULL;
 END

@@ -123,35 +123,42 @@ COMMENT ON FUNCTION integration_health_private.resume_type(@extschema@.integrati
   'Puts a type, whose row must be locked, into active mode, spreads its overdue pairs over the next check_interval if '
   'it was passive, and returns its row. Errors: 55000 as store_type and store_monitors.';
 
-CREATE FUNCTION integration_health_private.is_probe(type @extschema@.integration_types, org_id uuid)
+-- @from 1.0
+DROP FUNCTION integration_health_private.is_probe(@extschema@.integration_types, uuid);
+DROP FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid, boolean);
+-- @end
+CREATE FUNCTION integration_health_private.has_probe(type @extschema@.integration_types, org_ids uuid[])
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN COALESCE(
-    type.monitoring_mode <> 'active'
-    AND (integration_health_private.latest_monitor(org_id, type.integration_type)).claimed_at >= type.passive_since, false);
+  IF type.monitoring_mode <> 'active' THEN
+    RETURN EXISTS (
+      SELECT FROM unnest(org_ids) AS o (org_id)
+       WHERE (integration_health_private.latest_monitor(o.org_id, type.integration_type)).claimed_at >= type.passive_since);
+  END IF;
+  RETURN false;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.is_probe(@extschema@.integration_types, uuid) IS
-  'Returns whether the pair of an organisation is the probe of its type: the type is passive, and the pair has been '
+COMMENT ON FUNCTION integration_health_private.has_probe(@extschema@.integration_types, uuid[]) IS
+  'Returns whether the pair of one of the organisations is a probe of the type: the type is passive, and the pair has been '
   'handed out since it went passive.';
 
 CREATE FUNCTION integration_health_private.end_passive_mode(
-  type @extschema@.integration_types, org_id uuid, may_wait boolean)
+  type @extschema@.integration_types, org_ids uuid[], may_wait boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF integration_health_private.is_probe(type, org_id) THEN
+  IF integration_health_private.has_probe(type, org_ids) THEN
     -- Checked again under the lock.
     type := integration_health_private.lock_mode(type.integration_type, may_wait);
-    IF integration_health_private.is_probe(type, org_id) THEN
+    IF integration_health_private.has_probe(type, org_ids) THEN
       PERFORM integration_health_private.resume_type(type);
     END IF;
   END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid, boolean) IS
-  'Puts a type into active mode when the pair of an organisation is its probe, which has been answered. Leaves that '
+COMMENT ON FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid[], boolean) IS
+  'Puts a type into active mode when the pair of one of the organisations is its probe, which has been answered. Leaves that '
   'to the next probe when somebody else has locked the type and may_wait is false. Errors: 55000 as resume_type.';
 
 CREATE FUNCTION integration_health_private.resume_monitoring(of_type text, OUT type @extschema@.integration_types)
