@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------------------------
 -- What follows from checks. The engine calls follow_checks for the few checks from which something follows, as many at once
--- as it can, and count_changes when a pair is deleted.
+-- as it can, and count_change when a pair is deleted.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION integration_health_private.append_count(
@@ -47,35 +47,40 @@ COMMENT ON FUNCTION @extschema@.integration_health_compact() IS
   'Folds the rows of integration_health_counts into one per type and status, and returns how many rows it replaced. '
   'Blocks no writer, and changes no count. Errors: 55000 when somebody else has a trigger or rule on the table.';
 
-CREATE FUNCTION integration_health_private.count_changes(
-  integration_types text[], was @extschema@.integration_health_state[], is_now @extschema@.integration_health_state[])
+CREATE FUNCTION integration_health_private.count_pairs(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state, pairs bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  change record;
 BEGIN
-  FOR change IN
-    SELECT c.integration_type, c.status, sum(c.delta)::bigint AS delta
-      FROM (SELECT n.integration_type, n.status, 1 AS delta FROM unnest($1, $3) AS n (integration_type, status)
-            UNION ALL
-            SELECT o.integration_type, o.status, -1 FROM unnest($1, $2) AS o (integration_type, status)) AS c
-     WHERE c.status IS NOT NULL
-     GROUP BY c.integration_type, c.status HAVING sum(c.delta) <> 0
-     ORDER BY c.integration_type, c.status
-  LOOP
-    PERFORM integration_health_private.append_count(change.integration_type, change.status, change.delta);
-    -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
-    -- cause a serialization failure.
-    IF random() < 0.0005 AND current_setting('transaction_isolation') = 'read committed' THEN
-      PERFORM integration_health_private.fold_counts();
-    END IF;
-  END LOOP;
+  IF was IS NOT NULL THEN
+    PERFORM integration_health_private.append_count(integration_type, was, -pairs);
+  END IF;
+  IF is_now IS NOT NULL THEN
+    PERFORM integration_health_private.append_count(integration_type, is_now, pairs);
+  END IF;
+  -- Keeps the table small where no job runs. Not above READ COMMITTED, where a row that another fold has deleted would
+  -- cause a serialization failure.
+  IF random() < 0.001 AND current_setting('transaction_isolation') = 'read committed' THEN
+    PERFORM integration_health_private.fold_counts();
+  END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.count_changes(
-  text[], @extschema@.integration_health_state[], @extschema@.integration_health_state[]) IS
-  'Counts pairs that changed from one status to another, or to the same; was is null for a new pair, is_now for a deleted '
-  'one. Folds the counts after one row in two thousand. Errors: 55000 when a trigger or rule of the site is in the way.';
+COMMENT ON FUNCTION integration_health_private.count_pairs(
+  text, @extschema@.integration_health_state, @extschema@.integration_health_state, bigint) IS
+  'Counts pairs that changed from one status to another; was is null for new pairs, is_now for deleted ones. Folds the '
+  'counts once in a thousand calls. Errors: 55000 when a trigger or rule of the site is in the way.';
+
+CREATE FUNCTION integration_health_private.count_change(
+  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM integration_health_private.count_pairs($1, $2, $3, 1);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.count_change(
+  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
+  'Calls count_pairs for a single pair. Errors: as count_pairs.';
 
 CREATE FUNCTION integration_health_private.send_change(event text)
 RETURNS void
@@ -168,39 +173,45 @@ CREATE FUNCTION integration_health_private.follow_checks(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF array_position(was, NULL) IS NOT NULL OR was <> is_now THEN
+  IF was IS DISTINCT FROM is_now THEN
     PERFORM integration_health_private.append_transitions($1, $2, $8, $7, $3, $4, $10);
-    PERFORM integration_health_private.count_changes($2, $3, $4);
+    PERFORM integration_health_private.count_pairs(c.integration_type, c.was, c.is_now, count(*))
+       FROM unnest($2, $3, $4) AS c (integration_type, was, is_now)
+      WHERE c.was IS DISTINCT FROM c.is_now
+      GROUP BY c.integration_type, c.was, c.is_now;
     PERFORM integration_health_private.send_transitions($1, $2, $3, $4, $7, $8);
   END IF;
 
-  PERFORM integration_health_private.follow_failures(
-            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures), array_agg(c.checked_at),
-            array_agg(c.cause))
-     FROM unnest($1, $2, $5, $6, $7, $10) AS c (org_id, integration_type, failures_before, failures, checked_at, cause)
-    WHERE c.failures > c.failures_before
-   HAVING count(*) > 0;
-  PERFORM integration_health_private.follow_recoveries(
-            array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.checked_at))
-     FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
-    WHERE c.failures < c.failures_before
-   HAVING count(*) > 0;
+  IF failures <> failures_before THEN
+    PERFORM integration_health_private.follow_failures(
+              array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures), array_agg(c.checked_at),
+              array_agg(c.cause))
+       FROM unnest($1, $2, $5, $6, $7, $10) AS c (org_id, integration_type, failures_before, failures, checked_at, cause)
+      WHERE c.failures > c.failures_before
+     HAVING count(*) > 0;
+    PERFORM integration_health_private.follow_recoveries(
+              array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.checked_at))
+       FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
+      WHERE c.failures < c.failures_before
+     HAVING count(*) > 0;
+    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
+    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
+    PERFORM integration_health_private.move_monitor(
+              integration_health_private.lock_monitor(c.org_id, c.integration_type),
+              integration_health_private.latest_type(c.integration_type), c.failures)
+       FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
+      WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
+  END IF;
 
-  -- First checks are not left to commit, as later ones are, because a deferred trigger would have to fire for every new row.
-  PERFORM integration_health_private.end_passive_mode(
-            integration_health_private.latest_type(f.integration_type), f.org_ids, false)
-     FROM (SELECT c.integration_type, array_agg(c.org_id) AS org_ids
-             FROM unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
-            WHERE c.was IS NULL AND c.http_status IS DISTINCT FROM 429
-            GROUP BY c.integration_type) AS f;
-
-  -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
-  -- has locked the monitor: it is handing the pair out, or has read the failures itself.
-  PERFORM integration_health_private.move_monitor(
-            integration_health_private.lock_monitor(c.org_id, c.integration_type),
-            integration_health_private.latest_type(c.integration_type), c.failures)
-     FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
-    WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
+  IF array_position(was, NULL) IS NOT NULL THEN
+    -- Not left to commit, as it is for later checks, because a deferred trigger would have to fire for every new row.
+    PERFORM integration_health_private.end_passive_mode(
+              integration_health_private.latest_type(f.integration_type), f.org_ids, false)
+       FROM (SELECT c.integration_type, array_agg(c.org_id) AS org_ids
+               FROM unnest($1, $2, $3, $9) AS c (org_id, integration_type, was, http_status)
+              WHERE c.was IS NULL AND c.http_status IS DISTINCT FROM 429
+              GROUP BY c.integration_type) AS f;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.follow_checks(
@@ -240,15 +251,3 @@ $$;
 COMMENT ON FUNCTION integration_health_private.follow_first_check(
   uuid, text, @extschema@.integration_health_state, integer, timestamptz) IS
   'Calls follow_checks for the engine of version 1.0, after the first check of a pair. Errors: as follow_checks.';
-
-CREATE FUNCTION integration_health_private.count_change(
-  integration_type text, was @extschema@.integration_health_state, is_now @extschema@.integration_health_state)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM integration_health_private.count_changes(ARRAY[$1], ARRAY[$2], ARRAY[$3]);
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.count_change(
-  text, @extschema@.integration_health_state, @extschema@.integration_health_state) IS
-  'Calls count_changes for a single pair. Errors: as count_changes.';

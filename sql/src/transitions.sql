@@ -52,12 +52,10 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  changes bigint;
   written bigint;
 BEGIN
   PERFORM integration_health_private.require_own_triggers(
     integration_health_private.relation('integration_health_transitions'));
-  SELECT count(*) INTO changes FROM unnest($5, $6) AS c (was, is_now) WHERE c.was IS DISTINCT FROM c.is_now;
   -- A transition is there already if a trigger of the site has written the row that is being written, which PostgreSQL is
   -- about to refuse (27000).
   INSERT INTO integration_health_private.transitions AS t (
@@ -66,7 +64,7 @@ BEGIN
    WHERE c.was IS DISTINCT FROM c.is_now
       ON CONFLICT (org_id, integration_type, check_no) DO NOTHING;
   GET DIAGNOSTICS written = ROW_COUNT;
-  IF written < changes
+  IF written < cardinality(check_nos)
      AND EXISTS (SELECT FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, check_no, was, is_now)
                   WHERE c.was IS DISTINCT FROM c.is_now
                     AND NOT EXISTS (SELECT FROM integration_health_private.transitions AS t
