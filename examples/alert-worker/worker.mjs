@@ -66,7 +66,12 @@ export function createWorker({ supabase, config, log = console.log }) {
       try {
         while (!ending?.aborted) {
           const free = concurrency - running.size;
-          const alerts = free > 0 ? await claim(free) : [];
+          // While something is being delivered, a claim that fails is made again.
+          const alerts = free === 0 ? [] : await claim(free).catch((error) => {
+            if (running.size === 0) throw error;
+            log(`alerts not claimed: ${causes(error)}`);
+            return [];
+          });
           alerts.forEach(begin);
           if (running.size === 0) break;
           // Slow deliveries hold no other up: it goes on when one has ended, or when there may be something new.

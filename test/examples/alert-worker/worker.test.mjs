@@ -196,9 +196,13 @@ describe('alert worker', () => {
     const round = start([{ url }], { concurrency: 3 }).run();
     const delivered = async () => (await alerts()).filter(({ delivered_at }) => delivered_at).length;
     await until('the others', async () => await delivered() === 11);
-    // What comes due meanwhile, too.
+    // What comes due meanwhile, too, although a claim fails.
+    let failed = 0;
+    stack.gateway.pass = (request, response) => (request.url.includes('/claim_alerts') && failed++ === 0
+      ? response.writeHead(503).end() : stack.gateway.forward(request, response));
+    await until('a claim that fails', () => failed > 1);
     await outages(1);
-    await until('the new one', async () => await delivered() === 12);
+    await until(`the new one; ${lines.join('; ')}`, async () => await delivered() === 12);
     release(new Error('no'));
     assert.deepEqual(await round, { delivered: 12, failed: 1 });
     assert.match((await alerts()).find(({ org_id }) => org_id === hung).error, /: HTTP 500$/);
