@@ -6,7 +6,7 @@ import { causes, tell } from './texts.mjs';
 
 // createWorker({ supabase, config, log }): config is readConfig's. Returns run(ending), which delivers what is due, ends when
 // nothing is, and returns how many alerts { delivered, failed }; after the signal ending it claims nothing more, and waits
-// for what it has claimed. Throws when alerts cannot be claimed.
+// for what it has claimed. Throws when alerts cannot be claimed and nothing is being delivered.
 export function createWorker({ supabase, config, log = console.log }) {
   const { endpoints, concurrency, lease_s, poll_ms, request_timeout_ms, finish_attempts, retry_ms } = config;
 
