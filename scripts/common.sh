@@ -147,10 +147,15 @@ start_cluster() {
   local clock=()
   [ -z "${CLOCK:-}" ] || clock=(FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME="+$(($(date -d "$CLOCK" +%s) - $(date +%s)))s"
     LD_PRELOAD="$(dpkg -L libfaketime | grep '/libfaketime\.so')")
+  : >"$dir/starting"
   as_postgres env "${clock[@]}" pg_ctl -s -w ${KEEP:+-c} -D "$dir/data" -l "$dir/log" -o "$options" start \
     || { cat "$dir/log" >&2; die "the server did not start"; }
+  rm "$dir/starting"
 }
 stop_cluster() {
+  local _
+  # A server whose start was interrupted may come up yet.
+  [ ! -e "$1/starting" ] || for _ in {1..30}; do [ ! -s "$1/data/postmaster.pid" ] || break; sleep 0.1; done
   [ ! -e "$1/data/postmaster.pid" ] || as_postgres pg_ctl -s -w -m fast -D "$1/data" stop || true
   rm -rf "$1"
 }
