@@ -5,23 +5,22 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "commands/async.h"
-#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "base/settings.h"
+#include "base/subtransactions.h"
 
 PG_FUNCTION_INFO_V1(send_event);
 
 #define CHANNEL "integration_health"
 
-/* An event to be sent at commit, and the subtransaction that it belongs to. */
+/* An event to be sent at commit. */
 typedef struct Event
 {
-	SubTransactionId subid;
-	char			 json[FLEXIBLE_ARRAY_MEMBER];
+	Noted noted;
+	char  json[FLEXIBLE_ARRAY_MEMBER];
 } Event;
 
 /* The events of the transaction, oldest first, in TopTransactionContext; mostly NIL. */
@@ -46,28 +45,14 @@ SendEvents(XactEvent event, void *arg)
 }
 
 /*
- * FollowSubtransaction is the subtransaction callback: it hands the events of a subtransaction
- * to its parent at commit and drops them at abort.  They are the last in the list, since a
- * parent adds none while its subtransaction runs.
+ * FollowSubtransaction is the subtransaction callback.
  */
 static void
 FollowSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
 					 void *arg)
 {
 	(void) arg;
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	for (int i = list_length(events) - 1; i >= 0; i--)
-	{
-		Event *noted = list_nth(events, i);
-
-		if (noted->subid != subid)
-			break;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			noted->subid = parent;
-		else
-			events = list_delete_last(events);
-	}
+	events = EndSubtransactionOf(events, event, subid, parent);
 }
 
 /*
@@ -93,7 +78,7 @@ send_event(PG_FUNCTION_ARGS)
 	json = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	event = palloc(offsetof(Event, json) + strlen(json) + 1);
-	event->subid = GetCurrentSubTransactionId();
+	event->noted.subid = GetCurrentSubTransactionId();
 	strcpy(event->json, json);
 	events = lappend(events, event);
 	MemoryContextSwitchTo(caller);

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#define MAX_PRIVATE_ARGUMENTS 11
+#define MAX_PRIVATE_ARGUMENTS 10
 
 /* An argument of a function: its type and its value. */
 typedef struct PrivateArgument

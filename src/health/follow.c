@@ -10,33 +10,25 @@
 #include "base/private_call.h"
 #include "health/pending.h"
 
-/* What is known of a check from which something follows. */
-typedef struct Followed
-{
-	NullableDatum	 status_before; /* null for the first check of a pair */
-	int32			 failures_before;
-	const PairState *after;
-} Followed;
-
 /*
  * Follow has follow_checks apply what follows from a check at the end of the statement or, where
- * version 1.0 has not been updated yet, calls what it had in its place.
+ * version 1.0 has not been updated yet, calls what it had in its place.  status_before is null for
+ * the first check of a pair.
  */
 static void
-Follow(const StatusTriggerContext *context, const StatusRow *row, const Followed *followed)
+Follow(const StatusTriggerContext *context, const StatusRow *row, NullableDatum status_before,
+	   int32 failures_before, const PairState *after)
 {
 	const StatusLayout *layout = context->layout;
-	const PairState	   *after = followed->after;
 	PrivateArgument		org_id = { UUIDOID,
 								   { RequiredStatusColumn(context, row, COL_ORG_ID), false } };
 	PrivateArgument		type = {
 			TEXTOID, { RequiredStatusColumn(context, row, COL_INTEGRATION_TYPE), false }
 	};
-	PrivateArgument was = { layout->state_type, followed->status_before };
+	PrivateArgument was = { layout->state_type, status_before };
 	PrivateArgument is_now = { layout->state_type,
 							   { ObjectIdGetDatum(layout->label[after->status]), false } };
-	PrivateArgument failed_before = { INT4OID,
-									  { Int32GetDatum(followed->failures_before), false } };
+	PrivateArgument failed_before = { INT4OID, { Int32GetDatum(failures_before), false } };
 	PrivateArgument failed = { INT4OID, { Int32GetDatum(after->consecutive_failures), false } };
 	PrivateArgument made = { TIMESTAMPTZOID,
 							 { TimestampTzGetDatum(after->checked_at), false } };
@@ -53,7 +45,7 @@ Follow(const StatusTriggerContext *context, const StatusRow *row, const Followed
 						 "follow_checks has other arguments");
 		AddPendingCheck(context->data->tg_trigger, check);
 	}
-	else if (followed->status_before.isnull)
+	else if (status_before.isnull)
 	{
 		PrivateArgument first[] = { org_id, type, is_now, http_status, made };
 
@@ -75,9 +67,9 @@ void
 FollowFirstCheck(const StatusTriggerContext *context, const StatusRow *row,
 				 const PairState *first)
 {
-	Followed followed = { .status_before = { (Datum) 0, true }, .after = first };
+	NullableDatum none = { (Datum) 0, true };
 
-	Follow(context, row, &followed);
+	Follow(context, row, none, 0, first);
 }
 
 /*
@@ -90,10 +82,7 @@ FollowCheck(const StatusTriggerContext *context, const StatusRow *row, const Pai
 			const PairState *after)
 {
 	const StatusLayout *layout = context->layout;
-	Followed followed = { .status_before = { ObjectIdGetDatum(layout->label[before->status]),
-											 false },
-						  .failures_before = before->consecutive_failures,
-						  .after = after };
+	NullableDatum status_before = { ObjectIdGetDatum(layout->label[before->status]), false };
 
 	if (layout->has_causes && BeginsDay(before->checked_at, after->checked_at))
 	{
@@ -107,5 +96,5 @@ FollowCheck(const StatusTriggerContext *context, const StatusRow *row, const Pai
 	}
 	if (after->status != before->status ||
 		after->consecutive_failures != before->consecutive_failures)
-		Follow(context, row, &followed);
+		Follow(context, row, status_before, before->consecutive_failures, after);
 }

@@ -5,7 +5,6 @@
  */
 #include "health/pending.h"
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/datum.h"
@@ -13,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/subtransactions.h"
 
 PG_FUNCTION_INFO_V1(apply_pending_checks);
 
@@ -20,16 +20,16 @@ PG_FUNCTION_INFO_V1(apply_pending_checks);
 #define MAX_PENDING_CHECKS 1000
 
 /*
- * A check, and the subtransaction and statement that recorded it.  The address of its trigger
+ * A check, and the statement that recorded it.  The address of its trigger
  * tells a statement from those that are running, as each has a copy of the triggers, and the
  * number of statements that have ended tells it from the others.
  */
 typedef struct PendingCheck
 {
-	SubTransactionId subid;
-	const Trigger	*trigger;
-	uint64			 nended;
-	NullableDatum	 columns[PENDING_COLUMNS];
+	Noted		   noted;
+	const Trigger *trigger;
+	uint64		   nended;
+	NullableDatum  columns[PENDING_COLUMNS];
 } PendingCheck;
 
 /*
@@ -38,11 +38,9 @@ typedef struct PendingCheck
  */
 bool ih_pending = false;
 
-/* The checks, oldest first, in a child of TopTransactionContext; mostly NULL. */
+/* The checks, oldest first, in a child of TopTransactionContext; mostly NIL. */
 static MemoryContext context = NULL;
-static PendingCheck *checks = NULL;
-static int			 nchecks = 0;
-static int			 room = 0;
+static List			*checks = NIL;
 static Oid			 types[PENDING_COLUMNS];
 
 static uint64 nended = 0;
@@ -51,9 +49,7 @@ static void
 Forget(void)
 {
 	context = NULL;
-	checks = NULL;
-	nchecks = 0;
-	room = 0;
+	checks = NIL;
 	ih_pending = false;
 }
 
@@ -65,7 +61,7 @@ static void
 EndTransaction(XactEvent event, void *arg)
 {
 	(void) arg;
-	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) && nchecks > 0)
+	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE) && checks != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("checks were recorded, but what follows from them was not applied"),
@@ -75,32 +71,22 @@ EndTransaction(XactEvent event, void *arg)
 }
 
 /*
- * EndSubtransaction is the subtransaction callback: it hands the checks of a subtransaction to
- * its parent at commit and drops them at abort.  They are the last ones, since a parent adds
- * none while its subtransaction runs.
+ * EndSubtransaction is the subtransaction callback.
  */
 static void
 EndSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
 				  void *arg)
 {
 	(void) arg;
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	for (int i = nchecks - 1; i >= 0 && checks[i].subid == subid; i--)
-	{
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			checks[i].subid = parent;
-		else
-			nchecks--;
-	}
-	ih_pending = nchecks > 0;
+	checks = EndSubtransactionOf(checks, event, subid, parent);
+	ih_pending = checks != NIL;
 }
 
 /*
- * ApplyTogether calls follow_checks with n checks of different pairs.
+ * ApplyTogether calls follow_checks with n checks of different pairs, from the first on.
  */
 static void
-ApplyTogether(const PendingCheck *first, int n)
+ApplyTogether(const List *all, int first, int n)
 {
 	PrivateArgument arguments[PENDING_COLUMNS];
 	Datum		   *values = palloc(n * sizeof(Datum));
@@ -115,8 +101,10 @@ ApplyTogether(const PendingCheck *first, int n)
 
 		for (int k = 0; k < n; k++)
 		{
-			values[k] = first[k].columns[i].value;
-			nulls[k] = first[k].columns[i].isnull;
+			const PendingCheck *check = list_nth(all, first + k);
+
+			values[k] = check->columns[i].value;
+			nulls[k] = check->columns[i].isnull;
 		}
 		get_typlenbyvalalign(types[i], &length, &byval, &align);
 		arguments[i].type = get_array_type(types[i]);
@@ -125,6 +113,12 @@ ApplyTogether(const PendingCheck *first, int n)
 		arguments[i].value.isnull = false;
 	}
 	CallPrivate("follow_checks", lengthof(arguments), arguments);
+}
+
+static bool
+OfSameStatement(const PendingCheck *a, const PendingCheck *b)
+{
+	return a->trigger == b->trigger && a->nended == b->nended;
 }
 
 /*
@@ -136,20 +130,21 @@ ApplyTogether(const PendingCheck *first, int n)
 static void
 Apply(void)
 {
-	MemoryContext		applied = context;
-	const PendingCheck *all = checks;
-	int					n = nchecks;
+	MemoryContext applied = context;
+	const List	 *all = checks;
+	int			  n = list_length(all);
 
-	if (n == 0 || all[0].subid != GetCurrentSubTransactionId())
+	if (n == 0 || ((Noted *) linitial(all))->subid != GetCurrentSubTransactionId())
 		return;
 	Forget();
 	for (int from = 0, to; from < n; from = to)
 	{
-		to = from + 1;
-		while (to < n && all[to].trigger == all[from].trigger &&
-			   all[to].nended == all[from].nended)
-			to++;
-		ApplyTogether(all + from, to - from);
+		for (to = from + 1; to < n; to++)
+		{
+			if (!OfSameStatement(list_nth(all, from), list_nth(all, to)))
+				break;
+		}
+		ApplyTogether(all, from, to - from);
 	}
 	MemoryContextDelete(applied);
 }
@@ -171,20 +166,14 @@ AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLU
 		RegisterSubXactCallback(EndSubtransaction, NULL);
 		registered = true;
 	}
-	if (nchecks >= MAX_PENDING_CHECKS)
+	if (list_length(checks) >= MAX_PENDING_CHECKS)
 		Apply();
 	if (context == NULL)
 		context = AllocSetContextCreate(TopTransactionContext, "pending checks",
 										ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	if (nchecks == room)
-	{
-		room = Max(16, 2 * room);
-		checks = checks == NULL ? palloc(room * sizeof(PendingCheck))
-								: repalloc(checks, room * sizeof(PendingCheck));
-	}
-	added = &checks[nchecks];
-	added->subid = GetCurrentSubTransactionId();
+	added = palloc(sizeof(PendingCheck));
+	added->noted.subid = GetCurrentSubTransactionId();
 	added->trigger = trigger;
 	added->nended = nended;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
@@ -198,8 +187,8 @@ AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLU
 		if (!check[i].value.isnull)
 			added->columns[i].value = datumCopy(check[i].value.value, byval, length);
 	}
+	checks = lappend(checks, added);
 	MemoryContextSwitchTo(caller);
-	nchecks++;
 	ih_pending = true;
 }
 
