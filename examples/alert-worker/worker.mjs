@@ -74,6 +74,8 @@ export function createWorker({ supabase, config, log = console.log }) {
           });
           alerts.forEach(begin);
           if (running.size === 0) break;
+          // What ended during the claim has left room for what the claim did not ask for.
+          if (alerts.length === free && running.size < concurrency) continue;
           // Slow deliveries hold no other up: it goes on when one has ended, or when there may be something new.
           const pause = new AbortController();
           const looking = alerts.length < free ? [wait(poll_ms, undefined, pause).catch(() => {})] : [];

@@ -188,12 +188,14 @@ describe('alert worker', () => {
     await stack.sql("SELECT resume_active_monitoring('dynamics')");
   });
 
+  // No delivery ends by being late while a test waits for the others.
+  const patient = { concurrency: 3, timeout_ms: 60_000, lease_s: 120 };
   test('one that hangs holds up no other', async () => {
     await crowd();
     const [hung] = await outages(12);
     let release;
     const { url } = await receive((id, { org_id }) => org_id === hung && new Promise((resolve, reject) => { release = reject; }));
-    const round = start([{ url }], { concurrency: 3 }).run();
+    const round = start([{ url }], patient).run();
     const delivered = async () => (await alerts()).filter(({ delivered_at }) => delivered_at).length;
     await until('the others', async () => await delivered() === 11);
     // What comes due meanwhile, too, although a claim fails.
@@ -206,6 +208,23 @@ describe('alert worker', () => {
     release(new Error('no'));
     assert.deepEqual(await round, { delivered: 12, failed: 1 });
     assert.match((await alerts()).find(({ org_id }) => org_id === hung).error, /: HTTP 500$/);
+  });
+
+  test('one that hangs, claimed while all others ended, holds up none', async () => {
+    await crowd();
+    await outages(6);
+    let calls = 0;
+    let release;
+    const { url } = await receive(() => ++calls === 4 && new Promise((resolve, reject) => { release = reject; }));
+    // When the second claim is answered, what the first one got has been delivered.
+    stack.gateway.pass = async (request, response) => {
+      if (request.url.includes('/claim_alerts')) await wait(300);
+      return stack.gateway.forward(request, response);
+    };
+    const round = start([{ url }], patient).run();
+    await until('the others', async () => (await alerts()).filter(({ delivered_at }) => delivered_at).length === 5);
+    release(new Error('no'));
+    assert.deepEqual(await round, { delivered: 5, failed: 1 });
   });
 
   test('an answer that is not what the functions return is a failure, not a delivery', async () => {
