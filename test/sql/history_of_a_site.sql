@@ -13,10 +13,10 @@ BEGIN
 END $$;
 SELECT t.check_often(1000);
 CREATE TEMP TABLE before AS SELECT sum(used_bytes) AS bytes FROM pg_backend_memory_contexts;
-SELECT t.check_often(10000);
-SELECT sum(m.used_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before AS b;
+SELECT t.check_often(4000);
+SELECT sum(m.used_bytes) - max(b.bytes) < 400000 AS flat FROM pg_backend_memory_contexts AS m, before AS b;
 SET enable_seqscan = off;
-SELECT count(*) FROM integration_health_history WHERE t.harmless(error) = 'E10999' AND latency_ms > 0;
+SELECT count(*) FROM integration_health_history WHERE t.harmless(error) = 'E3999' AND latency_ms > 0;
 RESET enable_seqscan;
 SELECT * FROM t.violations();
 DROP INDEX site_expression;
@@ -60,8 +60,8 @@ SELECT count(*), count(DISTINCT site_key) AS keys, bool_and(site_seconds = laten
   FROM integration_health_history WHERE org_id = :'org_a';
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''degraded'', 60000)', :'org_a'));
 SELECT sum(used_bytes) AS bytes INTO TEMP before_columns FROM pg_backend_memory_contexts;
-SELECT t.check_often(5000);
-SELECT sum(m.used_bytes) - max(b.bytes) < 1000000 AS flat FROM pg_backend_memory_contexts AS m, before_columns AS b;
+SELECT t.check_often(4000);
+SELECT sum(m.used_bytes) - max(b.bytes) < 400000 AS flat FROM pg_backend_memory_contexts AS m, before_columns AS b;
 ALTER TABLE integration_health_history ALTER site_key DROP DEFAULT;
 SELECT t.error(format('SELECT record_health_check(%L, ''xledger'', ''degraded'')', :'org_a'));
 CREATE FUNCTION t.nest() RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM record_health_check('00000000-0000-0000-0000-00000000000b', 'xledger', 'healthy') $$;

@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{IH_SEED} // (time() ^ ($$ << 8)) & 0x7fffffff;
-my $documents = full_run() ? 100_000 : 20_000;
+my $documents = full_run() ? 100_000 : is_trusted() ? 5_000 : 20_000;
 srand($seed);
 note("IH_SEED=$seed");
 
