@@ -1,4 +1,4 @@
--- integration_health 1.1, the trusted edition, assembled by make from sql/src and sql/engine: one migration for
+-- integration_health 1.2, the trusted edition, assembled by make from sql/src and sql/engine: one migration for
 -- supabase/migrations, or for psql. It needs neither an extension nor a superuser: its owner is a role that may create
 -- schemas in the database and objects in the schema of the API, and that has BYPASSRLS, like postgres on Supabase.
 
@@ -34,7 +34,7 @@ CREATE FUNCTION integration_health_private.version()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-  SELECT '1.1'::text;
+  SELECT '1.2'::text;
 END;
 COMMENT ON FUNCTION integration_health_private.version() IS 'The version of integration_health that is installed.';
 

@@ -475,13 +475,6 @@ CREATE TRIGGER zz_integration_health_mark_status
   BEFORE UPDATE OF status, latency_ms, error, retry_after, cause ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
   EXECUTE FUNCTION integration_health_private.mark_column('32');
--- @from 1.0
-DROP TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status;
-CREATE TRIGGER zz_integration_health_mark_status
-  BEFORE UPDATE OF status, latency_ms, error, retry_after, cause ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.checked_at = OLD.checked_at AND NEW.status = OLD.status)
-  EXECUTE FUNCTION integration_health_private.mark_column('32');
--- @end
 COMMENT ON TRIGGER zz_integration_health_mark_status ON @extschema@.integration_health_status IS
   'Notes that a statement records a check although it may change no value.';
 CREATE TRIGGER zz_integration_health_stamp_first
@@ -493,25 +486,12 @@ COMMENT ON TRIGGER zz_integration_health_stamp_first ON @extschema@.integration_
 CREATE TRIGGER zz_integration_health_stamp
   BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
   FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets', 'http_status');
--- @from 1.0
-DROP TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status;
-CREATE TRIGGER zz_integration_health_stamp
-  BEFORE UPDATE OF http_status ON @extschema@.integration_health_status
-  FOR EACH ROW EXECUTE FUNCTION @extschema@.integration_health_status_trigger('sets', 'http_status');
--- @end
 COMMENT ON TRIGGER zz_integration_health_stamp ON @extschema@.integration_health_status IS
   'Stamps the columns that the extension maintains.';
 CREATE TRIGGER zz_integration_health_stamp_rest
   BEFORE UPDATE ON @extschema@.integration_health_status
   FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
   EXECUTE FUNCTION @extschema@.integration_health_status_trigger('rest');
--- @from 1.0
-DROP TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status;
-CREATE TRIGGER zz_integration_health_stamp_rest
-  BEFORE UPDATE ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.check_no <> OLD.check_no + 1)
-  EXECUTE FUNCTION @extschema@.integration_health_status_trigger('rest');
--- @end
 COMMENT ON TRIGGER zz_integration_health_stamp_rest ON @extschema@.integration_health_status IS
   'Stamps an update that does not set http_status.';
 -- @since 1.1
@@ -541,15 +521,6 @@ CREATE TRIGGER zz_integration_health_change
                      OR NEW.checked_at >= pg_catalog.date_bin('24:00:00', OLD.checked_at, '2000-01-01 00:00:00+00')
                                        + interval '24:00:00')
   EXECUTE FUNCTION integration_health_private.apply_change();
--- @from 1.0
-DROP TRIGGER zz_integration_health_change ON @extschema@.integration_health_status;
-CREATE TRIGGER zz_integration_health_change
-  AFTER UPDATE ON @extschema@.integration_health_status
-  FOR EACH ROW WHEN (NEW.status <> OLD.status OR NEW.consecutive_failures <> OLD.consecutive_failures
-                     OR NEW.checked_at >= pg_catalog.date_bin('24:00:00', OLD.checked_at, '2000-01-01 00:00:00+00')
-                                       + interval '24:00:00')
-  EXECUTE FUNCTION integration_health_private.apply_change();
--- @end
 COMMENT ON TRIGGER zz_integration_health_change ON @extschema@.integration_health_status IS
   'Applies what follows from a check that changed the status of a pair or its number of failures, or began a day.';
 CREATE TRIGGER zz_integration_health_history

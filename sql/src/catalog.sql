@@ -28,13 +28,6 @@ CREATE TABLE @extschema@.integration_types (
   CONSTRAINT failure_threshold_is_between_1_and_20 CHECK (failure_threshold >= 1 AND failure_threshold <= 20),
   CONSTRAINT success_threshold_is_between_1_and_20 CHECK (success_threshold >= 1 AND success_threshold <= 20)
 );
--- @from 1.0
-ALTER TABLE @extschema@.integration_types
-  ADD COLUMN failure_threshold integer NOT NULL DEFAULT 2,
-  ADD COLUMN success_threshold integer NOT NULL DEFAULT 1,
-  ADD CONSTRAINT failure_threshold_is_between_1_and_20 CHECK (failure_threshold >= 1 AND failure_threshold <= 20),
-  ADD CONSTRAINT success_threshold_is_between_1_and_20 CHECK (success_threshold >= 1 AND success_threshold <= 20);
--- @end
 COMMENT ON TABLE @extschema@.integration_types IS
   'The kinds of external system. Seeded with xledger and dynamics; sites add and edit rows.';
 COMMENT ON COLUMN @extschema@.integration_types.integration_type IS

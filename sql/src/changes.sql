@@ -103,10 +103,6 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_change(text) IS
   'Sends an event of which a transaction may have very many.';
 
--- @from 1.0
-DROP FUNCTION integration_health_private.send_transition(
-  uuid, text, @extschema@.integration_health_state, @extschema@.integration_health_state, timestamptz, bigint);
--- @end
 CREATE FUNCTION integration_health_private.send_transitions(
   org_ids uuid[], integration_types text[], was @extschema@.integration_health_state[],
   is_now @extschema@.integration_health_state[], checked_at timestamptz[], check_nos bigint[])

@@ -31,9 +31,6 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- @from 1.0
-ALTER TABLE @extschema@.integration_health_status ADD COLUMN cause @extschema@.integration_failure_cause;
--- @end
 -- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON @extschema@.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::@extschema@.integration_health_state;
@@ -89,9 +86,6 @@ CREATE TABLE @extschema@.integration_health_history (
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
--- @from 1.0
-ALTER TABLE @extschema@.integration_health_history ADD COLUMN cause @extschema@.integration_failure_cause;
--- @end
 -- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON @extschema@.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX @extschema@.integration_health_history_late IS

@@ -385,9 +385,6 @@ COMMENT ON FUNCTION @extschema@.get_health_jobs() IS
   'is. A job that is not scheduled has a row, too. For the writer, the owner and global admins. Errors: 42501 as '
   'get_global_health_summary for readers without the admin role, 22023 for malformed claims.';
 
--- @from 1.0
-DROP FUNCTION @extschema@.schedule_integration_health_jobs(text, text, text, text);
--- @end
 CREATE FUNCTION @extschema@.schedule_integration_health_jobs(
   cleanup_schedule text DEFAULT '17 3 * * *', counts_schedule text DEFAULT '* * * * *',
   stale_schedule text DEFAULT '*/5 * * * *', warm_up_schedule text DEFAULT NULL, watch_schedule text DEFAULT '* * * * *')

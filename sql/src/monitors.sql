@@ -15,9 +15,6 @@ CREATE TABLE @extschema@.integration_monitors (
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type)
 ) WITH (fillfactor = 70);
--- @from 1.0
-ALTER TABLE @extschema@.integration_monitors ADD COLUMN credential_expires_at timestamptz;
--- @end
 -- @since 1.1
 CREATE INDEX integration_monitors_credential ON @extschema@.integration_monitors (credential_expires_at)
   WHERE credential_expires_at IS NOT NULL;

@@ -123,10 +123,6 @@ COMMENT ON FUNCTION integration_health_private.resume_type(@extschema@.integrati
   'Puts a type, whose row must be locked, into active mode, spreads its overdue pairs over the next check_interval if '
   'it was passive, and returns its row. Errors: 55000 as store_type and store_monitors.';
 
--- @from 1.0
-DROP FUNCTION integration_health_private.is_probe(@extschema@.integration_types, uuid);
-DROP FUNCTION integration_health_private.end_passive_mode(@extschema@.integration_types, uuid, boolean);
--- @end
 CREATE FUNCTION integration_health_private.has_probe(type @extschema@.integration_types, org_ids uuid[])
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -2,11 +2,6 @@
 -- Recording of checks
 -- ---------------------------------------------------------------------------------------------
 
--- @from 1.0
-DROP FUNCTION integration_health_private.record_end(uuid, text, @extschema@.integration_sync_outcome, text);
-DROP FUNCTION @extschema@.record_health_check(
-  uuid, text, @extschema@.integration_health_state, integer, integer, text, timestamptz, integer);
--- @end
 CREATE FUNCTION @extschema@.record_health_check(
   org_id uuid, integration_type text, status @extschema@.integration_health_state,
   latency_ms integer DEFAULT NULL, http_status integer DEFAULT NULL, error text DEFAULT NULL,
@@ -41,11 +36,6 @@ COMMENT ON FUNCTION @extschema@.record_health_check(
 
 -- Round n holds the n-th check by time of each pair, in byte order of the keys, so that two callers, or a caller and a
 -- writer who sorts the same way, cannot deadlock.
--- @from 1.0
-DROP FUNCTION integration_health_private.entry_rounds(jsonb);
-DROP FUNCTION integration_health_private.record_round(
-  uuid[], text[], @extschema@.integration_health_state[], integer[], integer[], text[], integer[], timestamptz[]);
--- @end
 CREATE FUNCTION integration_health_private.entry_rounds(checks jsonb)
 RETURNS TABLE (
   org_ids uuid[], types text[], statuses @extschema@.integration_health_state[], latencies integer[], http_statuses integer[],

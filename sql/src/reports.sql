@@ -5,14 +5,6 @@
 -- The queries are parsed at creation, so that they survive a renamed schema. The functions that applications call raise
 -- errors first, and then run them.
 
--- @from 1.0
-DROP FUNCTION integration_health_private.org_health_status(uuid);
-DROP FUNCTION @extschema@.get_org_health_status(uuid);
-DROP FUNCTION integration_health_private.health_trend(uuid, text, integer);
-DROP FUNCTION @extschema@.get_health_trend(uuid, text, integer);
-DROP FUNCTION integration_health_private.global_health_problems(integer);
-DROP FUNCTION @extschema@.get_global_health_problems(integer);
--- @end
 CREATE FUNCTION integration_health_private.org_health_status(org_id uuid)
 RETURNS TABLE (
   integration_type text, display_name text, status @extschema@.integration_health_state,

@@ -365,9 +365,6 @@ COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
 
--- @from 1.0
-DROP FUNCTION integration_health_private.grant_new_rights(text[]);
--- @end
 CREATE FUNCTION integration_health_private.grant_new_rights(known text[], readers regrole[], writers regrole[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

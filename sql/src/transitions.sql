@@ -100,24 +100,3 @@ END;
 COMMENT ON FUNCTION integration_health_private.expire_transitions(timestamptz, bigint) IS
   'Deletes at most max_rows transitions of before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
 
--- @from 1.0
--- No check may come in between: its session would still run the functions of 1.0. The ring tells what has changed, unless
--- its oldest check is no older than the status, or it has late checks only.
-LOCK TABLE @extschema@.integration_health_status IN SHARE ROW EXCLUSIVE MODE;
-INSERT INTO @extschema@.integration_health_transitions (org_id, integration_type, check_no, at, from_status, to_status)
-SELECT s.org_id, s.integration_type, COALESCE(r.check_no, s.check_no),
-       CASE WHEN r.before IS NULL THEN LEAST(r.checked_at, s.status_since) ELSE r.checked_at END, r.before,
-       COALESCE(r.status, s.status)
-  FROM @extschema@.integration_health_status AS s
- CROSS JOIN LATERAL (
-       SELECT EXISTS (SELECT FROM @extschema@.integration_health_history AS f
-                       WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type
-                         AND f.slot = CASE WHEN s.check_no >= 96 THEN (s.check_no + 1) % 96 ELSE 1 END::smallint
-                         AND f.checked_at >= s.status_since AND f.is_late IS NULL)) AS o (is_steady)
-  LEFT JOIN LATERAL (
-       SELECT h.check_no, h.checked_at, h.status, pg_catalog.lag(h.status) OVER (ORDER BY h.check_no) AS before
-         FROM @extschema@.integration_health_history AS h
-        WHERE h.org_id = s.org_id AND h.integration_type = s.integration_type AND h.is_late IS NULL) AS r
-    ON NOT o.is_steady
- WHERE r.check_no IS NULL OR r.before IS DISTINCT FROM r.status;
--- @end

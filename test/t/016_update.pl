@@ -1,5 +1,5 @@
-# An update from the last release leaves what a new installation has, column for column and right for right, and every row of
-# the site's; the extension by ALTER EXTENSION, the trusted edition by a second migration.
+# An update from each release leaves what a new installation has, column for column and right for right, and every row of
+# the site's; the extension by ALTER EXTENSION, the trusted edition by further migrations.
 use strict;
 use warnings;
 use IntegrationHealth;
@@ -10,11 +10,22 @@ my $node = new_cluster('update');
 my $catalog = slurp_file("$ENV{TESTDIR}/test/update/catalog.sql");
 my $become_owner = "\\set schema public\n" . slurp_file("$ENV{TESTDIR}/test/fixtures/owner.sql");
 
-# migrations: what a site of the trusted edition has run, or runs, by version: OLD, then OLD--NEW.
+# The releases that are updated, the last one last, and the migrations that a site of the trusted edition has run, by release.
 my ($new) = slurp_file("$ENV{TESTDIR}/migrations/control") =~ /^default_version = '(.*)'/m;
-my ($old) = map { /public--(.*)--\Q$new\E\.sql$/ } glob "$ENV{TESTDIR}/migrations/public--*.sql";
-my $released = "$ENV{TESTDIR}/migrations/released/migration--$old.sql";
-my $update = "$ENV{TESTDIR}/migrations/public--$old--$new.sql";
+my ($last) = map { /public--(.*)--\Q$new\E\.sql$/ } glob "$ENV{TESTDIR}/migrations/public--*.sql";
+my %released = map { m{/migration--([\d.]+)\.sql$} ? ($1 => $_) : () } glob "$ENV{TESTDIR}/migrations/released/*.sql";
+my @releases = sort { version->parse("v$a") <=> version->parse("v$b") } grep { $_ ne $new } keys %released;
+is($releases[-1], $last, "the releases are @releases");
+
+# migrations_from(RELEASE) are those that a site of the trusted edition runs after that of the release.
+sub migrations_from
+{
+	my ($old) = @_;
+	return ("$ENV{TESTDIR}/migrations/public--$old--$new.sql") if $old eq $last;
+	my ($step) = glob "$ENV{TESTDIR}/migrations/released/migration--$old--*.sql";
+	my ($next) = $step =~ /--([\d.]+)\.sql$/;
+	return ($step, migrations_from($next));
+}
 
 # installation(DB) is all that the installation in a database consists of.
 sub installation { return rows($node, $_[0], "\\set schema public\n$catalog") }
@@ -54,7 +65,6 @@ SQL
 sub updated
 {
 	my ($db, $sql, $fresh) = @_;
-	$node->safe_psql('postgres', 'CREATE ROLE site_reader') if $db eq 'extension';
 	$node->safe_psql($db, $become_owner . "GRANT SELECT (integration_type, display_name) ON integration_types TO site_reader;
 		GRANT EXECUTE ON FUNCTION get_due_syncs(integer) TO site_reader; ALTER TABLE integration_types ADD COLUMN site_note text DEFAULT 'none'");
 	fill_site($node, $db);
@@ -85,26 +95,37 @@ sub differing
 	return ((map { "- $_" } grep { !$in_other->{$_} } @$one), map { "+ $_" } grep { !$in_one->{$_} } @$other);
 }
 
+$node->safe_psql('postgres', 'CREATE ROLE site_reader');
 note('The extension');
 new_database($node, 'fresh');
-new_database($node, 'extension', '');
-$node->safe_psql('extension', $become_owner . "CREATE EXTENSION integration_health SCHEMA public VERSION '$old'");
-updated('extension', 'ALTER EXTENSION integration_health UPDATE;', 'fresh');
-is(value($node, 'extension', "SELECT extversion || ' ' || integration_health_private.version() FROM pg_extension WHERE extname = 'integration_health'"),
-	"$new $new", 'it knows its version');
+for my $old (@releases)
+{
+	my $db = "extension_" . $old =~ tr{.}{_}r;
+	new_database($node, $db, '');
+	$node->safe_psql($db, $become_owner . "CREATE EXTENSION integration_health SCHEMA public VERSION '$old'");
+	updated($db, 'ALTER EXTENSION integration_health UPDATE;', 'fresh');
+	is(value($node, $db, "SELECT extversion || ' ' || integration_health_private.version() FROM pg_extension WHERE extname = 'integration_health'"),
+		"$new $new", "$db: knows its version");
+}
 cmp_ok(scalar(grep { /^right on / } installation('fresh')), '>', 300, 'the comparison covers rights');
 
 note('The migration');
 {
 	local $ENV{IH_OWNER} = 'ih_owner';
-	new_database($node, $_, '') for qw(fresh_migration migration);
+	new_database($node, 'fresh_migration', '');
 	$node->safe_psql('fresh_migration', $become_owner . slurp_file("$ENV{TESTDIR}/migrations/public.sql"));
-	$node->safe_psql('migration', $become_owner . slurp_file($released));
-	updated('migration', slurp_file($update), 'fresh_migration');
-	# psql would stop reading at the error, so it gets no more than what raises it
-	my ($guard) = slurp_file($update) =~ /^(DO .*?^\$\$;\n)/ms;
-	like(error_of($node, 'migration', "$become_owner$guard"),
-		qr/ERROR:  55000: integration_health \Q$new\E is installed, and this migration updates \Q$old\E/, 'it refuses to update twice');
+	for my $old (@releases)
+	{
+		my $db = "migration_" . $old =~ tr{.}{_}r;
+		new_database($node, $db, '');
+		$node->safe_psql($db, $become_owner . slurp_file($released{$old}));
+		my @updates = map { slurp_file($_) } migrations_from($old);
+		updated($db, join("\nCOMMIT;\nBEGIN;\n", @updates), 'fresh_migration');
+		# psql would stop reading at the error, so it gets no more than what raises it
+		my ($guard) = $updates[0] =~ /^(DO .*?^\$\$;\n)/ms;
+		like(error_of($node, $db, "$become_owner$guard"),
+			qr/ERROR:  55000: integration_health \Q$new\E is installed, and this migration updates \Q$old\E/, "$db: refuses to update twice");
+	}
 }
 
 note('The trusted language extension');
@@ -117,8 +138,8 @@ RETURNS boolean LANGUAGE sql AS 'INSERT INTO pgtle.told VALUES ($1, $2, $3, $4) 
 CREATE FUNCTION pgtle.set_default_version(name text, version text)
 RETURNS boolean LANGUAGE sql AS 'INSERT INTO pgtle.told VALUES ($1, NULL, $2) RETURNING true';
 SQL
-is(join(' ', rows($node, 'tle', slurp_file("$ENV{TESTDIR}/migrations/tle--$old--$new.sql"))), 't t', 'pg_tle takes its update');
+is(join(' ', rows($node, 'tle', slurp_file("$ENV{TESTDIR}/migrations/tle--$last--$new.sql"))), 't t', 'pg_tle takes its update');
 is(join(' ', rows($node, 'tle', "SELECT name, old, new, script LIKE '%CREATE OR REPLACE FUNCTION \@extschema\@.record_health_checks(%' AND script !~ '\\\\echo|MODULE_PATHNAME'
-	FROM pgtle.told ORDER BY old")), "integration_health|$old.0|$new.0|t integration_health||$new.0|", 'with the versions and the script');
+	FROM pgtle.told ORDER BY old")), "integration_health|$last.0|$new.0|t integration_health||$new.0|", 'with the versions and the script');
 
 done_testing();
