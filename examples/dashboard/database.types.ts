@@ -925,6 +925,54 @@ export type Database = {
           note: string | null
         }[]
       }
+      /** Returns all that a page about the organisation org_id shows of its integrations: the rows of get_org_health_status, and of each integration, as arrays of JSON objects: uptime, with the days (1, 7, 30 and 90), uptime_pct and coverage_pct of get_org_uptime; uptime_days, the rows of get_uptime_days for 90 days in time_zone, a name of pg_timezone_names; latency_days, the rows of get_latency_days for 90 days in UTC; and checks, the rows of get_health_trend for 24 hours, but the oldest first. No rows for a caller who may not see the organisation. Errors: 22023 for an unknown time_zone or malformed claims. */
+      get_org_overview: {
+        Args: {
+          org_id: string
+          time_zone?: string
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          status: Database["public"]["Enums"]["integration_health_state"]
+          latency_ms: number | null
+          http_status: number | null
+          error: string | null
+          checked_at: string | null
+          status_since: string | null
+          last_healthy_at: string | null
+          consecutive_failures: number
+          is_stale: boolean | null
+          monitoring_mode: Database["public"]["Enums"]["integration_monitoring_mode"]
+          cause: Database["public"]["Enums"]["integration_failure_cause"] | null
+          uptime: Json
+          uptime_days: Json
+          latency_days: Json
+          checks: Json
+        }[]
+      }
+      /** Returns the schedules of the organisation org_id, by display name: next_at, the next period, null where the schedule is not enabled; the last period that somebody ran, with when it started and finished, its outcome and error, null where there was none; and of the periods of the last hours (1 to 720) how many get_sync_drift, get_missed_syncs and get_cold_starts list: late, missed and cold_starts. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
+      get_org_syncs: {
+        Args: {
+          org_id: string
+          hours?: number
+        }
+        Returns: {
+          integration_type: string
+          display_name: string
+          every: string
+          enabled: boolean
+          next_at: string
+          last_scheduled_for: string
+          last_started_at: string
+          last_finished_at: string
+          last_outcome: Database["public"]["Enums"]["integration_sync_outcome"]
+          last_error: string | null
+          late: number
+          missed: number
+          cold_starts: number
+        }[]
+      }
       /** Returns how available the integrations of an organisation were within the last days (1 to 90) of 24 hours: one row for every integration type, by display name. A status holds until a check finds another one. uptime_pct is the share of healthy and degraded in the time that was healthy, degraded or unhealthy; coverage_pct is the share of that time in the window without maintenance. Both are rounded down to two decimals, and null where there is no such time. The seconds in each status (healthy_s, degraded_s, unhealthy_s, unknown_s) are without maintenance, whose seconds are planned_s; the time before the first check is in none of them. incidents is the number of those that started, or were open, in the window, mttr the mean time from start to end of those that were resolved in it, null when none was. No rows for a caller who may not see the organisation. Errors: 22023 when days is null or outside 1 to 90, or for malformed claims. */
       get_org_uptime: {
         Args: {

@@ -70,6 +70,11 @@ const naming = {
   'rpc: uptime, planned count': (org) => get(`/rpc/get_org_uptime?org_id=${org}`, 'count=planned'),
   'rpc: days of uptime': (org) => post('/rpc/get_uptime_days', { org_id: org, integration_type: 'xledger' }),
   'rpc: days of latency': (org) => post('/rpc/get_latency_days', { org_id: org, integration_type: 'xledger' }),
+  'rpc: overview': (org) => post('/rpc/get_org_overview', { org_id: org }),
+  'rpc: overview by GET, counted': (org) => get(`/rpc/get_org_overview?org_id=${org}`, 'count=exact'),
+  'rpc: overview of no time zone': (org) => post('/rpc/get_org_overview', { org_id: org, time_zone: 'nowhere' }),
+  'rpc: syncs': (org) => post('/rpc/get_org_syncs', { org_id: org, hours: 720 }),
+  'rpc: syncs, planned count': (org) => get(`/rpc/get_org_syncs?org_id=${org}`, 'count=planned'),
   'rpc: incidents of all, filtered': (org) => get(`/rpc/get_global_incidents?org_id=eq.${org}`),
   'rpc: plan maintenance': (org) => post('/rpc/set_maintenance', {
     org_id: org, integration_type: 'xledger', starts_at: '2030-01-01T00:00:00Z', ends_at: '2030-01-02T00:00:00Z', reason: 'x',

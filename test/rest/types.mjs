@@ -93,6 +93,8 @@ SELECT json_object_agg(name, columns) FROM (
     UNION ALL SELECT 'get_global_sync_summary', to_json(r) FROM get_global_sync_summary() AS r
     UNION ALL SELECT 'get_org_uptime', to_json(r) FROM org, get_org_uptime(id) AS r
     UNION ALL SELECT 'get_uptime_days', to_json(r) FROM org, get_uptime_days(id, 'dynamics') AS r
+    UNION ALL SELECT 'get_org_overview', to_json(r) FROM org, get_org_overview(id) AS r
+    UNION ALL SELECT 'get_org_syncs', to_json(r) FROM org, get_org_syncs(id) AS r
     UNION ALL SELECT 'get_latency_days', to_json(r) FROM org, get_latency_days(id, 'xledger') AS r
     UNION ALL SELECT 'get_global_uptime', to_json(r) FROM get_global_uptime() AS r
     UNION ALL SELECT 'get_org_incidents', to_json(r) FROM org, get_org_incidents(id) AS r

@@ -520,10 +520,10 @@ note('Every function, called by every role');
 	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up run_watch cleanup_job jobs has_cron
 	  health_jobs acknowledge_any add_maintenance cut_maintenance lease_alerts end_lease revive_alert alert_backlog_for_writer);
 	push @reader, map { "integration_health_private.$_" } qw(micros utc_text);
-	push @reader, qw(get_org_uptime get_uptime_days get_global_uptime get_latency_days get_org_incidents get_global_incidents
+	push @reader, qw(get_org_uptime get_uptime_days get_global_uptime get_latency_days get_org_overview get_org_syncs get_org_incidents get_global_incidents
 	  acknowledge_incident get_maintenance get_global_maintenance set_maintenance end_maintenance get_alert_backlog retry_alert);
 	push @reader, map { "integration_health_private.$_" } qw(planned_time percentage seconds status_spans incident_times org_uptime require_time_zone uptime_days
-	  utc_day day_of_ring latency_days days_start readable_since_days org_incidents maintenance_of acknowledge_own
+	  utc_day day_of_ring latency_days days_start readable_since_days org_incidents org_overview org_syncs maintenance_of acknowledge_own
 	  add_maintenance_as_admin cut_maintenance_as_admin alert_backlog_for_admin revive_alert_as_admin);
 	push @writer, map { "integration_health_private.$_" } qw(echo send_event entry_rounds record_round record_entries require_known_keys refuse_entry clip_values
 	  blame_entry type_names lease_checks lease_run finish_run resume_monitoring take_warm_ups has_http_post);
@@ -612,6 +612,7 @@ note('Texts that could tell one org of another');
 	{
 		for my $sql ("SELECT * FROM get_org_health_status('ORG')", "SELECT * FROM get_health_trend('ORG', 'xledger')",
 			"SELECT * FROM get_org_uptime('ORG')", "SELECT * FROM get_uptime_days('ORG', 'xledger')", "SELECT * FROM get_latency_days('ORG', 'xledger')",
+			"SELECT * FROM get_org_overview('ORG')", "SELECT * FROM get_org_syncs('ORG')",
 			"SELECT integration_health_can_read('ORG')", "SELECT * FROM integration_health_status WHERE org_id = 'ORG'",
 			"SELECT * FROM record_health_check('ORG', 'xledger', 'healthy')",
 			"INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('ORG', 'xledger', 'healthy')",
