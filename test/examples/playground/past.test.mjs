@@ -73,18 +73,21 @@ describe('the past', () => {
     assert.ok((await rpc('get_health_trend', { integration_type: 'xledger' })).length >= 94, 'a check every quarter of an hour');
   });
 
-  test('a system that is slow at night is degraded on every whole day, and was up', async () => {
-    const { uptime_pct, degraded_s } = await uptime('dynamics', 30);
-    assert.equal(uptime_pct, 100);
-    between(degraded_s, 29 * 3 * 3600 - 3600, 31 * 3 * 3600 + 3600);
-    assert.ok((await daysOf('dynamics')).slice(1, -1).every((each) => each.worst === 'degraded' && each.uptime_pct === 100));
+  test('a system that is slow in some nights is degraded for three hours of these days, and was up', async () => {
+    assert.equal((await uptime('dynamics', 90)).uptime_pct, 100);
+    const days = (await daysOf('dynamics')).slice(1, -1);
+    const slow = days.filter((each) => each.worst === 'degraded');
+    assert.ok(days.every((each) => each.uptime_pct === 100 && ['healthy', 'degraded'].includes(each.worst)));
+    between(slow.length, 20, 55);
+    const { degraded_s } = await uptime('dynamics', 90);
+    between(degraded_s / 3600, slow.length * 3 - 1, (slow.length + 2) * 3 + 1);
   });
 
   test('one that flaps has many short incidents, all resolved or just begun', async () => {
     const { uptime_pct, coverage_pct, incidents } = await uptime('payroll', 90);
-    between(uptime_pct, 97, 99.9);
+    between(uptime_pct, 98, 99.9);
     assert.equal(coverage_pct, 100);
-    between(incidents, 8, 60);
+    between(incidents, 4, 30);
     const found = (await rpc('get_org_incidents', { days: 90 })).filter((each) => each.integration_type === 'payroll');
     assert.ok(found.every((each) => each.cause === 'server' && Date.parse(each.resolved_at ?? world.now) - Date.parse(each.started_at) <= 2 * 3_600_000));
   });
