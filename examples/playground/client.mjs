@@ -1,5 +1,5 @@
 // client.mjs: stands where supabase-js and PostgREST stand in a project: takes the calls that the health monitor, the
-// report and the demo make, and no others, and asks PGlite in their place. As PostgREST does, each call is a transaction
+// report, the past and the dashboard make, and no others, and asks PGlite in their place. As PostgREST does, each call is a transaction
 // that takes on the role which the claims name, and sees them in request.jwt.claims; answers pass through JSON.
 
 // createClient(db, claims): what supabase-js calls a client, for whoever has these claims.
@@ -40,7 +40,45 @@ class Awaited {
   abortSignal() { return this; }
 }
 
-class Call extends Awaited {
+// What has filters. Their parameters come after those that are there before: of(n), n being the number of these, is the SQL.
+class Filtered extends Awaited {
+  conditions = [];
+
+  params = [];
+
+  columns = '*';
+
+  #where(column, of, ...params) {
+    const before = this.params.length;
+    this.conditions.push((n) => `${quote(column)} ${of(n + before + 1)}`);
+    this.params.push(...params);
+    return this;
+  }
+
+  eq(column, value) { return this.#where(column, (n) => `= $${n}`, value); }
+
+  is(column, value) { return this.#where(column, () => `IS ${{ null: 'NULL', true: 'TRUE', false: 'FALSE' }[value]}`); }
+
+  match(values) { Object.entries(values).forEach(([column, value]) => this.eq(column, value)); return this; }
+
+  select(columns = '*') { this.columns = columns.trim() === '*' ? '*' : quoteAll(columns); return this; }
+
+  order(column, { ascending = true } = {}) { this.ordered = `ORDER BY ${quote(column)} ${ascending ? 'ASC' : 'DESC'}`; return this; }
+
+  limit(rows) { this.rows = rows; return this; }
+
+  // selection(from, params): what the rows of from, which has these parameters, are read by.
+  selection(from, params = []) {
+    const where = this.conditions.length > 0 ? `WHERE ${this.conditions.map((of) => of(params.length)).join(' AND ')}` : '';
+    const limit = this.rows === undefined ? '' : `LIMIT ${Number(this.rows)}`;
+    return {
+      sql: `SELECT coalesce(json_agg(r), '[]') AS data FROM (SELECT ${this.columns} FROM ${from} ${where} ${this.ordered ?? ''} ${limit}) AS r`,
+      params: [...params, ...this.params],
+    };
+  }
+}
+
+class Call extends Filtered {
   constructor(ask, name, args) { super(); Object.assign(this, { ask, name, args }); }
 
   send() {
@@ -48,39 +86,19 @@ class Call extends Awaited {
       const { rows } = await tx.query('SELECT proretset FROM pg_proc WHERE oid = to_regproc($1)', [quote(this.name)]);
       const names = Object.keys(this.args);
       const call = `${quote(this.name)}(${names.map((name, i) => `${quote(name)} => $${i + 1}`).join(', ')})`;
-      const data = rows[0]?.proretset ? "coalesce(json_agg(r), '[]')" : 'to_json(r)';
-      return { sql: `SELECT ${data} AS data FROM ${call} AS r`, params: Object.values(this.args) };
+      const args = Object.values(this.args);
+      return rows[0]?.proretset ? this.selection(call, args) : { sql: `SELECT to_json(r) AS data FROM ${call} AS r`, params: args };
     });
   }
 }
 
-class Request extends Awaited {
-  constructor(ask, table) { super(); Object.assign(this, { ask, table: quote(table), columns: '*', conditions: [], params: [] }); }
-
-  select(columns = '*') { this.columns = columns === '*' ? '*' : quoteAll(columns); return this; }
-
-  #where(column, operator, value) {
-    this.params.push(value);
-    this.conditions.push(`${quote(column)} ${operator} $${this.params.length}`);
-    return this;
-  }
-
-  eq(column, value) { return this.#where(column, '=', value); }
-
-  match(values) { Object.entries(values).forEach(([column, value]) => this.eq(column, value)); return this; }
-
-  limit(rows) { this.rows = rows; return this; }
+class Request extends Filtered {
+  constructor(ask, table) { super(); Object.assign(this, { ask, table: quote(table) }); }
 
   upsert(rows, { onConflict, ignoreDuplicates = false }) { Object.assign(this, { upserted: rows, onConflict, ignoreDuplicates }); return this; }
 
   send() {
-    return this.ask(async () => (this.upserted ? this.#insertion() : this.#selection()));
-  }
-
-  #selection() {
-    const where = this.conditions.length > 0 ? `WHERE ${this.conditions.join(' AND ')}` : '';
-    const limit = this.rows === undefined ? '' : `LIMIT ${Number(this.rows)}`;
-    return { sql: `SELECT coalesce(json_agg(r), '[]') AS data FROM (SELECT ${this.columns} FROM ${this.table} ${where} ${limit}) AS r`, params: this.params };
+    return this.ask(async () => (this.upserted ? this.#insertion() : this.selection(this.table)));
   }
 
   #insertion() {

@@ -125,5 +125,5 @@ async function recordSyncs(call, org_id) {
     if (outcome) await call('finish_sync_run', { org_id, integration_type, scheduled_for: anchor, attempt, outcome, error });
   }
   // Nobody runs this one: a worker that was never deployed.
-  await call('set_sync_schedule', { org_id, integration_type: 'crm', every: '10 minutes', anchor: new Date(Math.ceil(Date.now() / 60_000) * 60_000).toISOString() });
+  await call('set_sync_schedule', { org_id, integration_type: 'crm', every: '1 hour', anchor: new Date(Math.ceil(Date.now() / 60_000) * 60_000).toISOString() });
 }

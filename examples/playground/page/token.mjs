@@ -1,4 +1,4 @@
-// token.mjs: in place of the dashboard's, on the page of scripts/demo: people and their tokens come from its server.
+// token.mjs: in place of the dashboard's, on the pages of the demo and the playground: people and their tokens come from the server.
 import { createPicker } from './picker.mjs';
 
 export const getToken = createPicker(await (await fetch('people.json')).json());
