@@ -9,17 +9,13 @@
 /** @typedef {{ day: string, checks: number | null, p50_ms: number | null, p95_ms: number | null, max_ms: number | null }} LatencyDay */
 /** @typedef {Functions['get_health_trend']['Returns'][number]} Check */
 /**
- * @typedef {Functions['get_org_health_status']['Returns'][number]
+ * @typedef {Omit<Functions['get_org_overview']['Returns'][number], 'uptime' | 'uptime_days' | 'latency_days' | 'checks'>
  *   & { uptime: Uptime[], uptime_days: UptimeDay[], latency_days: LatencyDay[], checks: Check[] }} Overview
  */
 /** @typedef {Functions['get_org_incidents']['Returns'][number]} Incident */
 /** @typedef {Functions['get_global_incidents']['Returns'][number]} GlobalIncident */
 /** @typedef {Functions['get_maintenance']['Returns'][number]} Maintenance */
-/**
- * @typedef {{ integration_type: string, display_name: string, every: string, next_at: string | null, last_scheduled_for: string | null,
- *   last_started_at: string | null, last_finished_at: string | null, last_outcome: 'running' | 'succeeded' | 'failed' | null,
- *   last_error: string | null, late: number, missed: number, cold: number }} Sync
- */
+/** @typedef {Functions['get_org_syncs']['Returns'][number]} Sync */
 /** @typedef {Functions['get_global_health_problems']['Returns'][number]} Problem */
 
 /** What a call was answered by, when it was no success. */

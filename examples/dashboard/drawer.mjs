@@ -1,7 +1,7 @@
 // drawer.mjs: one pair, (organisation, integration), beside the view. Its address can be shared.
 import { h, place } from './dom.mjs';
 import { every, interval } from './format.mjs';
-import { outcome } from './member.mjs';
+import { next, outcome } from './member.mjs';
 import { badge, charts, checkTable, chartTables, errorText, incidentItem, lateDetails, summaryOf, table, time, uptime } from './parts.mjs';
 import { causeOf } from './state.mjs';
 
@@ -75,8 +75,8 @@ function foreignPart(problem) {
 function syncPart(sync, { drift, missed, cold }) {
   const list = (id, rows, one, head_, cells) => rows.length > 0 && lateDetails(id, `${rows.length} ${one} in 7 days`, () => [table(`${one} in 7 days`, head_, rows.map(cells), { hidden_caption: true })]);
   return block('Sync', facts([
-    ['Interval', every(sync.every)], ['Next', time(sync.next_at)], ['Last', time(sync.last_started_at)], ['Result', outcome(sync)],
-    ['In 24 hours', `${sync.late} late, ${sync.missed} missed, ${sync.cold} cold`],
+    ['Interval', every(sync.every)], ['Next', next(sync)], ['Last', time(sync.last_started_at)], ['Result', outcome(sync)],
+    ['In 24 hours', `${sync.late} late, ${sync.missed} missed, ${sync.cold_starts} cold`],
   ]), sync.last_outcome === 'failed' && errorText(sync.last_error),
   list('drawer-late', drift, 'late', ['Due', 'Started', 'Late by', 'Result'], (run) => [time(run.scheduled_for, 'moment'), time(run.started_at, 'moment'), interval(run.drift), run.outcome]),
   list('drawer-missed', missed, 'missed', ['Due', 'Attempts', 'Given up'], (run) => [time(run.scheduled_for, 'moment'), run.attempts, run.given_up ? 'Yes' : 'No']),

@@ -18,7 +18,7 @@ export function showGlobal(root, data, actions) {
     passive.length > 0 && { key: 'global passive', data: passive, build: () => section('passive', 'Passive types', passiveTable(passive)) },
     { key: 'global types', data: [summary, uptime, days], build: () => section('types', 'Types', typeTable(summary, uptime, days)) },
     { key: 'global problems', data: problems, build: () => section('problems', 'Problems', problemTable(problems, max_rows, actions)) },
-    { key: 'global backlog', data: backlog, build: () => section('backlog', 'Alert backlog', backlogTable(backlog, max_rows, actions)) },
+    { key: 'global backlog', data: backlog, build: () => section('backlog', 'Alert backlog', backlogTable(backlog, max_rows, actions, summary)) },
     { key: 'global syncs', data: syncs, build: () => section('global-syncs', 'Syncs of 24 hours', syncTable(syncs)) },
     over.length > 0 && {
       key: 'global over', data: over, build: () => section('past-outages', 'Past outages of a whole type', h('ul', { class: 'incidents panel' },
@@ -61,11 +61,12 @@ function problemTable(problems, max_rows, { name }) {
 
 const alertStates = { dead: ['unhealthy', 'Given up'], waiting: ['unknown', 'Waiting'], claimed: ['unknown', 'Being delivered'], held: ['unknown', 'Held'] };
 
-function backlogTable(backlog, max_rows, { name }) {
+function backlogTable(backlog, max_rows, { name }, summary) {
+  const typeName = (type) => (type ? summary.find((row) => row.integration_type === type)?.display_name ?? type : 'All');
   if (backlog.length === 0) return empty('Every alert is delivered.');
   return panel(
     table('Alerts that are not delivered', ['Alert', 'Organisation', 'Type', 'State', 'Made', 'Due', 'Attempts', 'Last error'], backlog.map((alert) => [
-      alertWords[alert.kind] ?? alert.kind, alert.org_id ? h('bdi', { title: alert.org_id }, name(alert.org_id)) : 'All', alert.integration_type ?? 'All',
+      alertWords[alert.kind] ?? alert.kind, alert.org_id ? h('bdi', { title: alert.org_id }, name(alert.org_id)) : 'All', typeName(alert.integration_type),
       badge(...alertStates[alert.state] ?? ['unknown', alert.state]), time(alert.created_at), Number.isNaN(Date.parse(alert.due_at)) ? '–' : time(alert.due_at), alert.attempt, errorText(alert.error) ?? '–',
     ]), { numbers: [6], hidden_caption: true }),
     backlog.length === max_rows && h('p', { class: 'more' }, `The first ${max_rows}.`));

@@ -1,9 +1,10 @@
 // main.mjs: keeps the page going: which view, which data and how old they are, whose token.
 //
 // Addresses: #/org/ORG  #/global  #/pair/ORG/TYPE (the drawer, over the view that was there).
+import { icon } from './charts.mjs';
 import { readClaims } from './claims.mjs';
 import { ApiError, createData } from './data.mjs';
-import { h, place, setText } from './dom.mjs';
+import { draw, h, place, setText } from './dom.mjs';
 import { ago, clock } from './format.mjs';
 import { showDrawer } from './drawer.mjs';
 import { showGlobal } from './global.mjs';
@@ -41,7 +42,7 @@ export function route(hash) {
  */
 export async function start({ config, getToken, createClient }) {
   let token, claims;
-  const client = createClient(new URL(config.url || '.', location.href).href.replace(/\/$/, ''), config.anon_key, {
+  const client = createClient(new URL(config.url ?? '/', location.href).href.replace(/\/$/, ''), config.anon_key, {
     accessToken: async () => token,
     db: { schema: config.schema ?? 'public' },
   });
@@ -51,8 +52,7 @@ export async function start({ config, getToken, createClient }) {
   let loaded = null;                                  // { of, data, at } of the view
   let trouble = null;                                 // why the last refresh failed
   let pair = null;                                    // what the drawer shows
-  let asking = false;                                 // for a token
-  let ending = null;                                  // ends the requests of a view that is left
+  let asked = null;                                   // the promise of a token
   let timer = null;
   let opener = null;                                  // what had the focus before the drawer
 
@@ -75,7 +75,6 @@ export async function start({ config, getToken, createClient }) {
       Object.assign(view, chosen);
       loaded = null;
       trouble = null;
-      ending?.abort();
     }
     if (wanted.view === 'pair') {
       if (!pair || pair.org_id !== wanted.org_id || pair.integration_type !== wanted.integration_type) pair = { org_id: wanted.org_id, integration_type: wanted.integration_type };
@@ -114,37 +113,38 @@ export async function start({ config, getToken, createClient }) {
     return `The server refused: ${error.message}`;
   }
 
-  // refresh(): reads the view, and the drawer's pair, again.
-  let running = null;
+  // refresh(): reads the view, and the drawer's pair, again; once at a time.
+  let running = null;                                 // { of, promise }
   function refresh() {
-    running ??= readAll().finally(() => { running = null; });
-    return running;
+    if (running?.of === of()) return running.promise;
+    const mine = { of: of() };
+    running = mine;
+    mine.promise = readAll(mine.of).finally(() => { if (running === mine) running = null; });
+    return mine.promise;
   }
-  async function readAll() {
+  async function readAll(wanted) {
     clearTimeout(timer);
-    if (asking || view.name === 'none') return;
-    const wanted = of();
+    if (asked || view.name === 'none') return;
     element('refresh').disabled = true;
+    const shown = pair;
     try {
-      const shown = pair;
       const [read] = await Promise.all([load(), shown && loadPair(shown)]);
-      if (of() === wanted) {
-        loaded = { data: read, at: Date.now() };
-        trouble = null;
-      }
+      if (of() !== wanted) return;
+      loaded = { data: read, at: Date.now() };
+      trouble = null;
     } catch (error) {
+      if (of() !== wanted) return;
       if (error.is_token) {
-        await askForToken();
-      } else if (of() === wanted) {
-        trouble = explain(error);
-        if (!(error instanceof ApiError)) reportError(error);
+        void askForToken();
+        return;
       }
+      trouble = explain(error);
+      if (!(error instanceof ApiError)) reportError(error);
     } finally {
       element('refresh').disabled = false;
     }
     render();
     plan();
-    if (of() !== wanted) setTimeout(refresh);          // somebody went elsewhere meanwhile
   }
 
   // plan(): the next refresh, while somebody can see the page.
@@ -153,30 +153,36 @@ export async function start({ config, getToken, createClient }) {
     if (document.visibilityState === 'visible') timer = setTimeout(refresh, poll_ms);
   }
 
-  // askForToken(): for the first token, or another one in place of one that is refused. What is shown stays, if it is the same user's.
-  async function askForToken() {
+  // askForToken(): for the first token, or another one in place of one that is refused. What is shown stays, if the new
+  // token is that of the same user.
+  function askForToken() {
+    asked ??= replaceToken().finally(() => {
+      asked = null;
+      chooseView();
+      render();
+      if (trouble) plan();
+      else void refresh();
+    });
+    return asked;
+  }
+  async function replaceToken() {
     const refused = token;
-    asking = true;
-    trouble = refused === undefined ? null : 'Your sign-in has expired.';
-    if (refused !== undefined) render();
-    const next = await getToken({ refused });
-    asking = false;
-    if (next === refused) {
-      trouble = 'Your sign-in is not accepted.';
-      return;
+    if (refused !== undefined) {
+      trouble = 'Your sign-in has expired.';
+      setTimeout(render);                             // the drawer gives way to a form
     }
     const before = claims;
-    token = next;
+    try {
+      token = await getToken({ refused });
+      trouble = token === refused ? 'Your sign-in is not accepted.' : null;
+    } catch (error) {
+      trouble = `Your sign-in has failed: ${error.message}`;
+    }
     claims = readClaims(token, config);
     if (before && JSON.stringify(before) !== JSON.stringify(claims)) {
       Object.assign(view, { name: null, org_id: null });
       loaded = null;
       pair = null;
-    }
-    if (before) {
-      trouble = null;
-      chooseView();
-      setTimeout(refresh);
     }
   }
 
@@ -189,16 +195,15 @@ export async function start({ config, getToken, createClient }) {
     element('trouble').hidden = !trouble;
     setText(element('trouble'), trouble ? `${trouble}${old_since ? ` What you see is from ${clock(old_since)}.` : ''}` : '');
     const root = element('view');
-    const banner = element('banner');
     if (view.name === 'none') {
-      show(banner, { level: 'never', text: 'Your sign-in names no organisation' });
+      show({ level: 'never', text: 'Your sign-in names no organisation' });
       root.replaceChildren(h('p', { class: 'empty' }, 'Ask whoever manages your account to add you to one.'));
     } else if (!loaded) {
-      if (trouble) show(banner, { level: 'stale', text: 'No data yet' });
-      else show(banner, { level: 'loading', text: 'Loading…' });
+      if (trouble) show({ level: 'stale', text: 'No data yet' });
+      else show({ level: 'loading', text: 'Loading…' });
       root.replaceChildren();
     } else {
-      show(banner, view.name === 'global' ? globalBanner(loaded.data, { old_since }) : memberBanner(loaded.data.overview, { old_since }));
+      show(view.name === 'global' ? globalBanner(loaded.data, { old_since }) : memberBanner(loaded.data.overview, { old_since }));
       (view.name === 'global' ? showGlobal : showMember)(root, loaded.data, actions);
     }
     document.title = view.name === 'org' ? `Integration health: ${name(view.org_id)}` : 'Integration health';
@@ -206,10 +211,15 @@ export async function start({ config, getToken, createClient }) {
     keepTime();
   }
 
-  function show(banner, { level, text }) {
-    const class_name = `banner ${level}`;
-    if (banner.className !== class_name) banner.className = class_name;
-    setText(banner, text);
+  // show(): the banner. Its text is a live region, so it changes only when it says something else.
+  function show({ level, text }) {
+    const banner = element('banner');
+    if (!banner.classList.contains(level)) {
+      banner.className = `banner ${level}`;
+      element('banner-icon').replaceChildren(...(level === 'loading' ? [] : [draw(icon(level))]));
+    }
+    banner.hidden = false;
+    setText(element('banner-text'), text);
   }
 
   // viewLinks(): the views that this user has.
@@ -228,7 +238,7 @@ export async function start({ config, getToken, createClient }) {
 
   function renderDrawer() {
     const drawer = element('drawer');
-    if (!pair || asking) {
+    if (!pair || asked) {
       if (drawer.open) drawer.close();
       if (!pair) drawer.replaceChildren();
       return;
@@ -239,7 +249,7 @@ export async function start({ config, getToken, createClient }) {
     const unknown = here && !rows.row && 'There is no such integration, or you may not see it.';
     showDrawer(drawer, { ...pair, ...rows, error: pair.error || unknown || (trouble && !pair.detail && !pair.foreign ? trouble : null) }, { ...actions, close: closeDrawer });
     if (!drawer.open) {
-      opener = document.activeElement?.id || null;
+      opener = document.activeElement;
       drawer.showModal();
       element('drawer-title')?.focus();
     }
@@ -256,11 +266,11 @@ export async function start({ config, getToken, createClient }) {
       try {
         await data.acknowledge(incident_id, note);
       } catch (error) {
-        if (error.is_token) void askForToken().then(render);
-        throw new Error(explain(error));
+        if (error.is_token) void askForToken();
+        throw new Error(error.is_token ? 'Your sign-in has expired.' : explain(error));
       }
       done();
-      await running;
+      await running?.promise;           // it may have been read before
       await refresh();
     },
   };
@@ -279,7 +289,7 @@ export async function start({ config, getToken, createClient }) {
     if (of() !== before || !loaded) void refresh();
     else if (pair && pair !== shown) {
       const opened = pair;
-      loadPair(opened).then(render, (error) => { if (error.is_token) void askForToken().then(render); });
+      loadPair(opened).then(render, (error) => { if (error.is_token) void askForToken(); });
     }
   }
 
@@ -288,7 +298,10 @@ export async function start({ config, getToken, createClient }) {
     event.preventDefault();
     closeDrawer();
   });
-  element('drawer').addEventListener('close', () => { if (opener) element(opener)?.focus(); });
+  element('drawer').addEventListener('close', () => {
+    (opener?.isConnected ? opener : element(opener?.id))?.focus();
+    if (pair && !asked) closeDrawer();
+  });
   element('drawer').addEventListener('click', (event) => { if (event.target === event.currentTarget) closeDrawer(); });
   window.addEventListener('hashchange', go);
   document.addEventListener('visibilitychange', () => {
@@ -299,7 +312,4 @@ export async function start({ config, getToken, createClient }) {
   setInterval(keepTime, tick_ms);
 
   await askForToken();
-  chooseView();
-  render();
-  await refresh();
 }

@@ -59,17 +59,20 @@ const outcomes = { running: ['unknown', 'Running'], succeeded: ['healthy', 'Succ
 
 export const outcome = (sync) => (sync.last_outcome ? badge(...outcomes[sync.last_outcome] ?? ['unknown', sync.last_outcome]) : 'Never run');
 
+// next(sync): when the next period begins.
+export const next = (sync) => (sync.enabled ? time(sync.next_at) : 'Switched off');
+
 function syncTable(org_id, syncs) {
   if (syncs.length === 0) return h('p', { class: 'empty' }, 'No sync is scheduled.');
   const number = (value) => (value > 0 ? h('strong', { class: 'count' }, String(value)) : '0');
   return h('div', { class: 'panel' }, table('Syncs, and what went wrong in the last 24 hours', ['Integration', 'Interval', 'Next', 'Last', 'Result', 'Late', 'Missed', 'Cold'], syncs.map((sync) => [
-    pairLink(org_id, sync.integration_type, sync.display_name), every(sync.every), time(sync.next_at), time(sync.last_started_at),
-    [outcome(sync), sync.last_outcome === 'failed' && errorText(sync.last_error)], number(sync.late), number(sync.missed), number(sync.cold),
+    pairLink(org_id, sync.integration_type, sync.display_name), every(sync.every), next(sync), time(sync.last_started_at),
+    [outcome(sync), sync.last_outcome === 'failed' && errorText(sync.last_error)], number(sync.late), number(sync.missed), number(sync.cold_starts),
   ]), { numbers: [5, 6, 7], hidden_caption: true }));
 }
 
 function pastIncidents(over, actions) {
-  const list = (incidents) => h('ul', { class: 'incidents' }, incidents.map((incident) => incidentItem(incident, { ...actions, prefix: 'past' })));
+  const list = (incidents) => h('ul', { class: 'incidents' }, incidents.map((incident) => incidentItem(incident, { acknowledge: actions.acknowledge, prefix: 'past' })));
   return h('div', { class: 'panel' }, list(over.slice(0, 5)),
     over.length > 5 && h('details', { id: 'older-incidents' }, h('summary', null, `${over.length - 5} older`), list(over.slice(5))));
 }

@@ -60,7 +60,7 @@ export const checkTable = (caption, checks) => table(caption, ['Time', 'Status',
 ]), { numbers: [2, 3] });
 
 // chartTables(id, row): the tables behind the three charts, the latest first.
-export const chartTables = (id, row, summary = 'Figures') => lateDetails(id, [summary, h('span', { class: 'unseen' }, ` of ${row.display_name}`)], () => [
+export const chartTables = (id, row, summary = 'Show as tables') => lateDetails(id, [summary, h('span', { class: 'unseen' }, `: ${row.display_name}`)], () => [
   checkTable(`${row.display_name}: checks of 24 hours`, row.checks),
   table(`${row.display_name}: availability by day`, ['Day', 'Uptime', 'Known', 'Worst'], [...row.uptime_days].reverse().map((day) => [
     date(day.day), percent(day.uptime_pct), percent(day.coverage_pct), day.worst === null ? '–' : badge(day.worst),
