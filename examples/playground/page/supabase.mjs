@@ -1,6 +1,7 @@
 // supabase.mjs: in place of supabase-js on the page of the playground: makes the same calls, but to PGlite, in a worker. Adds what
 // moves the time to the head of the page. This page and the database have one clock: what Date.now() says here and there.
 const banner = document.getElementById('banner');
+const say = (text) => { document.getElementById('banner-text').textContent = text; };
 
 // The page allows no script but its own. This is one.
 const policy = globalThis.trustedTypes?.createPolicy('playground', { createScriptURL: (url) => url }) ?? { createScriptURL: (url) => url };
@@ -24,7 +25,7 @@ worker.addEventListener('message', ({ data: { id, progress, failed, answer } }) 
   if (failed) reject(new Error(failed));
   else resolve(answer);
 });
-worker.addEventListener('error', (event) => { banner.textContent = `The database has failed: ${event.message}`; });
+worker.addEventListener('error', (event) => say(`The database has failed: ${event.message}`));
 
 // The time that this tab was moved on by.
 const real = Date.now.bind(Date);
@@ -37,6 +38,13 @@ function claimsOf(token) {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+// refresh(): has the page read again, when it does not do so already.
+function refresh() {
+  const button = document.getElementById('refresh');
+  if (button.disabled) setTimeout(refresh, 50);
+  else button.click();
+}
+
 // A token is taken while the person is chosen whose it is, and until it expires.
 let person;
 document.addEventListener('person', (event) => {
@@ -44,7 +52,7 @@ document.addEventListener('person', (event) => {
   person = event.detail;
   event.preventDefault();
   // the page asks for a token when one is refused
-  if (!isFirst) document.getElementById('refresh').click();
+  if (!isFirst) refresh();
 });
 const refusal = (message) => ({ data: null, error: { code: 'PGRST301', message, details: null, hint: null }, status: 401 });
 
@@ -88,7 +96,7 @@ function addClock() {
         button.textContent = `+ ${name}`;
         for (const each of buttons) each.disabled = false;
       }
-      document.getElementById('refresh').click();
+      refresh();
     });
     return button;
   });
@@ -97,7 +105,13 @@ function addClock() {
 }
 
 banner.className = 'banner loading';
-banner.textContent = 'Starting PostgreSQL in this tab…';
-await tell({ start: true }, (progress) => { banner.textContent = `Making up 90 days: ${progress} %`; });
+banner.hidden = false;
+say('Starting PostgreSQL in this tab…');
+try {
+  await tell({ start: true }, (progress) => say(`Making up 90 days: ${progress} %`));
+} catch (error) {
+  say(`The database has failed: ${error.message}`);
+  throw error;
+}
 addClock();
 globalThis.supabase = { createClient };
