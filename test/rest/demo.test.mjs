@@ -16,7 +16,7 @@ import { until } from './stack.mjs';
 
 const script = (name) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
 
-describe('the demo', () => {
+describe('the demo', { skip: process.env.IH_OWNER ? 'the trusted edition: a browser shows the same' : false }, () => {
   let dir;
   let servers;
   let printed;
