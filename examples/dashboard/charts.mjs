@@ -31,8 +31,7 @@ function bars(items, slots, width, height) {
   const step = width / slots;
   const empty = slots - items.length;
   const at = (n, status, title) => el('g', null,
-    el('rect', { class: 'hit', x: round(n * step), y: 0, width: round(step), height }),
-    bar(status, n * step + step * 0.15, step * 0.7, height), title && el('title', null, title));
+    bar(status, n * step + step * 0.12, step * 0.76, height), title && el('title', null, title));
   return [...Array.from({ length: empty }, (_, n) => at(n, null)), ...items.map(({ status, title }, n) => at(empty + n, status, title))];
 }
 
