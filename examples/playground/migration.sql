@@ -3522,7 +3522,7 @@ COMMENT ON FUNCTION integration_health_private.follow_checks(
   'ends the passive mode of a type if the first check of a pair answers its probe. An element of was is null for the first '
   'check of a pair. Errors: 55000 when a trigger or rule of the site is in the way.';
 
--- What a session calls that loaded the library of version 1.0 before the extension was updated. Goes with version 1.2.
+-- What a session calls that loaded the library of version 1.0 before the extension was updated, however far.
 CREATE FUNCTION integration_health_private.follow_change(
   org_id uuid, integration_type text, was public.integration_health_state, is_now public.integration_health_state,
   failures_before integer, failures integer, checked_at timestamptz, check_no bigint)
