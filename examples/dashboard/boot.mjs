@@ -4,6 +4,6 @@ import './vendor/supabase.js';        // a UMD file: it sets globalThis.supabase
 import { start } from './main.mjs';
 import { getToken } from './token.mjs';
 
-const response = await fetch('config.json', { cache: 'no-cache' });
+const response = await fetch('config.json');
 const config = await response.json();
 start({ config, getToken, createClient: globalThis.supabase.createClient });

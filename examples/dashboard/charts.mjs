@@ -31,8 +31,7 @@ function bars(items, slots, width, height) {
   const step = width / slots;
   const empty = slots - items.length;
   const at = (n, status, title) => el('g', null,
-    el('rect', { class: 'hit', x: round(n * step), y: 0, width: round(step), height }),
-    bar(status, n * step + step * 0.15, step * 0.7, height), title && el('title', null, title));
+    bar(status, n * step + step * 0.12, step * 0.76, height), title && el('title', null, title));
   return [...Array.from({ length: empty }, (_, n) => at(n, null)), ...items.map(({ status, title }, n) => at(empty + n, status, title))];
 }
 
@@ -71,7 +70,7 @@ export function dayBars(days, options) {
       status: day.uptime_pct === null ? null : day.worst,
       title: `${date(day.day, options)}\n${day.uptime_pct === null ? 'No data' : `${percent(day.uptime_pct)} up, worst: ${stateWords[day.worst]}, ${percent(day.coverage_pct)} known`}`,
     })), Math.max(days.length, 1), 480, 36),
-    days.map((day, n) => day.uptime_pct !== null && day.coverage_pct < 90
+    days.map((day, n) => day.uptime_pct !== null && (day.coverage_pct ?? 0) < 90
       && el('rect', { class: 'hint', x: round(n * step + step * 0.3), y: 38, width: round(step * 0.4), height: 2 })));
 }
 
@@ -106,14 +105,17 @@ export function latencyLine(days) {
   return chart(label, width, height, 'latency', el('line', { class: 'ground', x1: 0, x2: width, y1: height - 1, y2: height - 1 }), band, median.map(line('p50')), high.map(line('p95')));
 }
 
-// shares(row): [[status, first, share], ...] of a row of the summary, in percent of its width; no status that has none.
+/**
+ * The shares of a row of the summary, [status, first, share], in percent of its width; no status that has none.
+ * @param {{ total: number, healthy: number, degraded: number, unhealthy: number, unknown: number }} row
+ * @returns {[string, number, number][]}
+ */
 export function shares(row) {
   let first = 0;
   return ['healthy', 'degraded', 'unhealthy', 'unknown'].filter((status) => row.total > 0 && row[status] > 0).map((status) => {
     const share = (row[status] / row.total) * 100;
-    const part = [status, round(first), round(share)];
     first += share;
-    return part;
+    return /** @type {[string, number, number]} */ ([status, round(first - share), round(share)]);
   });
 }
 

@@ -1,9 +1,9 @@
 // data.mjs: every call that the page makes to the API, and no more: no DOM, no global state. Give it a client of supabase-js
 // (or of postgrest-js). The types are those of database.types.ts; what is jsonb there has its form below.
 
-/** @typedef {import('./database.types').Database['public']['Functions']} Functions */
-/** @typedef {import('./database.types').Database['public']['Enums']['integration_health_state']} Status */
-/** @typedef {import('./database.types').Database['public']['Enums']['integration_failure_cause']} Cause */
+/** @typedef {import('./database.types.ts').Database['public']['Functions']} Functions */
+/** @typedef {import('./database.types.ts').Database['public']['Enums']['integration_health_state']} Status */
+/** @typedef {import('./database.types.ts').Database['public']['Enums']['integration_failure_cause']} Cause */
 /** @typedef {{ days: 1 | 7 | 30 | 90, uptime_pct: number | null, coverage_pct: number | null }} Uptime */
 /** @typedef {{ day: string, uptime_pct: number | null, coverage_pct: number | null, worst: Status | null }} UptimeDay */
 /** @typedef {{ day: string, checks: number | null, p50_ms: number | null, p95_ms: number | null, max_ms: number | null }} LatencyDay */
@@ -55,7 +55,7 @@ export function createData(client, { time_zone = Intl.DateTimeFormat().resolvedO
     try {
       return await call('get_org_overview', { org_id, time_zone: zone });
     } catch (error) {
-      if (error.code !== '22023' || zone === 'UTC') throw error;
+      if (!(error instanceof ApiError) || error.code !== '22023' || zone === 'UTC') throw error;
       zone = 'UTC';
       return overview(org_id);
     }

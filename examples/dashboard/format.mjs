@@ -17,13 +17,13 @@ export function duration(ms) {
 
 // ago(iso, now): '12 min ago', 'in 3 h', 'just now'.
 export function ago(iso, now) {
-  const ms = now - new Date(iso);
+  const ms = now - Number(new Date(iso));
   if (Math.abs(ms) < 10 * second) return 'just now';
   return ms < 0 ? `in ${duration(-ms)}` : `${duration(ms)} ago`;
 }
 
 // lasting(iso, now): for how long something has been so: '3 h 20 min'.
-export const lasting = (iso, now) => duration(now - new Date(iso));
+export const lasting = (iso, now) => duration(now - Number(new Date(iso)));
 
 // clock(iso, options): the time of day, in the viewer's zone: '14:03'.
 export const clock = (iso, options) => new Intl.DateTimeFormat(options?.locale ?? 'en-GB', { hour: '2-digit', minute: '2-digit', ...zoneOf(options) })

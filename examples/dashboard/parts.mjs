@@ -73,8 +73,8 @@ export const chartTables = (id, row, summary = 'Show as tables') => lateDetails(
 const windows = { 1: '24 h', 7: '7 days', 30: '30 days', 90: '90 days' };
 
 // uptime(row): the four windows; how much of each is known, where that is not all.
-export const uptime = (row) => h('dl', { class: 'uptime' }, row.uptime.map(({ days, uptime_pct, coverage_pct }) => h('div', null,
-  h('dt', null, windows[days] ?? `${days} days`),
+export const uptime = (row) => h('dl', { class: 'uptime' }, row.uptime.map(({ days, uptime_pct, coverage_pct }, n) => h('div', null,
+  h('dt', null, n === 0 && 'Uptime ', windows[days] ?? `${days} days`),
   h('dd', { class: uptime_pct === null && 'none' }, percent(uptime_pct)),
   h('dd', { class: 'coverage', title: 'How much of the time is known' }, uptime_pct === null ? '' : `${percent(coverage_pct)} known`))));
 

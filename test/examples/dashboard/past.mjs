@@ -1,6 +1,7 @@
 // past.mjs: 90 days of an organisation and its neighbours for the dashboard's tests and screenshots, written through the
-// public functions alone. The same each time but for the hour of day: the times count back from now.
-import { granted } from '../../rest/suite.mjs';
+// public functions; only that a schedule is older than it is takes the database's owner. The same each time but for the hour
+// of day: the times count back from now.
+import { granted, people } from '../../rest/suite.mjs';
 
 const minute = 60_000, hour = 60 * minute, day = 24 * hour;
 
@@ -79,8 +80,9 @@ async function deliver(service) {
   }
 }
 
-// fill(service, admin): writes it all. service and admin: clients of supabase-js.
-export async function fill(service, admin) {
+// fill(stack): writes it all, into the database of a stack of test/rest/stack.mjs.
+export async function fill(stack) {
+  const [service, admin] = [stack.client(people.service), stack.client(people.globalAdmin)];
   const now = Date.now();
   const ago = (hours) => new Date(now - hours * hour).toISOString();
   granted(await service.from('integration_types').upsert(types.filter((type) => type.display_name)
@@ -106,6 +108,7 @@ export async function fill(service, admin) {
   granted(await service.rpc('integration_health_watch'));
 
   await syncs(service, now);
+  await stack.sql(`UPDATE "${stack.schema}".integration_sync_schedules SET planned_since = '${ago(3.4)}' WHERE integration_type = 'xledger'`);
   granted(await admin.rpc('set_maintenance', {
     org_id: home, integration_type: 'payroll', starts_at: ago(-20), ends_at: ago(-22), reason: 'Payroll moves to a new data centre',
   }));
@@ -114,7 +117,7 @@ export async function fill(service, admin) {
   if (alert) granted(await service.rpc('finish_alert', { alert_id: alert.alert_id, attempt: alert.attempt, delivered: false, error: 'on-call: HTTP 503: maintenance' }));
 }
 
-// syncs(service, now): one on time, one late and cold, one given up, one that never ran, one switched off.
+// syncs(service, now): one that fails, and was missed; late and cold; on time; running; one that never ran; one switched off.
 async function syncs(service, now) {
   const schedule = (integration_type, every, minutes, more) => service.rpc('set_sync_schedule', {
     org_id: home, integration_type, every, anchor: new Date(now - minutes * minute - 2 * day).toISOString(), max_attempts: 1, ...more,

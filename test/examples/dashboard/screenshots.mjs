@@ -9,7 +9,7 @@ const stack = await startStack({ database: 'screenshots' });
 const site = await startSite(stack, names);
 const browser = await startBrowser();
 try {
-  await fill(stack.client({ role: 'service_role' }), stack.client(globalAdmin));
+  await fill(stack);
   const shots = [
     ['dashboard-light', member(home), '', 'light', 1280, 1010],
     ['dashboard-dark', member(home), '', 'dark', 1280, 1010],
