@@ -4,6 +4,18 @@ import './vendor/supabase.js';        // a UMD file: it sets globalThis.supabase
 import { start } from './main.mjs';
 import { getToken } from './token.mjs';
 
-const response = await fetch('config.json');
-const config = await response.json();
-start({ config, getToken, createClient: globalThis.supabase.createClient });
+// readConfig(): what config.json holds.
+async function readConfig() {
+  const response = await fetch('config.json');
+  if (!response.ok) throw new Error(`config.json: HTTP ${response.status}`);
+  return response.json();
+}
+
+try {
+  await start({ config: await readConfig(), getToken, createClient: globalThis.supabase.createClient });
+} catch (error) {
+  const trouble = document.getElementById('trouble');
+  trouble.textContent = `This page cannot start: ${error.message}`;
+  trouble.hidden = false;
+  throw error;
+}

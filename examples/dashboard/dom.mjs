@@ -32,6 +32,7 @@ const kept = new WeakMap();       // element: { key, signature }
 // its data does, so that focus, open details and what somebody is writing survive a refresh. One that has changed is built
 // anew, unless somebody is writing in it ([data-editing]).
 export function place(parent, items) {
+  const active = document.activeElement;
   const old = new Map([...parent.children].map((element) => [kept.get(element)?.key, element]));
   const wanted = items.filter(Boolean).map(({ key, data, build }) => {
     const signature = JSON.stringify(data ?? null);
@@ -50,6 +51,8 @@ export function place(parent, items) {
     delete element.dataset.focus;
     document.getElementById(focus)?.focus({ preventScroll: true });
   });
+  // an element that was moved has lost the focus
+  if (parent.contains(active) && document.activeElement !== active) active.focus({ preventScroll: true });
 }
 
 // carryOver(from, to): opens the details that were open, and remembers which element had the focus, by its id.

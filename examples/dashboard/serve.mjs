@@ -32,7 +32,7 @@ function vendorFile() {
 export function createSite({ api, config }) {
   // pass(request, response): on to the API, and the answer back.
   function pass(request, response) {
-    const target = new URL(request.url, api);
+    const target = new URL(api.replace(/\/$/, '') + request.url);
     const onward = (target.protocol === 'https:' ? https : http).request(target, { method: request.method, headers: { ...request.headers, host: target.host } }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
@@ -53,7 +53,7 @@ export function createSite({ api, config }) {
 
   return http.createServer(async (request, response) => {
     if (request.url.startsWith('/rest/v1/')) return pass(request, response);
-    const name = new URL(request.url, 'http://page').pathname.slice(1) || 'index.html';
+    const name = request.url.replace(/[?#].*/s, '').slice(1) || 'index.html';
     const body = request.method === 'GET' || request.method === 'HEAD' ? await bodyOf(name).catch(() => undefined) : undefined;
     if (body === undefined) return response.writeHead(404, headers).end();
     return response.writeHead(200, { ...headers, 'Content-Type': types[extname(name)] }).end(request.method === 'HEAD' ? undefined : body);

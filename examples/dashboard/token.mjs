@@ -9,7 +9,10 @@
 // the address (#token=...), for a demo, is taken from there at once.
 const key = 'integration-health-token';
 
-// getToken({ refused, aborted }): resolves to a token that is not the refused one. refused: the one that the API took no more,
+// the address of somebody else's token, in the same tab
+addEventListener('hashchange', () => { if (location.hash.startsWith('#token=')) location.reload(); });
+
+// getToken({ refused }): resolves to a token that is not the refused one. refused: the one that the API took no more,
 // undefined for the first.
 export async function getToken({ refused } = {}) {
   const given = /^#token=([\w.-]+)$/.exec(location.hash)?.[1];

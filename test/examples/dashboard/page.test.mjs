@@ -33,19 +33,20 @@ describe('the dashboard in a browser', { skip: process.env.IH_OWNER ? 'the trust
 
   // visit(claims, options, steps): opens the page with a token for these claims (none: null), takes the steps, and asserts that
   // nothing failed meanwhile: no console error, no exception, no violation of the CSP. allow: console errors that may be;
-  // clock: the page's can be moved; time_zone: of the config.
-  async function visit(claims, { hash = '', token = claims && stack.token(claims), allow, clock, time_zone, ...options }, steps) {
+  // clock: the page's can be moved; time_zone: of the config; config: false where there is none.
+  async function visit(claims, { hash = '', token = claims && stack.token(claims), allow, clock, time_zone, config, ...options }, steps) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-GB', timezoneId: 'Europe/Oslo', reducedMotion: 'reduce', ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(10_000);
     const faults = [], requests = [];
     page.on('console', (message) => { if (message.type() === 'error' && !allow?.test(message.text())) faults.push(message.text()); });
-    page.on('pageerror', (error) => faults.push(error.stack));
+    page.on('pageerror', (error) => { if (!allow?.test(error.message)) faults.push(error.stack); });
     page.on('request', (request) => { if (request.url().includes('/rest/v1/')) requests.push(new URL(request.url()).pathname.slice('/rest/v1/'.length)); });
     await page.addInitScript(() => {
       addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
     });
     if (clock) await page.clock.install();
+    if (config === false) await page.route('**/config.json', (route) => route.fulfill({ status: 404 }));
     if (time_zone) await page.route('**/config.json', async (route) => route.fulfill({ json: { ...await (await route.fetch()).json(), time_zone } }));
     try {
       if (token) await page.addInitScript((given) => { if (!sessionStorage.length) sessionStorage.setItem('integration-health-token', given); }, token);
@@ -85,7 +86,7 @@ describe('the dashboard in a browser', { skip: process.env.IH_OWNER ? 'the trust
 
   test('the server sends the page\'s files and no others', async () => {
     for (const path of ['', 'main.mjs', 'vendor/supabase.js', 'config.json', 'style.css']) assert.equal((await fetch(site.url + path)).status, 200, path);
-    for (const path of ['serve.mjs', 'package.json', 'format.test.mjs', 'node_modules/', '..%2falert-worker%2fmain.mjs', 'config.example.json', 'nothing.mjs']) {
+    for (const path of ['serve.mjs', 'package.json', 'format.test.mjs', 'node_modules/', '..%2falert-worker%2fmain.mjs', '/', '%', 'config.example.json', 'nothing.mjs']) {
       assert.equal((await fetch(site.url + path)).status, 404, path);
     }
     assert.deepEqual(Object.keys(await (await fetch(`${site.url}config.json`)).json()), ['anon_key', 'schema', 'organisations']);
@@ -371,6 +372,12 @@ describe('the dashboard in a browser', { skip: process.env.IH_OWNER ? 'the trust
     });
   });
 
+  test('no config: the page says so', async () => {
+    await visit(ola, { allow: /^Failed to load resource|config\.json: HTTP 404/, config: false }, async (page) => {
+      await page.getByText('This page cannot start: config.json: HTTP 404').waitFor();
+    });
+  });
+
   test('no token: a form asks for one, and a refresh of the tab keeps it', async () => {
     await visit(null, {}, async (page, requests) => {
       await page.getByRole('heading', { name: 'Sign in' }).waitFor();
@@ -386,6 +393,9 @@ describe('the dashboard in a browser', { skip: process.env.IH_OWNER ? 'the trust
     });
     await visit(null, { hash: `#token=${stack.token(ola)}` }, async (page) => {
       await ready(page);
+      assert.equal(page.url(), site.url);
+      await page.evaluate((token) => { location.hash = `#token=${token}`; }, stack.token(admin));
+      await page.locator('#types').waitFor();
       assert.equal(page.url(), site.url);
     });
   });
@@ -537,6 +547,15 @@ describe('the dashboard in a browser', { skip: process.env.IH_OWNER ? 'the trust
       await refresh();
       await crm.getByText('Healthy').first().waitFor();
       assert.equal(await page.evaluate(() => document.activeElement.id), 'card-crm');
+      // a card that stays as it is, and changes its place
+      await page.locator('#card-dynamics').focus();
+      await record(stack.service, [{ org_id: orgA, integration_type: 'bank', status: 'unhealthy', checked_at: minutesAgo(0) }]);
+      await refresh();
+      await page.getByText('1 problem: Bank feed is unhealthy').waitFor();
+      await record(stack.service, [{ org_id: orgA, integration_type: 'bank', status: 'healthy', checked_at: minutesAgo(0) }]);
+      await refresh();
+      await page.getByText('All fine: 4 integrations are healthy').waitFor();
+      assert.equal(await page.evaluate(() => document.activeElement.id), 'card-dynamics');
     });
   });
 
