@@ -314,32 +314,22 @@ END;
 COMMENT ON FUNCTION integration_health_private.holders() IS
   'Returns the readers and the writers: who may call get_global_health_summary, and record_health_checks.';
 
-CREATE FUNCTION integration_health_private.require_roles(roles regrole[])
-RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  missing oid := (SELECT r FROM unnest(roles::oid[]) AS r
-                   WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles AS a WHERE a.oid = r) LIMIT 1);
-BEGIN
-  IF missing IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role with OID %s does not exist', missing),
-      HINT = 'Give the name of a role, or NULL for none.';
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.require_roles(regrole[]) IS
-  'Checks that roles exist; null stands for none. Errors: 42704.';
-
 CREATE FUNCTION @extschema@.grant_integration_health(reader regrole, writer regrole)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  missing oid;
   foreign_table text;
   revokes text[];
   roles text;
   command text;
 BEGIN
-  PERFORM integration_health_private.require_roles(ARRAY[reader, writer]);
+  SELECT r INTO missing FROM pg_catalog.unnest(ARRAY[reader, writer]::oid[]) AS r
+   WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid = r) LIMIT 1;
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = pg_catalog.format('role with OID %s does not exist', missing),
+      HINT = 'Give the name of a role, or NULL for none.';
+  END IF;
   IF EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid = writer AND NOT a.rolbypassrls AND NOT a.rolsuper) THEN
     RAISE WARNING USING ERRCODE = '55000',
       MESSAGE = pg_catalog.format('role %s is subject to row-level security and will not be able to record checks', writer),
@@ -387,7 +377,10 @@ DECLARE
   command text;
 BEGIN
   PERFORM integration_health_private.require_arguments('{scraper}', ARRAY[scraper IS NULL]);
-  PERFORM integration_health_private.require_roles(ARRAY[scraper]);
+  IF NOT EXISTS (SELECT FROM pg_roles AS a WHERE a.oid = scraper) THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role with OID %s does not exist', scraper::oid),
+      HINT = 'Give the name of a role.';
+  END IF;
   FOR command IN
     SELECT format('GRANT %s ON %s TO %s', r.privileges, format(r.object, integration_health_private.schema_name()), scraper)
       FROM integration_health_private.rights() AS r
