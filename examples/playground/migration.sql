@@ -7398,37 +7398,39 @@ COMMENT ON FUNCTION integration_health_private.keep_samples() IS
   'Measures incidents and alerts, and syncs unless they were measured a moment ago, and keeps the samples. For the session '
   'that note_job has let through.';
 
--- The only list of the metrics. Those of a family, which must stay together, are numbered alike.
+-- The only list of the metrics.
 CREATE FUNCTION integration_health_private.metrics()
 RETURNS TABLE (number integer, metric text, kind text, unit text, help text)
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
   VALUES
-  (1, 'integration_health_build', 'info', NULL, 'Version and edition of integration_health.'),
-  (2, 'integration_health_pairs', 'gauge', NULL, 'Pairs of an organisation and the type by their latest status.'),
-  (3, 'integration_health_type_passive', 'gauge', NULL, 'Whether the type is in passive mode: its pairs are not checked.'),
-  (4, 'integration_health_type_resume_timestamp_seconds', 'gauge', 'seconds',
+  (1, 'integration_health_build_info', 'info', NULL, 'Version and edition of integration_health.'),
+  (2, 'integration_health_samples_timestamp_seconds', 'gauge', 'seconds',
+   'When the samples were read, by the clock of the database; an exporter may go on repeating old ones.'),
+  (3, 'integration_health_pairs', 'gauge', NULL, 'Pairs of an organisation and the type by their latest status.'),
+  (4, 'integration_health_type_passive', 'gauge', NULL, 'Whether the type is in passive mode: its pairs are not checked.'),
+  (5, 'integration_health_type_resume_timestamp_seconds', 'gauge', 'seconds',
    'When a passive type is probed next; absent where nothing ends passive mode but a call.'),
-  (5, 'integration_health_type_check_interval_seconds', 'gauge', 'seconds', 'How often each pair of the type is checked.'),
-  (6, 'integration_health_check_oldest_due_age_seconds', 'gauge', 'seconds',
+  (6, 'integration_health_type_check_interval_seconds', 'gauge', 'seconds', 'How often each pair of the type is checked.'),
+  (7, 'integration_health_check_oldest_due_age_seconds', 'gauge', 'seconds',
    'How long the check has been due that is claimed next; 0 when none is due, absent while no pair of the type is checked.'),
-  (7, 'integration_health_incidents_open', 'gauge', NULL,
+  (8, 'integration_health_incidents_open', 'gauge', NULL,
    'Open incidents by scope, a pair or the whole type, and cause. Measured by the watch.'),
-  (8, 'integration_health_syncs_overdue', 'gauge', NULL,
+  (9, 'integration_health_syncs_overdue', 'gauge', NULL,
    'Schedules that have been due for longer than max_drift, and that nobody runs. Measured by the watch.'),
-  (9, 'integration_health_syncs_missed', 'gauge', NULL,
+  (10, 'integration_health_syncs_missed', 'gauge', NULL,
    'Missed periods of syncs among those of the last hour. Measured by the watch.'),
-  (10, 'integration_health_syncs_late', 'gauge', NULL,
+  (11, 'integration_health_syncs_late', 'gauge', NULL,
    'Runs that started later than max_drift, of periods of the last hour. Measured by the watch.'),
-  (11, 'integration_health_sync_drift_max_seconds', 'gauge', 'seconds',
+  (12, 'integration_health_sync_drift_max_seconds', 'gauge', 'seconds',
    'How late the latest run started, of periods of the last hour. Measured by the watch.'),
-  (12, 'integration_health_syncs_measured_timestamp_seconds', 'gauge', 'seconds', 'When the watch last measured the syncs.'),
-  (13, 'integration_health_syncs_measured_duration_seconds', 'gauge', 'seconds', 'How long that took.'),
-  (14, 'integration_health_alerts', 'gauge', NULL,
+  (13, 'integration_health_syncs_measured_timestamp_seconds', 'gauge', 'seconds', 'When the watch last measured the syncs.'),
+  (14, 'integration_health_syncs_measured_duration_seconds', 'gauge', 'seconds', 'How long that took.'),
+  (15, 'integration_health_alerts', 'gauge', NULL,
    'Alerts that are not delivered: pending ones, and dead ones, which have been given up. Measured by the watch.'),
-  (15, 'integration_health_alert_oldest_pending_age_seconds', 'gauge', 'seconds',
+  (16, 'integration_health_alert_oldest_pending_age_seconds', 'gauge', 'seconds',
    'Age of the oldest pending alert; 0 when there is none. Measured by the watch.'),
-  (16, 'integration_health_job_last_success_timestamp_seconds', 'gauge', 'seconds',
+  (17, 'integration_health_job_last_success_timestamp_seconds', 'gauge', 'seconds',
    'When the work of a job was last done, whoever called its function; absent where it never was.');
 END;
 COMMENT ON FUNCTION integration_health_private.metrics() IS
@@ -7438,9 +7440,11 @@ CREATE FUNCTION integration_health_private.read_samples()
 RETURNS TABLE (metric text, labels jsonb, value double precision)
 LANGUAGE sql STABLE ROWS 100
 BEGIN ATOMIC
-  SELECT 'integration_health_build',
+  SELECT 'integration_health_build_info',
          pg_catalog.jsonb_build_object('version', integration_health_private.version(),
                                        'edition', integration_health_private.edition()), 1::double precision
+  UNION ALL
+  SELECT 'integration_health_samples_timestamp_seconds', '{}', extract(epoch FROM pg_catalog.now())::double precision
   UNION ALL
   SELECT 'integration_health_pairs',
          pg_catalog.jsonb_build_object('integration_type', s.integration_type, 'status', c.status), c.pairs
@@ -7526,9 +7530,9 @@ RETURNS public."application/openmetrics-text"
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH line AS (
-    SELECT s.place, s.metric, s.kind, s.unit, s.help, s.place = pg_catalog.min(s.place) OVER (PARTITION BY s.metric) AS is_first,
-           s.metric || CASE s.kind WHEN 'info' THEN '_info' ELSE '' END
-           || COALESCE('{' || (
+    SELECT s.place, s.kind, s.unit, s.help, s.place = pg_catalog.min(s.place) OVER (PARTITION BY s.metric) AS is_first,
+           CASE s.kind WHEN 'info' THEN pg_catalog.regexp_replace(s.metric, '_info$', '') ELSE s.metric END AS family,
+           s.metric || COALESCE('{' || (
                 -- A value is an identifier, or as harmless, which JSON quotes as OpenMetrics does.
                 SELECT pg_catalog.string_agg(l.key || '=' || pg_catalog.to_json(l.value), ',' ORDER BY l.place)
                   FROM pg_catalog.jsonb_each_text(s.labels) WITH ORDINALITY AS l (key, value, place)) || '}', '')
@@ -7537,9 +7541,9 @@ BEGIN ATOMIC
   )
   SELECT (pg_catalog.string_agg(
            CASE WHEN l.is_first
-                THEN '# TYPE ' || l.metric || ' ' || l.kind || E'\n'
-                     || COALESCE('# UNIT ' || l.metric || ' ' || l.unit || E'\n', '')
-                     || '# HELP ' || l.metric || ' ' || l.help || E'\n'
+                THEN '# TYPE ' || l.family || ' ' || l.kind || E'\n'
+                     || COALESCE('# UNIT ' || l.family || ' ' || l.unit || E'\n', '')
+                     || '# HELP ' || l.family || ' ' || l.help || E'\n'
                 ELSE '' END || l.sample, '' ORDER BY l.place) || E'# EOF\n')::public."application/openmetrics-text"
     FROM line l;
 END;

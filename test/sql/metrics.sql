@@ -5,7 +5,7 @@ SET ROLE service_role;
 INSERT INTO integration_types (integration_type, display_name, check_interval) VALUES ('odd', 'Odd', '1 hour');
 CREATE VIEW pg_temp.samples AS
   SELECT metric, labels - 'version' - 'edition' AS labels, value FROM get_health_metric_samples()
-   WHERE COALESCE(labels ->> 'integration_type', 'xledger') IN ('xledger', 'odd');
+   WHERE metric <> 'integration_health_samples_timestamp_seconds' AND COALESCE(labels ->> 'integration_type', 'xledger') IN ('xledger', 'odd');
 -- before the first run of a job: what is read at each scrape
 SELECT count(record_health_check(o, 'xledger', s)) AS checks
   FROM (VALUES (:'org_a'::uuid, 'healthy'::integration_health_state), (:'org_b', 'unhealthy'), (gen_random_uuid(), 'unhealthy'), (gen_random_uuid(), 'unknown')) AS c (o, s);
@@ -79,11 +79,12 @@ SELECT integration_health_watch() IS NOT NULL AS watched;
 COMMIT;
 SELECT * FROM pg_temp.samples WHERE metric ~ 'job|alerts';
 -- as text
-SELECT regexp_replace(l, 'version="[^"]*"|edition="[^"]*"', '...', 'g') AS line
+SELECT regexp_replace(l, 'version="[^"]*"|edition="[^"]*"|(?<=timestamp_seconds )[0-9.]+', '...', 'g') AS line
   FROM regexp_split_to_table(rtrim(get_health_metrics(), E'\n'), E'\n') WITH ORDINALITY AS x (l, n)
  WHERE l !~ 'integration_type=' OR l ~ '"xledger"' ORDER BY n;
 SELECT labels ->> 'version' ~ '^[0-9]+[.][0-9]+$' AS is_version, labels ->> 'edition' IN ('c', 'trusted') AS is_edition
-  FROM get_health_metric_samples() WHERE metric = 'integration_health_build';
+  FROM get_health_metric_samples() WHERE metric = 'integration_health_build_info';
+SELECT value = extract(epoch FROM now())::double precision AS is_now FROM get_health_metric_samples() WHERE metric = 'integration_health_samples_timestamp_seconds';
 -- who may see them
 SET ROLE authenticated;
 SELECT set_config('request.jwt.claims', t.claims(:'org_a'), false) IS NOT NULL AS signed_in;
