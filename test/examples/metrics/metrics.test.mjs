@@ -27,7 +27,7 @@ const makeRole = `CREATE ROLE health_metrics LOGIN;
   ${process.env.IH_OWNER ? `SET ROLE ${process.env.IH_OWNER};` : ''}
   SELECT grant_integration_health_metrics('health_metrics');`;
 
-const alertsOf = (rules) => [...rules.matchAll(/alert: (\w+)/g)].map(([, name]) => name);
+const alertsOf = (rules) => [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
 
 describe('the shipped files', () => {
   test('rules and configurations are valid, and the rules do what they should', async () => {
@@ -40,9 +40,9 @@ describe('the shipped files', () => {
     const runbook = readFileSync(new URL('../../docs/operations.md', examples), 'utf8');
     const rules = shipped('rules.yml');
     for (const name of alertsOf(rules)) {
-      assert.match(shipped('rules_test.yml'), new RegExp(`alertname: ${name}\\n`));
+      assert.ok(shipped('rules_test.yml').includes(`alertname: ${name}\n`), name);
       assert.ok(rules.includes(`/operations.md#${name.toLowerCase()}\n`), name);
-      assert.match(runbook, new RegExp(`^### ${name}$`, 'm'));
+      assert.ok(runbook.includes(`\n### ${name}\n`), name);
     }
     assert.equal(alertsOf(rules).length, 9);
   });
@@ -113,7 +113,6 @@ describe('metrics', () => {
   });
 
   test('README.md lists the metrics', async () => {
-    granted(await stack.client(service).rpc('integration_health_watch'));
     const listed = [...shipped('README.md').matchAll(/^\| `(integration_health_\w+)` \|/gm)].map(([, name]) => name);
     const rows = (await stack.sql('SELECT m.metric FROM integration_health_private.metrics() AS m ORDER BY m.number')).split('\n');
     assert.deepEqual(listed, rows);
@@ -256,8 +255,8 @@ describe('metrics', () => {
 
       // somebody runs the sync, late
       const [due] = await call('get_due_syncs');
-      const [run1] = await call('claim_sync_run', { org_id: org, integration_type: 'dynamics', scheduled_for: due.scheduled_for });
-      await call('finish_sync_run', { org_id: org, integration_type: 'dynamics', scheduled_for: due.scheduled_for, attempt: run1.attempt, outcome: 'succeeded' });
+      const claimed = await call('claim_sync_run', { org_id: org, integration_type: 'dynamics', scheduled_for: due.scheduled_for });
+      await call('finish_sync_run', { org_id: org, integration_type: 'dynamics', scheduled_for: due.scheduled_for, attempt: claimed.attempt, outcome: 'succeeded' });
       await fires(...broken, 'SyncDrift dynamics');
 
       // all is mended
@@ -273,12 +272,13 @@ describe('metrics', () => {
       try {
         await fires();
 
-        // PostgREST cannot be reached, and the exporter not log in: it repeats what it knows
-        stack.gateway.pass = (request, response) => response.writeHead(503).end();
+        // PostgREST does not answer Prometheus, and the exporter cannot log in: it repeats what it knows
+        stack.gateway.pass = (request, response) => (
+          request.url.endsWith('/get_health_metrics') ? response.writeHead(503).end() : stack.gateway.forward(request, response));
         await stack.sql(`ALTER ROLE health_metrics NOLOGIN;
           SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'health_metrics'`);
         await until('NoData', async () => (await Promise.all(Object.keys(ways).map(firing))).every((alerts) => alerts.includes('NoData')));
-        assert.deepEqual((await query('exporter', 'integration_health_build_info')).length, 1);
+        assert.equal((await query('exporter', 'integration_health_build_info')).length, 1);
         stack.gateway.pass = stack.gateway.forward;
         await stack.sql('ALTER ROLE health_metrics LOGIN');
         await fires();
