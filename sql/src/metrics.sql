@@ -105,10 +105,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.forget_samples() IS 'Deletes the samples of types that no longer exist.';
 
--- The syncs take a time that grows with the schedules, so they are measured at most a fiftieth of the time.
+-- The syncs take a time that grows with the schedules, so they are measured at most a fiftieth of the time. Unlike the rest of
+-- the watch, this reads whole tables.
 CREATE FUNCTION integration_health_private.keep_samples()
 RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = on SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   started double precision := extract(epoch FROM clock_timestamp());
   samples integration_health_private.kept_samples[];
@@ -239,7 +240,7 @@ BEGIN
     SELECT m.metric, m.kind, m.unit, m.help, s.labels, s.value
       FROM integration_health_private.metrics() AS m
       JOIN integration_health_private.read_samples() AS s ON s.metric = m.metric
-     ORDER BY m.number, s.labels ->> 'integration_type' COLLATE "C", s.labels::text COLLATE "C";
+     ORDER BY m.number, s.labels::text COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.health_samples() IS
@@ -278,23 +279,22 @@ CREATE FUNCTION @extschema@.get_health_metrics()
 RETURNS @extschema@."application/openmetrics-text"
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  WITH line AS (
-    SELECT s.place, s.kind, s.unit, s.help, s.place = pg_catalog.min(s.place) OVER (PARTITION BY s.metric) AS is_first,
-           CASE s.kind WHEN 'info' THEN pg_catalog.regexp_replace(s.metric, '_info$', '') ELSE s.metric END AS family,
-           s.metric || COALESCE('{' || (
-                -- A value is an identifier, or as harmless, which JSON quotes as OpenMetrics does.
-                SELECT pg_catalog.string_agg(l.key || '=' || pg_catalog.to_json(l.value), ',' ORDER BY l.place)
-                  FROM pg_catalog.jsonb_each_text(s.labels) WITH ORDINALITY AS l (key, value, place)) || '}', '')
-           || ' ' || s.value || E'\n' AS sample
+  -- The labels are identifiers, or as harmless: JSON differs from OpenMetrics in the quotes of names and in blanks alone.
+  WITH family AS (
+    SELECT pg_catalog.min(s.place) AS place, s.kind, s.unit, s.help,
+           CASE s.kind WHEN 'info' THEN pg_catalog.regexp_replace(s.metric, '_info$', '') ELSE s.metric END AS name,
+           pg_catalog.string_agg(
+             s.metric || pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
+               s.labels::text, '": "', '="'), '", "', '",'), '{"', '{'), '{}', '') || ' ' || s.value || E'\n',
+             '' ORDER BY s.place) AS samples
       FROM @extschema@.get_health_metric_samples() WITH ORDINALITY AS s (metric, kind, unit, help, labels, value, place)
+     GROUP BY s.metric, s.kind, s.unit, s.help
   )
   SELECT (pg_catalog.string_agg(
-           CASE WHEN l.is_first
-                THEN '# TYPE ' || l.family || ' ' || l.kind || E'\n'
-                     || COALESCE('# UNIT ' || l.family || ' ' || l.unit || E'\n', '')
-                     || '# HELP ' || l.family || ' ' || l.help || E'\n'
-                ELSE '' END || l.sample, '' ORDER BY l.place) || E'# EOF\n')::@extschema@."application/openmetrics-text"
-    FROM line l;
+           '# TYPE ' || f.name || ' ' || f.kind || E'\n' || COALESCE('# UNIT ' || f.name || ' ' || f.unit || E'\n', '')
+           || '# HELP ' || f.name || ' ' || f.help || E'\n' || f.samples, '' ORDER BY f.place)
+         || E'# EOF\n')::@extschema@."application/openmetrics-text"
+    FROM family f;
 END;
 COMMENT ON FUNCTION @extschema@.get_health_metrics() IS
   'Returns what get_health_metric_samples does as a text in the exposition format of OpenMetrics 1.0, for Prometheus: '
