@@ -37,10 +37,15 @@ BEGIN
     WHERE k.metric = name AND k.labels = label FOR UPDATE SKIP LOCKED;
   IF FOUND THEN
     UPDATE integration_health_private.kept_samples AS k SET value = moment WHERE k.metric = name AND k.labels = label;
-  ELSE
-    INSERT INTO integration_health_private.kept_samples AS k (metric, labels, value) VALUES (name, label, moment)
-        ON CONFLICT (metric, labels) DO NOTHING;
+    RETURN true;
   END IF;
+  -- It is locked, or not there yet. An INSERT waits for who has locked the row, or is inserting it in a first run.
+  IF EXISTS (SELECT FROM integration_health_private.kept_samples AS k WHERE k.metric = name AND k.labels = label)
+     OR NOT pg_try_advisory_xact_lock('integration_health_private.kept_samples'::regclass::oid::bigint) THEN
+    RETURN false;
+  END IF;
+  INSERT INTO integration_health_private.kept_samples AS k (metric, labels, value) VALUES (name, label, moment)
+      ON CONFLICT (metric, labels) DO NOTHING;
   RETURN FOUND;
 END
 $$;
