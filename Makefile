@@ -28,8 +28,8 @@ LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' |
 # the order of their dependencies.
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 UPDATE = $(LAST:%=sql/$(EXTENSION)--%--$(EXTVERSION).sql)
-PARTS = $(patsubst %,sql/src/%.sql,header base access catalog health transitions days maintenance alerts incidents monitors changes passive \
-	leases recording syncs runs names warm_ups sync_reports reports uptime overview watch jobs dump rights)
+PARTS = $(patsubst %,sql/src/%.sql,header base access samples catalog health transitions days maintenance alerts incidents monitors changes passive \
+	leases recording syncs runs names warm_ups sync_reports reports uptime overview watch jobs metrics dump rights)
 DATA_built = $(SCRIPT) $(UPDATE)
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src

@@ -821,6 +821,23 @@ export type Database = {
           problem: string | null
         }[]
       }
+      /** Returns the metrics of all organisations together, by type, one row for each sample: the name of the metric, its kind (gauge or info), unit and help as OpenMetrics defines them, its labels, an object of strings, and the value. Reads a few rows of each type; what the watch measures is as old as its last run, and absent before the first. For the writer, global admins, and roles that grant_integration_health_metrics has let. Errors: 42501 as get_global_health_summary for others, 22023 for malformed claims, 55000 when row-level security applies to the owner of the function. */
+      get_health_metric_samples: {
+        Args: Record<PropertyKey, never>
+        Returns: {
+          metric: string
+          kind: string
+          unit: string | null
+          help: string
+          labels: Json
+          value: number
+        }[]
+      }
+      /** Returns what get_health_metric_samples does as a text in the exposition format of OpenMetrics 1.0, for Prometheus: PostgREST 12 and later answers GET /rpc/get_health_metrics with it where the scraper accepts application/openmetrics-text. Errors: as get_health_metric_samples. */
+      get_health_metrics: {
+        Args: Record<PropertyKey, never>
+        Returns: string
+      }
       /** Returns the checks of (org_id, integration_type) within the last hours (1 to 720), newest first, at most 96; latency_ms is in milliseconds. No rows for a caller who may not see the organisation. Errors: 22023 when hours is null or outside 1 to 720, or for malformed claims. */
       get_health_trend: {
         Args: {
@@ -1057,7 +1074,7 @@ export type Database = {
         }
         Returns: boolean
       }
-      /** For a job of every minute: opens and resolves the incidents of types, resolves incidents of pairs whose success_threshold is above 1, and writes the alerts that no check makes, at most max_rows of each kind: of open incidents whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Returns how many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables. For service_role. */
+      /** For a job of every minute: opens and resolves the incidents of types, resolves incidents of pairs whose success_threshold is above 1, and writes the alerts that no check makes, at most max_rows of each kind: of open incidents whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Measures what get_health_metrics reports of incidents, alerts and syncs. Returns how many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on the tables. For service_role. */
       integration_health_watch: {
         Args: {
           max_rows?: number

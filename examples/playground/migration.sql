@@ -613,6 +613,59 @@ COMMENT ON FUNCTION integration_health_private.claimed_subject() IS
   'none, or PostgreSQL cannot hold it. Errors: 22023 as require_claims.';
 
 -- ---------------------------------------------------------------------------------------------
+-- Kept samples: figures of the metrics that cannot be read at each scrape in a time that does not grow with the number of
+-- pairs. The watch measures them, and each job notes when it was last done.
+-- ---------------------------------------------------------------------------------------------
+
+-- Not dumped: the next run of the jobs measures again.
+CREATE TABLE integration_health_private.kept_samples (
+  metric text COLLATE pg_catalog."C" NOT NULL,
+  labels jsonb NOT NULL,
+  value  double precision NOT NULL,
+  PRIMARY KEY (metric, labels)
+) WITH (fillfactor = 50);
+ALTER TABLE integration_health_private.kept_samples ENABLE ROW LEVEL SECURITY;
+COMMENT ON TABLE integration_health_private.kept_samples IS
+  'Samples that get_health_metric_samples returns as they are. Written by the jobs of the extension.';
+COMMENT ON COLUMN integration_health_private.kept_samples.metric IS 'Name of the metric.';
+COMMENT ON COLUMN integration_health_private.kept_samples.labels IS 'Its labels, an object of strings.';
+COMMENT ON COLUMN integration_health_private.kept_samples.value IS 'The value when it was last measured.';
+
+-- A job that is run in two sessions at once waits for nobody: one of them notes it. Above READ COMMITTED a row that another
+-- run has changed would cause a serialization failure.
+CREATE FUNCTION integration_health_private.note_job(job_name text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name CONSTANT text := 'integration_health_job_last_success_timestamp_seconds';
+  label CONSTANT jsonb := jsonb_build_object('job_name', job_name);
+  moment CONSTANT double precision := extract(epoch FROM clock_timestamp());
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RETURN false;
+  END IF;
+  PERFORM integration_health_private.require_own_triggers('integration_health_private.kept_samples');
+  PERFORM FROM integration_health_private.kept_samples AS k
+    WHERE k.metric = name AND k.labels = label FOR UPDATE SKIP LOCKED;
+  IF FOUND THEN
+    UPDATE integration_health_private.kept_samples AS k SET value = moment WHERE k.metric = name AND k.labels = label;
+    RETURN true;
+  END IF;
+  -- It is locked, or not there yet. An INSERT waits for who has locked the row, or is inserting it in a first run.
+  IF EXISTS (SELECT FROM integration_health_private.kept_samples AS k WHERE k.metric = name AND k.labels = label)
+     OR NOT pg_try_advisory_xact_lock('integration_health_private.kept_samples'::regclass::oid::bigint) THEN
+    RETURN false;
+  END IF;
+  INSERT INTO integration_health_private.kept_samples AS k (metric, labels, value) VALUES (name, label, moment)
+      ON CONFLICT (metric, labels) DO NOTHING;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.note_job(text) IS
+  'Notes that the work of a job is done, if the transaction commits, and returns true; false, and nothing is noted, when '
+  'another transaction is doing the same work, or above READ COMMITTED. Errors: 55000 as require_own_triggers.';
+
+-- ---------------------------------------------------------------------------------------------
 -- Catalogue: the kinds of external system
 -- ---------------------------------------------------------------------------------------------
 
@@ -3345,6 +3398,7 @@ CREATE FUNCTION public.integration_health_compact()
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_counts');
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION public.integration_health_compact() IS
@@ -5375,6 +5429,7 @@ CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, hor
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_warm_up');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
     SELECT d.ctid AS place,
@@ -6613,18 +6668,27 @@ $$;
 COMMENT ON FUNCTION integration_health_private.resolve_recovered() IS
   'Resolves what recovered_incidents returns. Errors: as resolve_incident.';
 
+CREATE FUNCTION integration_health_private.oldest_due()
+RETURNS TABLE (integration_type text, check_interval interval, due_at timestamptz)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT t.integration_type, t.check_interval, (
+         SELECT GREATEST(m.due_at, '2000-01-01 00:00:00+00'::timestamptz) FROM public.integration_monitors m
+          WHERE m.integration_type = t.integration_type AND m.enabled ORDER BY m.due_at LIMIT 1)
+    FROM public.integration_types t
+   WHERE t.monitoring_mode = 'active'
+     AND integration_health_private.has_waited(t.passive_until, t.max_backoff, pg_catalog.now());
+END;
+COMMENT ON FUNCTION integration_health_private.oldest_due() IS
+  'Returns for each type that is checked when the pair is due that is claimed next (from 2000 on); null when the type has no '
+  'enabled monitor.';
+
 CREATE FUNCTION integration_health_private.silent_since()
 RETURNS TABLE (since timestamptz, types jsonb)
 LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
-  SELECT pg_catalog.min(GREATEST(d.due_at, '2000-01-01 00:00:00+00'::timestamptz)),
-         pg_catalog.jsonb_agg(d.integration_type ORDER BY d.integration_type)
-    FROM (SELECT t.integration_type, t.check_interval, (
-                 SELECT m.due_at FROM public.integration_monitors m
-                  WHERE m.integration_type = t.integration_type AND m.enabled ORDER BY m.due_at LIMIT 1) AS due_at
-            FROM public.integration_types t
-           WHERE t.monitoring_mode = 'active'
-             AND integration_health_private.has_waited(t.passive_until, t.max_backoff, pg_catalog.now())) d
+  SELECT pg_catalog.min(d.due_at), pg_catalog.jsonb_agg(d.integration_type ORDER BY d.integration_type)
+    FROM integration_health_private.oldest_due() d
    WHERE d.due_at < pg_catalog.now() - d.check_interval;
 END;
 COMMENT ON FUNCTION integration_health_private.silent_since() IS
@@ -6764,23 +6828,29 @@ COMMENT ON FUNCTION integration_health_private.watch_syncs(integer) IS
 CREATE FUNCTION public.integration_health_watch(max_rows integer DEFAULT 1000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  alerts bigint;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
   PERFORM integration_health_private.guard('integration_incidents', 'integration_alerts');
   PERFORM integration_health_private.resolve_recovered();
-  RETURN integration_health_private.watch_types()
-         + integration_health_private.tell_of_open(max_rows)
-         + integration_health_private.watch_monitor()
-         + integration_health_private.watch_credentials(max_rows)
-         + integration_health_private.watch_syncs(max_rows);
+  alerts := integration_health_private.watch_types()
+            + integration_health_private.tell_of_open(max_rows)
+            + integration_health_private.watch_monitor()
+            + integration_health_private.watch_credentials(max_rows)
+            + integration_health_private.watch_syncs(max_rows);
+  IF integration_health_private.note_job('integration_health_watch') THEN
+    PERFORM integration_health_private.keep_samples();
+  END IF;
+  RETURN alerts;
 END
 $$;
 COMMENT ON FUNCTION public.integration_health_watch(integer) IS
   'For a job of every minute: opens and resolves the incidents of types, resolves incidents of pairs whose '
   'success_threshold is above 1, and writes the alerts that no check makes, at most max_rows of each kind: of open incidents '
-  'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Returns how '
-  'many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on '
-  'the tables.';
+  'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Measures what '
+  'get_health_metrics reports of incidents, alerts and syncs. Returns how many alerts it wrote. Errors: 22023 when max_rows '
+  'is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Jobs
@@ -6950,6 +7020,7 @@ BEGIN
     deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
   END IF;
   PERFORM integration_health_private.heal_times();
+  PERFORM integration_health_private.note_job('integration_health_cleanup');
   RETURN deleted;
 END
 $$;
@@ -6969,6 +7040,7 @@ RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
+  SELECT integration_health_private.note_job('integration_health_stale');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     'public.integration_health_status'::regclass, 'public.integration_monitors'::regclass]);
   WITH stale AS MATERIALIZED (
@@ -7304,6 +7376,305 @@ COMMENT ON FUNCTION public.forget_organisation(uuid) IS
   'start anew. Errors: 22023 when org_id is null, 55000 when somebody else has a trigger or rule on the tables.';
 
 -- ---------------------------------------------------------------------------------------------
+-- Metrics, for a monitoring system: by type, never by organisation. A scrape reads a few rows of each type; what would take
+-- longer the watch measures, and keeps (samples.sql).
+-- ---------------------------------------------------------------------------------------------
+
+-- PostgREST answers with the media type that the name of a function's result gives (media type handlers, version 12).
+CREATE DOMAIN public."application/openmetrics-text" AS text;
+COMMENT ON DOMAIN public."application/openmetrics-text" IS
+  'A text in the exposition format of OpenMetrics, and its media type.';
+
+CREATE FUNCTION integration_health_private.edition()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT 'trusted'::text;
+END;
+COMMENT ON FUNCTION integration_health_private.edition() IS 'The edition that is installed: c or trusted.';
+
+CREATE FUNCTION integration_health_private.measured_incidents()
+RETURNS TABLE (metric text, labels jsonb, value double precision)
+LANGUAGE sql STABLE ROWS 20
+BEGIN ATOMIC
+  SELECT 'integration_health_incidents_open',
+         pg_catalog.jsonb_build_object(
+           'integration_type', i.integration_type, 'scope', CASE WHEN i.org_id IS NULL THEN 'type' ELSE 'pair' END,
+           'cause', COALESCE(i.cause::text, 'unknown')),
+         pg_catalog.count(*)::double precision
+    FROM public.integration_incidents i
+   WHERE i.resolved_at IS NULL
+   GROUP BY i.integration_type, i.org_id IS NULL, i.cause;
+END;
+COMMENT ON FUNCTION integration_health_private.measured_incidents() IS
+  'Returns how many incidents are open, by type, scope and cause. Reads all open incidents.';
+
+CREATE FUNCTION integration_health_private.measured_alerts()
+RETURNS TABLE (metric text, labels jsonb, value double precision)
+LANGUAGE sql STABLE ROWS 3
+BEGIN ATOMIC
+  WITH pending AS MATERIALIZED (
+    SELECT pg_catalog.count(*) AS alerts, pg_catalog.min(a.created_at) AS oldest
+      FROM public.integration_alerts a WHERE a.delivered_at IS NULL AND a.died_at IS NULL
+  )
+  SELECT 'integration_health_alerts', '{"state": "pending"}'::jsonb, p.alerts::double precision FROM pending p
+  UNION ALL
+  SELECT 'integration_health_alerts', '{"state": "dead"}', (
+         SELECT pg_catalog.count(*) FROM public.integration_alerts d
+          WHERE d.died_at IS NOT NULL AND d.delivered_at IS NULL)
+  UNION ALL
+  SELECT 'integration_health_alert_oldest_pending_timestamp_seconds', '{}',
+         COALESCE(extract(epoch FROM p.oldest)::double precision, 0)
+    FROM pending p;
+END;
+COMMENT ON FUNCTION integration_health_private.measured_alerts() IS
+  'Returns how many alerts are not delivered, and since when the oldest of those that may still be is waiting (0: there is '
+  'none). Reads all of them.';
+
+-- A period that a worker has begun late, and is running, is no longer overdue. No wait after a failed attempt, which due_at
+-- includes, is longer than a day.
+CREATE FUNCTION integration_health_private.overdue_syncs()
+RETURNS TABLE (integration_type text, overdue bigint)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT s.integration_type, pg_catalog.count(*)
+    FROM public.integration_sync_schedules s
+   WHERE s.enabled AND s.due_at <= pg_catalog.now() AND public.integration_sync_is_late(pg_catalog.now() - s.due_at)
+     AND NOT EXISTS (
+         SELECT FROM public.integration_sync_runs r
+          WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.outcome = 'running'
+            AND r.lease_until >= pg_catalog.now() AND r.scheduled_for >= s.due_at - interval '1 day')
+   GROUP BY s.integration_type;
+END;
+COMMENT ON FUNCTION integration_health_private.overdue_syncs() IS
+  'Returns how many enabled schedules of a type have been due for longer than integration_health.max_drift while nobody runs '
+  'a period of them. Reads those that are due.';
+
+CREATE FUNCTION integration_health_private.measured_syncs()
+RETURNS TABLE (metric text, labels jsonb, value double precision)
+LANGUAGE sql STABLE ROWS 40
+BEGIN ATOMIC
+  SELECT m.metric, pg_catalog.jsonb_build_object('integration_type', s.integration_type), m.value
+    FROM integration_health_private.global_sync_summary(pg_catalog.now() - interval '1 hour') s
+    LEFT JOIN integration_health_private.overdue_syncs() o ON o.integration_type = s.integration_type
+   CROSS JOIN LATERAL (
+         VALUES ('integration_health_syncs_overdue', COALESCE(o.overdue, 0)::double precision),
+                ('integration_health_syncs_missed', s.missed::double precision),
+                ('integration_health_syncs_late', s.late::double precision),
+                ('integration_health_sync_drift_max_seconds',
+                 GREATEST(0, COALESCE(extract(epoch FROM s.max_drift), 0))::double precision)) AS m (metric, value);
+END;
+COMMENT ON FUNCTION integration_health_private.measured_syncs() IS
+  'Returns the figures of syncs, of periods within the last hour but for the overdue ones, for each type. Reads all enabled '
+  'schedules.';
+
+CREATE FUNCTION integration_health_private.forget_samples()
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  DELETE FROM integration_health_private.kept_samples k
+   WHERE k.labels ? 'integration_type'
+     AND NOT EXISTS (SELECT FROM public.integration_types t WHERE t.integration_type = k.labels ->> 'integration_type');
+END;
+COMMENT ON FUNCTION integration_health_private.forget_samples() IS 'Deletes the samples of types that no longer exist.';
+
+-- The syncs take a time that grows with the schedules, so they are measured at most a fiftieth of the time. Unlike the rest of
+-- the watch, this reads whole tables.
+CREATE FUNCTION integration_health_private.keep_samples()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = on SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  started double precision := extract(epoch FROM clock_timestamp());
+  samples integration_health_private.kept_samples[];
+  of_syncs integration_health_private.kept_samples[];
+BEGIN
+  samples := ARRAY(
+    SELECT ROW(m.metric, m.labels, m.value)::integration_health_private.kept_samples
+      FROM (SELECT i.* FROM integration_health_private.measured_incidents() AS i
+            UNION ALL
+            SELECT a.* FROM integration_health_private.measured_alerts() AS a
+            UNION ALL
+            -- What there was, and is no longer.
+            SELECT k.metric, k.labels, 0 FROM integration_health_private.kept_samples AS k
+             WHERE k.metric = 'integration_health_incidents_open') AS m);
+  IF started >= COALESCE((
+       SELECT at.value + 50 * took.value
+         FROM integration_health_private.kept_samples AS at, integration_health_private.kept_samples AS took
+        WHERE at.metric = 'integration_health_syncs_measured_timestamp_seconds'
+          AND took.metric = 'integration_health_syncs_measured_duration_seconds'), 0) THEN
+    started := extract(epoch FROM clock_timestamp());
+    of_syncs := ARRAY(
+      SELECT ROW(m.metric, m.labels, m.value)::integration_health_private.kept_samples
+        FROM integration_health_private.measured_syncs() AS m);
+    samples := samples || of_syncs
+      || ROW('integration_health_syncs_measured_timestamp_seconds', '{}', started)::integration_health_private.kept_samples
+      || ROW('integration_health_syncs_measured_duration_seconds', '{}',
+             extract(epoch FROM clock_timestamp()) - started)::integration_health_private.kept_samples;
+  END IF;
+  INSERT INTO integration_health_private.kept_samples AS k (metric, labels, value)
+  SELECT s.metric, s.labels, max(s.value) FROM unnest(samples) AS s GROUP BY s.metric, s.labels
+      ON CONFLICT (metric, labels) DO UPDATE SET value = EXCLUDED.value WHERE k.value <> EXCLUDED.value;
+  PERFORM integration_health_private.forget_samples();
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.keep_samples() IS
+  'Measures incidents and alerts, and syncs unless they were measured a moment ago, and keeps the samples. For the session '
+  'that note_job has let through.';
+
+-- The only list of the metrics.
+CREATE FUNCTION integration_health_private.metrics()
+RETURNS TABLE (number integer, metric text, kind text, unit text, help text)
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  VALUES
+  (1, 'integration_health_build_info', 'info', NULL, 'Version and edition of integration_health.'),
+  (2, 'integration_health_samples_timestamp_seconds', 'gauge', 'seconds',
+   'When the samples were read, by the clock of the database; an exporter may go on repeating old ones.'),
+  (3, 'integration_health_pairs', 'gauge', NULL, 'Pairs of an organisation and the type by their latest status.'),
+  (4, 'integration_health_type_passive', 'gauge', NULL, 'Whether the type is in passive mode: its pairs are not checked.'),
+  (5, 'integration_health_type_resume_timestamp_seconds', 'gauge', 'seconds',
+   'When a passive type is probed next; absent where nothing ends passive mode but a call.'),
+  (6, 'integration_health_type_check_interval_seconds', 'gauge', 'seconds', 'How often each pair of the type is checked.'),
+  (7, 'integration_health_check_oldest_due_age_seconds', 'gauge', 'seconds',
+   'How long the check has been due that is claimed next; 0 when none is due, absent while no pair of the type is checked.'),
+  (8, 'integration_health_incidents_open', 'gauge', NULL,
+   'Open incidents by scope, a pair or the whole type, and cause. Measured by the watch.'),
+  (9, 'integration_health_syncs_overdue', 'gauge', NULL,
+   'Schedules that have been due for longer than max_drift, and that nobody runs. Measured by the watch.'),
+  (10, 'integration_health_syncs_missed', 'gauge', NULL,
+   'Missed periods of syncs among those of the last hour. Measured by the watch.'),
+  (11, 'integration_health_syncs_late', 'gauge', NULL,
+   'Runs that started later than max_drift, of periods of the last hour. Measured by the watch.'),
+  (12, 'integration_health_sync_drift_max_seconds', 'gauge', 'seconds',
+   'How late the latest run started, of periods of the last hour. Measured by the watch.'),
+  (13, 'integration_health_syncs_measured_timestamp_seconds', 'gauge', 'seconds', 'When the watch last measured the syncs.'),
+  (14, 'integration_health_syncs_measured_duration_seconds', 'gauge', 'seconds', 'How long that took.'),
+  (15, 'integration_health_alerts', 'gauge', NULL,
+   'Alerts that are not delivered: pending ones, and dead ones, which have been given up. Measured by the watch.'),
+  (16, 'integration_health_alert_oldest_pending_age_seconds', 'gauge', 'seconds',
+   'Age of the oldest pending alert; 0 when there is none. Measured by the watch.'),
+  (17, 'integration_health_job_last_success_timestamp_seconds', 'gauge', 'seconds',
+   'When the work of a job was last done, whoever called its function; absent where it never was.');
+END;
+COMMENT ON FUNCTION integration_health_private.metrics() IS
+  'Returns the metrics in the order in which they are reported, with type, unit and help as OpenMetrics defines them.';
+
+CREATE FUNCTION integration_health_private.read_samples()
+RETURNS TABLE (metric text, labels jsonb, value double precision)
+LANGUAGE sql STABLE ROWS 100
+BEGIN ATOMIC
+  SELECT 'integration_health_build_info',
+         pg_catalog.jsonb_build_object('version', integration_health_private.version(),
+                                       'edition', integration_health_private.edition()), 1::double precision
+  UNION ALL
+  SELECT 'integration_health_samples_timestamp_seconds', '{}', extract(epoch FROM pg_catalog.now())::double precision
+  UNION ALL
+  SELECT 'integration_health_pairs',
+         pg_catalog.jsonb_build_object('integration_type', s.integration_type, 'status', c.status), c.pairs
+    FROM integration_health_private.global_health_summary() s
+   CROSS JOIN LATERAL (VALUES ('healthy', s.healthy), ('degraded', s.degraded), ('unhealthy', s.unhealthy),
+                              ('unknown', s.unknown)) AS c (status, pairs)
+  UNION ALL
+  SELECT m.metric, pg_catalog.jsonb_build_object('integration_type', t.integration_type), m.value
+    FROM public.integration_types t
+   CROSS JOIN LATERAL (
+         VALUES ('integration_health_type_passive', (t.monitoring_mode = 'passive')::integer::double precision),
+                ('integration_health_type_resume_timestamp_seconds',
+                 CASE WHEN t.monitoring_mode = 'passive' AND pg_catalog.isfinite(t.passive_until)
+                      THEN extract(epoch FROM t.passive_until)::double precision END),
+                ('integration_health_type_check_interval_seconds',
+                 (integration_health_private.micros(t.check_interval) * 0.000001)::double precision)) AS m (metric, value)
+   WHERE m.value IS NOT NULL
+  UNION ALL
+  SELECT 'integration_health_check_oldest_due_age_seconds',
+         pg_catalog.jsonb_build_object('integration_type', d.integration_type),
+         GREATEST(0, extract(epoch FROM pg_catalog.now() - d.due_at))::double precision
+    FROM integration_health_private.oldest_due() d WHERE d.due_at IS NOT NULL
+  UNION ALL
+  SELECT CASE k.metric WHEN 'integration_health_alert_oldest_pending_timestamp_seconds'
+                       THEN 'integration_health_alert_oldest_pending_age_seconds' ELSE k.metric END,
+         k.labels,
+         CASE k.metric WHEN 'integration_health_alert_oldest_pending_timestamp_seconds'
+                       THEN CASE WHEN k.value > 0 THEN GREATEST(0, extract(epoch FROM pg_catalog.now()) - k.value) ELSE 0 END
+                       ELSE k.value END
+    FROM integration_health_private.kept_samples k;
+END;
+COMMENT ON FUNCTION integration_health_private.read_samples() IS 'Reads the samples of all metrics, in no order.';
+
+CREATE FUNCTION integration_health_private.health_samples()
+RETURNS TABLE (metric text, kind text, unit text, help text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET jit = off SET search_path = pg_catalog, pg_temp ROWS 100 AS $$
+BEGIN
+  PERFORM integration_health_private.require_all_pairs();
+  PERFORM integration_health_private.require_all_rows(
+    integration_health_private.relation('integration_types'), integration_health_private.relation('integration_monitors'),
+    'integration_health_private.kept_samples');
+  RETURN QUERY
+    SELECT m.metric, m.kind, m.unit, m.help, s.labels, s.value
+      FROM integration_health_private.metrics() AS m
+      JOIN integration_health_private.read_samples() AS s ON s.metric = m.metric
+     ORDER BY m.number, s.labels::text COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.health_samples() IS
+  'Runs the query of get_health_metric_samples, for callers who may see all of it. Errors: 55000 as require_all_rows.';
+
+CREATE FUNCTION integration_health_private.health_samples_for_admin()
+RETURNS TABLE (metric text, kind text, unit text, help text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 100 AS $$
+BEGIN
+  PERFORM integration_health_private.require_admin_role();
+  RETURN QUERY SELECT * FROM integration_health_private.health_samples();
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.health_samples_for_admin() IS
+  'Calls health_samples for global admins. Errors: as require_admin_role.';
+
+CREATE FUNCTION public.get_health_metric_samples()
+RETURNS TABLE (metric text, kind text, unit text, help text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp ROWS 100 AS $$
+BEGIN
+  IF has_function_privilege('integration_health_private.health_samples()', 'EXECUTE') THEN
+    RETURN QUERY SELECT * FROM integration_health_private.health_samples();
+  ELSE
+    RETURN QUERY SELECT * FROM integration_health_private.health_samples_for_admin();
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION public.get_health_metric_samples() IS
+  'Returns the metrics of all organisations together, by type, one row for each sample: the name of the metric, its kind '
+  '(gauge or info), unit and help as OpenMetrics defines them, its labels, an object of strings, and the value. Reads a few '
+  'rows of each type; what the watch measures is as old as its last run, and absent before the first. For the writer, '
+  'global admins, and roles that grant_integration_health_metrics has let. Errors: 42501 as get_global_health_summary for '
+  'others, 22023 for malformed claims, 55000 when row-level security applies to the owner of the function.';
+
+CREATE FUNCTION public.get_health_metrics()
+RETURNS public."application/openmetrics-text"
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  -- The labels are identifiers, or as harmless: JSON differs from OpenMetrics in the quotes of names and in blanks alone.
+  WITH family AS (
+    SELECT pg_catalog.min(s.place) AS place, s.kind, s.unit, s.help,
+           CASE s.kind WHEN 'info' THEN pg_catalog.regexp_replace(s.metric, '_info$', '') ELSE s.metric END AS name,
+           pg_catalog.string_agg(
+             s.metric || pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
+               s.labels::text, '": "', '="'), '", "', '",'), '{"', '{'), '{}', '') || ' ' || s.value || E'\n',
+             '' ORDER BY s.place) AS samples
+      FROM public.get_health_metric_samples() WITH ORDINALITY AS s (metric, kind, unit, help, labels, value, place)
+     GROUP BY s.metric, s.kind, s.unit, s.help
+  )
+  SELECT (pg_catalog.string_agg(
+           '# TYPE ' || f.name || ' ' || f.kind || E'\n' || COALESCE('# UNIT ' || f.name || ' ' || f.unit || E'\n', '')
+           || '# HELP ' || f.name || ' ' || f.help || E'\n' || f.samples, '' ORDER BY f.place)
+         || E'# EOF\n')::public."application/openmetrics-text"
+    FROM family f;
+END;
+COMMENT ON FUNCTION public.get_health_metrics() IS
+  'Returns what get_health_metric_samples does as a text in the exposition format of OpenMetrics 1.0, for Prometheus: '
+  'PostgREST 12 and later answers GET /rpc/get_health_metrics with it where the scraper accepts application/openmetrics-text. '
+  'Errors: as get_health_metric_samples.';
+
+-- ---------------------------------------------------------------------------------------------
 -- Rights
 -- ---------------------------------------------------------------------------------------------
 
@@ -7479,6 +7850,10 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs_for_admin()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_jobs()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.health_samples()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_samples_for_admin()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_metric_samples()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_metrics()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.forget_organisation(uuid)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.unschedule_integration_health_jobs()'),
@@ -7548,6 +7923,8 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.readable_since(integer)'),
          ('FUNCTION integration_health_private.readable_since_days(integer)'),
          ('FUNCTION integration_health_private.claimed_subject()'),
+         ('TABLE integration_health_private.kept_samples'),
+         ('FUNCTION integration_health_private.note_job(text)'),
          ('TABLE public.integration_types'),
          ('FUNCTION integration_health_private.has_type(text)'),
          ('FUNCTION integration_health_private.refuse_type(text)'),
@@ -7798,6 +8175,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.tell_of_open(integer)'),
          ('FUNCTION integration_health_private.recovered_incidents()'),
          ('FUNCTION integration_health_private.resolve_recovered()'),
+         ('FUNCTION integration_health_private.oldest_due()'),
          ('FUNCTION integration_health_private.silent_since()'),
          ('FUNCTION integration_health_private.watch_monitor()'),
          ('FUNCTION integration_health_private.credential_cause(uuid, text, timestamptz, integer)'),
@@ -7827,6 +8205,19 @@ BEGIN ATOMIC
          ('FUNCTION public.unschedule_integration_health_jobs()'),
          ('FUNCTION integration_health_private.forget_rows(uuid)'),
          ('FUNCTION public.forget_organisation(uuid)'),
+         ('FUNCTION integration_health_private.edition()'),
+         ('FUNCTION integration_health_private.measured_incidents()'),
+         ('FUNCTION integration_health_private.measured_alerts()'),
+         ('FUNCTION integration_health_private.overdue_syncs()'),
+         ('FUNCTION integration_health_private.measured_syncs()'),
+         ('FUNCTION integration_health_private.forget_samples()'),
+         ('FUNCTION integration_health_private.keep_samples()'),
+         ('FUNCTION integration_health_private.metrics()'),
+         ('FUNCTION integration_health_private.read_samples()'),
+         ('FUNCTION integration_health_private.health_samples()'),
+         ('FUNCTION integration_health_private.health_samples_for_admin()'),
+         ('FUNCTION public.get_health_metric_samples()'),
+         ('FUNCTION public.get_health_metrics()'),
          ('FUNCTION integration_health_private.rights()'),
          ('FUNCTION integration_health_private.schema_name()'),
          ('FUNCTION integration_health_private.objects()'),
@@ -7836,6 +8227,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.close_tables(oid[])'),
          ('FUNCTION integration_health_private.holders()'),
          ('FUNCTION public.grant_integration_health(regrole, regrole)'),
+         ('FUNCTION public.grant_integration_health_metrics(regrole)'),
          ('FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[])');
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
@@ -7994,6 +8386,34 @@ COMMENT ON FUNCTION public.grant_integration_health(regrole, regrole) IS
   'the tables have now: call the function again after adding one. Either role may be null. For the owner of the '
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
+
+-- What a scraper needs of the rights of the writer.
+CREATE FUNCTION public.grant_integration_health_metrics(scraper regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  command text;
+BEGIN
+  PERFORM integration_health_private.require_arguments('{scraper}', ARRAY[scraper IS NULL]);
+  IF NOT EXISTS (SELECT FROM pg_roles AS a WHERE a.oid = scraper) THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role with OID %s does not exist', scraper::oid),
+      HINT = 'Give the name of a role.';
+  END IF;
+  FOR command IN
+    SELECT format('GRANT %s ON %s TO %s', r.privileges, format(r.object, integration_health_private.schema_name()), scraper)
+      FROM integration_health_private.rights() AS r
+     WHERE r.writer AND r.object IN (
+             'SCHEMA integration_health_private', 'FUNCTION integration_health_private.health_samples()',
+             'FUNCTION %1$s.get_health_metric_samples()', 'FUNCTION %1$s.get_health_metrics()')
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION public.grant_integration_health_metrics(regrole) IS
+  'Lets a role call get_health_metrics and get_health_metric_samples, and nothing else of the extension: for a monitoring '
+  'system. REVOKE, or DROP OWNED BY, takes it back. For the owner of the extension. Errors: 22023 when scraper is null, 42704 '
+  'when the role does not exist, 42501 when the caller does not own the functions.';
 
 CREATE FUNCTION integration_health_private.grant_new_rights(known text[], readers regrole[], writers regrole[])
 RETURNS void

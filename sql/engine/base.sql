@@ -142,3 +142,11 @@ BEGIN
   END IF;
 END
 $$;
+
+-- @edition
+CREATE FUNCTION integration_health_private.edition()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT 'trusted'::text;
+END;

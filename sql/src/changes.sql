@@ -41,6 +41,7 @@ CREATE FUNCTION @extschema@.integration_health_compact()
 RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_counts');
   SELECT integration_health_private.fold_counts();
 END;
 COMMENT ON FUNCTION @extschema@.integration_health_compact() IS

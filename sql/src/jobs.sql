@@ -166,6 +166,7 @@ BEGIN
     deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
   END IF;
   PERFORM integration_health_private.heal_times();
+  PERFORM integration_health_private.note_job('integration_health_cleanup');
   RETURN deleted;
 END
 $$;
@@ -185,6 +186,7 @@ RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
+  SELECT integration_health_private.note_job('integration_health_stale');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     '@extschema@.integration_health_status'::regclass, '@extschema@.integration_monitors'::regclass]);
   WITH stale AS MATERIALIZED (

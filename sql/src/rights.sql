@@ -168,6 +168,10 @@ BEGIN ATOMIC
   (false, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs()'),
   (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_jobs_for_admin()'),
   (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_jobs()'),
+  (false, true, 'EXECUTE', 'FUNCTION integration_health_private.health_samples()'),
+  (true, true, 'EXECUTE', 'FUNCTION integration_health_private.health_samples_for_admin()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_metric_samples()'),
+  (true, true, 'EXECUTE', 'FUNCTION %1$s.get_health_metrics()'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.forget_organisation(uuid)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.schedule_integration_health_jobs(text, text, text, text, text)'),
   (false, true, 'EXECUTE', 'FUNCTION %1$s.unschedule_integration_health_jobs()'),
@@ -368,6 +372,34 @@ COMMENT ON FUNCTION @extschema@.grant_integration_health(regrole, regrole) IS
   'the tables have now: call the function again after adding one. Either role may be null. For the owner of the '
   'extension. Warns when the writer lacks BYPASSRLS, because row-level security will keep it from recording. Errors: '
   '42704 when a role does not exist, 42501 when the caller does not own the extension''s tables.';
+
+-- What a scraper needs of the rights of the writer.
+CREATE FUNCTION @extschema@.grant_integration_health_metrics(scraper regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  command text;
+BEGIN
+  PERFORM integration_health_private.require_arguments('{scraper}', ARRAY[scraper IS NULL]);
+  IF NOT EXISTS (SELECT FROM pg_roles AS a WHERE a.oid = scraper) THEN
+    RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role with OID %s does not exist', scraper::oid),
+      HINT = 'Give the name of a role.';
+  END IF;
+  FOR command IN
+    SELECT format('GRANT %s ON %s TO %s', r.privileges, format(r.object, integration_health_private.schema_name()), scraper)
+      FROM integration_health_private.rights() AS r
+     WHERE r.writer AND r.object IN (
+             'SCHEMA integration_health_private', 'FUNCTION integration_health_private.health_samples()',
+             'FUNCTION %1$s.get_health_metric_samples()', 'FUNCTION %1$s.get_health_metrics()')
+  LOOP
+    EXECUTE command;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_integration_health_metrics(regrole) IS
+  'Lets a role call get_health_metrics and get_health_metric_samples, and nothing else of the extension: for a monitoring '
+  'system. REVOKE, or DROP OWNED BY, takes it back. For the owner of the extension. Errors: 22023 when scraper is null, 42704 '
+  'when the role does not exist, 42501 when the caller does not own the functions.';
 
 CREATE FUNCTION integration_health_private.grant_new_rights(known text[], readers regrole[], writers regrole[])
 RETURNS void

@@ -7,6 +7,7 @@ CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, hor
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_warm_up');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
     SELECT d.ctid AS place,

@@ -220,18 +220,27 @@ $$;
 COMMENT ON FUNCTION integration_health_private.resolve_recovered() IS
   'Resolves what recovered_incidents returns. Errors: as resolve_incident.';
 
+CREATE FUNCTION integration_health_private.oldest_due()
+RETURNS TABLE (integration_type text, check_interval interval, due_at timestamptz)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT t.integration_type, t.check_interval, (
+         SELECT GREATEST(m.due_at, '2000-01-01 00:00:00+00'::timestamptz) FROM @extschema@.integration_monitors m
+          WHERE m.integration_type = t.integration_type AND m.enabled ORDER BY m.due_at LIMIT 1)
+    FROM @extschema@.integration_types t
+   WHERE t.monitoring_mode = 'active'
+     AND integration_health_private.has_waited(t.passive_until, t.max_backoff, pg_catalog.now());
+END;
+COMMENT ON FUNCTION integration_health_private.oldest_due() IS
+  'Returns for each type that is checked when the pair is due that is claimed next (from 2000 on); null when the type has no '
+  'enabled monitor.';
+
 CREATE FUNCTION integration_health_private.silent_since()
 RETURNS TABLE (since timestamptz, types jsonb)
 LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
-  SELECT pg_catalog.min(GREATEST(d.due_at, '2000-01-01 00:00:00+00'::timestamptz)),
-         pg_catalog.jsonb_agg(d.integration_type ORDER BY d.integration_type)
-    FROM (SELECT t.integration_type, t.check_interval, (
-                 SELECT m.due_at FROM @extschema@.integration_monitors m
-                  WHERE m.integration_type = t.integration_type AND m.enabled ORDER BY m.due_at LIMIT 1) AS due_at
-            FROM @extschema@.integration_types t
-           WHERE t.monitoring_mode = 'active'
-             AND integration_health_private.has_waited(t.passive_until, t.max_backoff, pg_catalog.now())) d
+  SELECT pg_catalog.min(d.due_at), pg_catalog.jsonb_agg(d.integration_type ORDER BY d.integration_type)
+    FROM integration_health_private.oldest_due() d
    WHERE d.due_at < pg_catalog.now() - d.check_interval;
 END;
 COMMENT ON FUNCTION integration_health_private.silent_since() IS
@@ -371,20 +380,26 @@ COMMENT ON FUNCTION integration_health_private.watch_syncs(integer) IS
 CREATE FUNCTION @extschema@.integration_health_watch(max_rows integer DEFAULT 1000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  alerts bigint;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
   PERFORM integration_health_private.guard('integration_incidents', 'integration_alerts');
   PERFORM integration_health_private.resolve_recovered();
-  RETURN integration_health_private.watch_types()
-         + integration_health_private.tell_of_open(max_rows)
-         + integration_health_private.watch_monitor()
-         + integration_health_private.watch_credentials(max_rows)
-         + integration_health_private.watch_syncs(max_rows);
+  alerts := integration_health_private.watch_types()
+            + integration_health_private.tell_of_open(max_rows)
+            + integration_health_private.watch_monitor()
+            + integration_health_private.watch_credentials(max_rows)
+            + integration_health_private.watch_syncs(max_rows);
+  IF integration_health_private.note_job('integration_health_watch') THEN
+    PERFORM integration_health_private.keep_samples();
+  END IF;
+  RETURN alerts;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.integration_health_watch(integer) IS
   'For a job of every minute: opens and resolves the incidents of types, resolves incidents of pairs whose '
   'success_threshold is above 1, and writes the alerts that no check makes, at most max_rows of each kind: of open incidents '
-  'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Returns how '
-  'many alerts it wrote. Errors: 22023 when max_rows is null or below 1, 55000 when somebody else has a trigger or rule on '
-  'the tables.';
+  'whose maintenance has ended, reminders, a silent monitor, credentials that expire soon, and missed syncs. Measures what '
+  'get_health_metrics reports of incidents, alerts and syncs. Returns how many alerts it wrote. Errors: 22023 when max_rows '
+  'is null or below 1, 55000 when somebody else has a trigger or rule on the tables.';

@@ -144,6 +144,7 @@ const unnaming = {
   'the incidents of all': post('/rpc/get_global_incidents', {}),
   'the maintenance of all': post('/rpc/get_global_maintenance', {}),
   'the uptime of all': post('/rpc/get_global_uptime', {}),
+  'the metrics': post('/rpc/get_health_metrics', {}),
   'the backlog of alerts': post('/rpc/get_alert_backlog', {}),
   'the summary of syncs': post('/rpc/get_global_sync_summary', {}),
   'my organisations': post('/rpc/integration_health_org_ids', {}),

@@ -106,6 +106,7 @@ SELECT json_object_agg(name, columns) FROM (
     -- pg_cron is not here, so nothing is known of the jobs; with it problem is null where there is none
     UNION ALL SELECT 'get_health_jobs', to_json(r) FROM get_health_jobs() AS r
     UNION ALL SELECT 'get_health_jobs', json_build_object('problem', NULL)
+    UNION ALL SELECT 'get_health_metric_samples', to_json(r) FROM get_health_metric_samples() AS r
     UNION ALL SELECT 'integration_sync_last_period',
       json_build_object('', integration_sync_last_period('1 hour', now(), 'UTC', '2000-01-01'))
     UNION ALL SELECT 'integration_sync_next_period',
@@ -119,7 +120,8 @@ const needsCron = 'schedule_integration_health_jobs';
 
 const scalars = {
   text: 'string', uuid: 'string', timestamptz: 'string', interval: 'string', date: 'string', regrole: 'string', bool: 'boolean',
-  int2: 'number', int4: 'number', int8: 'number', numeric: 'number', jsonb: 'Json', void: 'undefined',
+  int2: 'number', int4: 'number', int8: 'number', float8: 'number', numeric: 'number', jsonb: 'Json', void: 'undefined',
+  'application/openmetrics-text': 'string',
 };
 
 // generateTypes(database, schema): the text of the TypeScript file.

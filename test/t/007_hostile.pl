@@ -511,14 +511,16 @@ note('Every function, called by every role');
 	  integration_health_private.health_trend integration_health_private.backoff integration_health_private.stale_at
 	  integration_health_private.usable_time_zone integration_health_private.missed_syncs
 	  integration_health_private.sync_drift integration_health_private.missed_syncs_of integration_health_private.cold_starts
-	  get_health_jobs integration_health_private.health_jobs_for_admin);
+	  get_health_jobs integration_health_private.health_jobs_for_admin get_health_metrics get_health_metric_samples
+	  integration_health_private.health_samples_for_admin);
 	my @writer = qw(integration_health_cleanup integration_health_compact mark_stale_health record_health_check
 	  record_health_checks schedule_integration_health_jobs unschedule_integration_health_jobs
 	  set_monitor claim_due_health_checks resume_active_monitoring integration_sync_every_is_valid
 	  integration_sync_time_zone_is_valid set_sync_schedule get_due_syncs claim_sync_run finish_sync_run
 	  dispatch_sync_warm_ups forget_organisation claim_alerts finish_alert integration_health_watch);
 	push @writer, map { "integration_health_private.$_" } qw(run_cleanup run_counts run_stale run_warm_up run_watch cleanup_job jobs has_cron
-	  health_jobs acknowledge_any add_maintenance cut_maintenance lease_alerts end_lease revive_alert alert_backlog_for_writer);
+	  health_jobs acknowledge_any add_maintenance cut_maintenance lease_alerts end_lease revive_alert alert_backlog_for_writer
+	  health_samples);
 	push @reader, map { "integration_health_private.$_" } qw(micros utc_text);
 	push @reader, qw(get_org_uptime get_uptime_days get_global_uptime get_latency_days get_org_overview get_org_syncs get_org_incidents get_global_incidents
 	  acknowledge_incident get_maintenance get_global_maintenance set_maintenance end_maintenance get_alert_backlog retry_alert);
