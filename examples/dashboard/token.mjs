@@ -5,21 +5,13 @@
 //     return data.session.access_token;
 //   }
 //
-// As it is, a form asks for a token. It is kept in sessionStorage, so for this tab alone and until it is closed. A token in
-// the address (#token=...), for a demo, is taken from there at once.
+// As it is, a form asks for a token. It is kept in sessionStorage, so for this tab alone and until it is closed. It is never
+// taken from the address: a link could sign somebody in as somebody else.
 const key = 'integration-health-token';
-
-// the address of somebody else's token, in the same tab
-addEventListener('hashchange', () => { if (location.hash.startsWith('#token=')) location.reload(); });
 
 // getToken({ refused }): resolves to a token that is not the refused one. refused: the one that the API took no more,
 // undefined for the first.
 export async function getToken({ refused } = {}) {
-  const given = /^#token=([\w.-]+)$/.exec(location.hash)?.[1];
-  if (given) {
-    history.replaceState(null, '', location.pathname + location.search);
-    sessionStorage.setItem(key, given);
-  }
   const kept = sessionStorage.getItem(key);
   if (kept && kept !== refused) return kept;
   sessionStorage.removeItem(key);
