@@ -63,7 +63,7 @@ note('A synchronous standby');
 
 	my $load = Load->new(2);
 	$load->start($primary->connstr($db));
-	$load->wait_for(8_000);
+	$load->wait_for(10_000);
 	$primary->kill9;
 	$load->finish;
 	$standby->promote;
@@ -74,7 +74,7 @@ note('A synchronous standby');
 	is(join(' ', rows($standby, $db, $claim)), '1 f|1', 'it hands out the other check, and the sync that has succeeded to nobody');
 	is(value($standby, $db, as_role('service_role') . 'SELECT count(*) FROM claim_due_health_checks()'), 0, 'and no check once more');
 	$load->start($standby->connstr($db));
-	$load->wait_for(8_000);
+	$load->wait_for(10_000);
 	$load->finish;
 	($missing) = $load->missing(rows($standby, $db, Load::history_query()));
 	is(join("\n", @$missing), '', 'recording goes on there');
