@@ -3,10 +3,10 @@
 // demo-page.mjs FILE DIRECTORY: then leaves screenshots in DIRECTORY.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { relative } from 'node:path';
-import { createRequire } from 'node:module';
 import { recordPast } from '../examples/playground/past.mjs';
 import { heading, paint, print } from '../examples/playground/report.mjs';
 import { createWorld, organisations } from '../examples/playground/world.mjs';
+import { startBrowser } from '../test/rest/browser.mjs';
 import { openDemo } from './demo-client.mjs';
 
 const [file, directory] = process.argv.slice(2);
@@ -31,8 +31,7 @@ async function fill() {
 
 // photograph(): the page as the first of the people and as the global admin see it.
 async function photograph() {
-  const { chromium } = createRequire(new URL('../test/rest/', import.meta.url))('playwright-core');
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+  const browser = await startBrowser();
   try {
     await mkdir(directory, { recursive: true });
     for (const [who, name] of [['memberOfA', 'demo-member.png'], ['globalAdmin', 'demo-global.png']]) {

@@ -2,13 +2,13 @@
 // in front of the database, the endpoints that play the external systems, and the dashboard. Writes their addresses, the
 // tokens and the monitor's config to the file named by its argument, and runs until it is stopped. A second argument names the
 // database that it makes, demo if left out.
-import { once } from 'node:events';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { createSite } from '../examples/dashboard/serve.mjs';
 import { startEndpoints } from '../examples/playground/endpoints.mjs';
 import { orgs, people } from '../examples/playground/people.mjs';
-import { organisations, viewers } from '../examples/playground/world.mjs';
+import { organisations, signIn } from '../examples/playground/world.mjs';
+import { listen } from '../test/rest/servers.mjs';
 import { startStack } from '../test/rest/stack.mjs';
 
 const week = 7 * 24 * 3600;
@@ -18,10 +18,7 @@ const { site, monitor } = await startEndpoints();
 const tokens = Object.fromEntries(Object.entries(people).map(([who, claims]) => [who, stack.token(claims, week)]));
 
 // The people to be on the dashboard. Its server hands out their tokens to whoever asks, which is on this machine alone.
-const signedIn = [
-  ...Object.entries(viewers).map(([who, { name, claims }]) => ({ who, name, token: stack.token(claims, week) })),
-  { who: 'expired', name: 'Somebody whose token has expired', token: stack.token(viewers.memberOfA.claims, -60) },
-];
+const signedIn = signIn((claims, seconds = week) => stack.token(claims, seconds));
 
 // startPage(): the server of examples/dashboard, but with a list of people in place of the form for a token. Returns its address.
 async function startPage() {
@@ -37,8 +34,7 @@ async function startPage() {
     if (!file) dashboard.emit('request', request, response);
     else response.writeHead(200, { 'Content-Type': file[0], 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }).end(file[1]);
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return `http://127.0.0.1:${server.address().port}/`;
+  return `http://127.0.0.1:${await listen(server)}/`;
 }
 
 process.on('SIGTERM', async () => {

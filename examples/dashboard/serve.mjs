@@ -10,11 +10,13 @@ import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const types = {
+// The types of the page's files, by suffix.
+export const types = {
   '.html': 'text/html; charset=utf-8', '.css': 'text/css; charset=utf-8', '.mjs': 'text/javascript; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml', '.json': 'application/json',
 };
-const page = /^(?:index\.html|style\.css|icon\.svg|[a-z]+\.mjs)$/;
+// isPage(name): whether a file of this folder belongs to the page.
+export const isPage = (name) => /^(?:index\.html|style\.css|icon\.svg|[a-z]+\.mjs)$/.test(name) && name !== 'serve.mjs';
 
 export const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
   + "form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'";
@@ -48,7 +50,7 @@ export function createSite({ api, config }) {
   async function bodyOf(name) {
     if (name === 'config.json') return JSON.stringify(config);
     if (name === 'vendor/supabase.js') return readFile(vendorFile());
-    return page.test(name) && name !== 'serve.mjs' ? readFile(join(here, name)) : undefined;
+    return isPage(name) ? readFile(join(here, name)) : undefined;
   }
 
   return http.createServer(async (request, response) => {

@@ -7,7 +7,8 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { organisations, viewers } from './world.mjs';
+import { isPage, types as typesOfPage } from '../dashboard/serve.mjs';
+import { organisations, signIn } from './world.mjs';
 
 const here = new URL('.', import.meta.url);
 const pglite = new URL(`file://${dirname(createRequire(import.meta.url).resolve('@electric-sql/pglite'))}/`);
@@ -17,18 +18,14 @@ function unsigned(claims, seconds) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return `${part({ alg: 'none', typ: 'JWT' })}.${part({ ...claims, exp: Math.floor(Date.now() / 1000) + seconds })}.`;
 }
-const people = [
-  ...Object.entries(viewers).map(([who, { name, claims }]) => ({ who, name, token: unsigned(claims, 10 * 366 * 24 * 3600) })),
-  { who: 'expired', name: 'Somebody whose token has expired', token: unsigned(viewers.memberOfA.claims, -60) },
-];
+const people = signIn((claims, seconds = 10 * 366 * 24 * 3600) => unsigned(claims, seconds));
 
 // filesOf(): [name, where it is or what is in it]: those of the dashboard, with some in place of its own.
 async function filesOf() {
   const dashboard = new URL('../dashboard/', here);
   const own = ['client.mjs', 'install.mjs', 'life.mjs', 'past.mjs', 'world.mjs', 'supabase.sql', 'migration.sql'];
   return new Map([
-    ...(await readdir(dashboard)).filter((name) => /^(?:index\.html|style\.css|icon\.svg|[a-z]+\.mjs)$/.test(name) && name !== 'serve.mjs')
-      .map((name) => [name, new URL(name, dashboard)]),
+    ...(await readdir(dashboard)).filter(isPage).map((name) => [name, new URL(name, dashboard)]),
     ['config.json', JSON.stringify({ anon_key: '', organisations: Object.fromEntries(organisations.map(({ org_id, name }) => [org_id, name])) })],
     ['people.json', JSON.stringify(people)],
     ['token.mjs', new URL('page/token.mjs', here)],
@@ -41,10 +38,7 @@ async function filesOf() {
   ]);
 }
 
-const types = {
-  '.html': 'text/html; charset=utf-8', '.css': 'text/css; charset=utf-8', '.mjs': 'text/javascript; charset=utf-8', '.js': 'text/javascript; charset=utf-8',
-  '.svg': 'image/svg+xml', '.json': 'application/json', '.wasm': 'application/wasm', '.sql': 'text/plain; charset=utf-8', '.data': 'application/octet-stream',
-};
+const types = { ...typesOfPage, '.wasm': 'application/wasm', '.sql': 'text/plain; charset=utf-8', '.data': 'application/octet-stream' };
 
 // createSite(): an http.Server of these files, and nothing else.
 export async function createSite() {

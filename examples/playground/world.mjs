@@ -48,6 +48,15 @@ export const viewers = {
   globalAdmin: { name: 'Per Vakt, global admin', claims: { role: 'authenticated', sub: 'per.vakt', app_metadata: { role: 'global_admin' } } },
 };
 
+// signIn(sign): these people, and one whose token has expired, for picker.mjs. sign(claims, seconds): a token that is good for so
+// long, or, if that is left out, for as long as anybody may look.
+export function signIn(sign) {
+  return [
+    ...Object.entries(viewers).map(([who, { name, claims }]) => ({ who, name, token: sign(claims) })),
+    { who: 'expired', name: 'Somebody whose token has expired', token: sign(viewers.memberOfA.claims, -60) },
+  ];
+}
+
 // mix(...numbers): a number from 0 to below 1 that they decide.
 export function mix(...numbers) {
   let h = 0x811c9dc5;

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { extname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createSite } from '../../examples/playground/dashboard.mjs';
 import { viewers } from '../../examples/playground/world.mjs';
+import { startBrowser } from '../rest/browser.mjs';
+import { close, listen } from '../rest/servers.mjs';
 
-const { chromium } = createRequire(new URL('../rest/', import.meta.url))('playwright-core');
 const main = fileURLToPath(new URL('../../examples/playground/dashboard.mjs', import.meta.url));
-const listen = (server) => new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}/`)); });
 const types = { '.html': 'text/html', '.css': 'text/css', '.mjs': 'text/javascript', '.js': 'text/javascript', '.svg': 'image/svg+xml', '.json': 'application/json', '.wasm': 'application/wasm' };
 
 describe('the dashboard of the playground', () => {
@@ -33,8 +32,8 @@ describe('the dashboard of the playground', () => {
       const body = await readFile(dir + name).catch(() => undefined);
       response.writeHead(body ? 200 : 404, { 'Content-Type': types[extname(name)] ?? 'application/octet-stream' }).end(body);
     });
-    const url = await listen(server);
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+    const url = `http://127.0.0.1:${await listen(server)}/`;
+    browser = await startBrowser();
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
     context.on('request', (request) => requests.push([request.method(), request.url().replace(url, '')]));
     tab = await context.newPage();
@@ -45,8 +44,7 @@ describe('the dashboard of the playground', () => {
   });
   after(async () => {
     await browser?.close();
-    server?.close();
-    server?.closeAllConnections();
+    if (server) await close(server);
     if (dir) await rm(dir, { recursive: true });
   });
 
@@ -122,7 +120,7 @@ describe('the dashboard of the playground', () => {
 
 test('npm run dashboard serves the same files, and no others', async () => {
   const site = await createSite();
-  const url = await listen(site);
+  const url = `http://127.0.0.1:${await listen(site)}/`;
   try {
     const dir = await mkdtemp(`${tmpdir()}/page.`);
     await promisify(execFile)(process.execPath, [main, dir]);
@@ -134,7 +132,6 @@ test('npm run dashboard serves the same files, and no others', async () => {
     for (const name of ['serve.mjs', 'main.mjs/../package.json', 'playground/main.mjs', '../package.json', 'constructor']) assert.equal((await fetch(url + name)).status, 404, name);
     await rm(dir, { recursive: true });
   } finally {
-    site.close();
-    site.closeAllConnections();
+    await close(site);
   }
 });

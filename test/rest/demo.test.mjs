@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
 import { createLife } from '../../examples/playground/life.mjs';
 import { dataOf } from '../../examples/playground/past.mjs';
 import { createWorld, viewers } from '../../examples/playground/world.mjs';
 import { openDemo } from '../../scripts/demo-client.mjs';
+import { startBrowser } from './browser.mjs';
 import { until } from './stack.mjs';
 
 const script = (name) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
@@ -28,7 +28,7 @@ describe('the demo', { skip: process.env.IH_OWNER ? 'the trusted edition: a brow
     await until('the demo', () => readFile(`${dir}/demo.json`).catch(() => false));
     printed = (await promisify(execFile)(process.execPath, [script('demo-page.mjs'), `${dir}/demo.json`, `${dir}/build`])).stdout;
     demo = await openDemo(`${dir}/demo.json`);
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+    browser = await startBrowser();
   });
   after(async () => {
     await browser?.close();

@@ -1,5 +1,7 @@
 // supabase.mjs: in place of supabase-js on the page of the playground: makes the same calls, but to PGlite, in a worker. Adds what
 // moves the time to the head of the page. This page and the database have one clock: what Date.now() says here and there.
+import { payloadOf } from '../claims.mjs';
+
 const banner = document.getElementById('banner');
 const say = (text) => { document.getElementById('banner-text').textContent = text; };
 
@@ -32,12 +34,6 @@ const real = Date.now.bind(Date);
 let moved = 0;
 Date.now = () => real() + moved;
 
-// What the claims of a token say; the database believes them, as it would those of a token that PostgREST has verified.
-function claimsOf(token) {
-  const bytes = Uint8Array.from(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(bytes));
-}
-
 // refresh(): has the page read again, when it does not do so already.
 function refresh() {
   const button = document.getElementById('refresh');
@@ -63,7 +59,8 @@ function recorder(calls, accessToken) {
       if (name !== 'then') return (...args) => recorder(name === 'abortSignal' ? calls : [...calls, [name, ...args]], accessToken);
       const send = async () => {
         const token = await accessToken();
-        const claims = claimsOf(token);
+        // The database believes them, as it would those of a token that PostgREST has verified.
+        const claims = payloadOf(token);
         if (token !== person.token || claims.exp * 1000 <= Date.now()) return refusal('JWT expired');
         return tell({ ask: { claims, calls } });
       };

@@ -5,11 +5,12 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { csp } from '../../../examples/dashboard/serve.mjs';
+import { startBrowser } from '../../rest/browser.mjs';
 import { startStack } from '../../rest/stack.mjs';
 import { granted, minutesAgo, orgA, orgB, orgC, nowhere } from '../../rest/suite.mjs';
 import { globalAdmin, member, service } from '../../rest/tokens.mjs';
 import { fill, home, names, record } from './past.mjs';
-import { startBrowser, startSite } from './site.mjs';
+import { startSite } from './site.mjs';
 
 const axe = await readFile(new URL('../../rest/node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const ola = { ...member(home), sub: 'ola.nordmann' };

@@ -1,8 +1,9 @@
 // screenshots.mjs: node screenshots.mjs DIR, by scripts/screenshots: writes the pictures of docs/ into DIR.
+import { startBrowser } from '../../rest/browser.mjs';
 import { globalAdmin, member } from '../../rest/tokens.mjs';
 import { startStack } from '../../rest/stack.mjs';
 import { fill, home, names } from './past.mjs';
-import { startBrowser, startSite } from './site.mjs';
+import { startSite } from './site.mjs';
 
 const directory = process.argv[2];
 const stack = await startStack({ database: 'screenshots' });

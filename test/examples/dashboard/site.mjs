@@ -1,12 +1,9 @@
-// site.mjs: the page as examples/dashboard/serve.mjs serves it, before a real PostgREST, and Debian's Chromium to look at it.
+// site.mjs: the page as examples/dashboard/serve.mjs serves it, before a real PostgREST.
 import { createSite } from '../../../examples/dashboard/serve.mjs';
 import { close, listen } from '../../rest/servers.mjs';
-import { chromium } from '../../rest/node_modules/playwright-core/index.mjs';
 
 // startSite(stack, organisations): the page before this stack (test/rest/stack.mjs): { url, stop }.
 export async function startSite(stack, organisations) {
   const server = createSite({ api: stack.url, config: { anon_key: stack.anonKey, schema: stack.schema, organisations } });
   return { url: `http://127.0.0.1:${await listen(server)}/`, stop: () => close(server) };
 }
-
-export const startBrowser = () => chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
