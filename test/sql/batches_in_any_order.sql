@@ -33,7 +33,7 @@ SELECT * FROM t.wrong;
 BEGIN;
 CALL t.batch('ORDER BY org_id, integration_type');
 UPDATE integration_health_history SET checked_at = checked_at - interval '2 days'
- WHERE ctid = ANY (ARRAY(SELECT ctid FROM integration_health_history LIMIT 2000));
+ WHERE (org_id, integration_type, slot) IN (SELECT org_id, integration_type, slot FROM integration_health_history LIMIT 2000);
 SELECT count(*) > 0 AS cleaned FROM integration_health_cleanup('1 day', 2000);
 SAVEPOINT a;
 CALL t.batch('ORDER BY integration_type, org_id');

