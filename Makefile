@@ -28,7 +28,7 @@ LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' |
 # the order of their dependencies.
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 UPDATE = $(LAST:%=sql/$(EXTENSION)--%--$(EXTVERSION).sql)
-PARTS = $(patsubst %,sql/src/%.sql,header base access samples catalog health transitions days maintenance alerts incidents monitors changes passive \
+PARTS = $(patsubst %,sql/src/%.sql,header base partitions access samples catalog health transitions days maintenance alerts incidents monitors changes passive \
 	leases recording syncs runs names warm_ups sync_reports reports uptime overview watch jobs metrics dump rights)
 DATA_built = $(SCRIPT) $(UPDATE)
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
@@ -46,7 +46,7 @@ EXTRA_CLEAN = $(UNIT_TESTS) build
 # The goals of scripts/test, which does its own builds. PGXS is not included for these, since its own goal check only
 # says that there is none. make unit is defined below; make trusted makes the trusted edition, and scripts/test trusted
 # tests it.
-CHECKS = check lint compile fuzz harness regress update clock isolation tap rest playground package matrix sanitize coverage
+CHECKS = check lint compile fuzz harness regress update clock isolation tap partitions rest playground package matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
 $(error these take no other goals: $(CHECKS))

@@ -139,7 +139,7 @@ as_postgres() {
 start_cluster() {
   local dir=$1 options="-k $1 -c listen_addresses= -c fsync=off" setting
   shift
-  for setting; do options+=" -c $setting"; done
+  for setting in "$@" ${IH_PARTITIONS:+"integration_health.partitions=$IH_PARTITIONS"}; do options+=" -c $setting"; done
   mkdir -p "$dir"
   [ "$(id -u)" != 0 ] || chown postgres "$dir"
   as_postgres initdb -D "$dir/data" -U "${PG_SUPERUSER:-postgres}" -A trust -E UTF8 \

@@ -144,6 +144,7 @@ LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   written regclass;
   name text;
+  kind "char";
   has_rules boolean;
   has_triggers boolean;
   intruder record;
@@ -154,8 +155,12 @@ BEGIN
     END IF;
     -- From here to the end of the transaction nobody can attach a rule or a trigger.
     EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', written);
-    SELECT c.relname, c.relhasrules, c.relhastriggers INTO name, has_rules, has_triggers
+    SELECT c.relname, c.relkind, c.relhasrules, c.relhastriggers INTO name, kind, has_rules, has_triggers
       FROM pg_class AS c WHERE c.oid = written;
+    IF kind = 'p' THEN
+      PERFORM integration_health_private.require_own_triggers(
+        VARIADIC ARRAY(SELECT integration_health_private.partitions_of(written)));
+    END IF;
     IF has_rules AND EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = written) THEN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('table "%s" has a rule', name),
         DETAIL = 'A rule would run with the rights of the table''s owner.', HINT = 'Drop the rule.', TABLE = name;
@@ -323,7 +328,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF argument_count <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
-  ELSIF fired_on <> integration_health_private.relation(table_name) THEN
+  ELSIF fired_on <> integration_health_private.relation(table_name)
+        AND NOT integration_health_private.is_part_of(fired_on, integration_health_private.relation(table_name)) THEN
     RAISE EXCEPTION USING ERRCODE = '42809',
       MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
   ELSIF NOT is_supported THEN
@@ -363,6 +369,118 @@ $$;
 COMMENT ON FUNCTION integration_health_private.send_event(text) IS
   'Sends an event, a JSON object, on the channel integration_health at commit, unless integration_health.notify is '
   'off. Any role that can log in may listen, so an event contains no error texts and nothing longer than a URL.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Partitions: on a big server, the tables of what is kept about pairs are partitioned by a hash of org_id, all of them into
+-- the same partitions. These are in this schema, and nobody but their owner has a right on them, since statements name the
+-- tables. Each table is created plain, and partitioned before anything refers to it.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.partitions_of(of_table regclass)
+RETURNS SETOF regclass
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT i.inhrelid::regclass FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+   WHERE i.inhparent = of_table AND c.relispartition
+   ORDER BY i.inhrelid;
+END;
+COMMENT ON FUNCTION integration_health_private.partitions_of(regclass) IS
+  'Returns the partitions of a table; none when it is not partitioned.';
+
+CREATE FUNCTION integration_health_private.is_part_of(part oid, of_table regclass)
+RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT part = of_table OR part IN (SELECT integration_health_private.partitions_of(of_table));
+END;
+COMMENT ON FUNCTION integration_health_private.is_part_of(oid, regclass) IS
+  'Returns whether a table is of_table or one of its partitions.';
+
+CREATE FUNCTION integration_health_private.wanted_partitions()
+RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  wanted text := COALESCE(NULLIF(current_setting('integration_health.partitions', true), ''), '0');
+BEGIN
+  IF wanted !~ '^[0-9]{1,4}$' OR wanted::integer > 1024 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'integration_health.partitions must be between 0 and 1024',
+      HINT = 'Choose 32 for some ten million pairs, and 0 for plain tables.';
+  END IF;
+  RETURN wanted::integer;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.wanted_partitions() IS
+  'Returns the setting integration_health.partitions; 0, for none, when it is not set. Errors: 22023 when it is not a number '
+  'from 0 to 1024.';
+
+CREATE FUNCTION integration_health_private.partition_table(created regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  table_name name;
+  table_schema name;
+  options text;
+  keys text[];
+  key text;
+  partitions integer;
+  part text;
+BEGIN
+  SELECT c.relname, n.nspname, COALESCE('WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+    INTO table_name, table_schema, options
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = created;
+  IF table_name = 'integration_health_status' THEN
+    partitions := integration_health_private.wanted_partitions();
+  ELSE
+    SELECT count(*) INTO partitions
+      FROM integration_health_private.partitions_of(format('%I.integration_health_status', table_schema)::regclass);
+  END IF;
+  IF partitions = 0 THEN
+    RETURN;
+  END IF;
+
+  keys := ARRAY(SELECT format('ADD CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)) FROM pg_constraint AS k
+                 WHERE k.conrelid = created AND k.contype IN ('p', 'f') ORDER BY k.contype DESC);
+  EXECUTE format('ALTER TABLE %s RENAME TO plain_table', created);
+  EXECUTE format('CREATE TABLE %1$I.%2$I (LIKE %1$I.plain_table INCLUDING ALL EXCLUDING INDEXES) PARTITION BY HASH (org_id)',
+                 table_schema, table_name);
+  EXECUTE format('DROP TABLE %I.plain_table', table_schema);
+  FOREACH key IN ARRAY keys LOOP
+    EXECUTE format('ALTER TABLE %I.%I %s', table_schema, table_name, key);
+  END LOOP;
+  FOR remainder IN 0 .. partitions - 1 LOOP
+    part := format('integration_health_private.%I', table_name || '_p' || remainder);
+    EXECUTE format('CREATE TABLE %s PARTITION OF %I.%I FOR VALUES WITH (MODULUS %s, REMAINDER %s) %s',
+                   part, table_schema, table_name, partitions, remainder, options);
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', part);
+    EXECUTE format('COMMENT ON TABLE %s IS %L', part, 'A partition of ' || table_name || '.');
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.partition_table(regclass) IS
+  'Replaces a table that has just been created, and has rows of pairs, by a partitioned one, if integration_health_status is '
+  'partitioned, or is the table and is to be. Errors: 22023 as wanted_partitions.';
+
+-- Rows have the same triggers in a partition as in the table, but a statement that names a partition has only that one's.
+CREATE FUNCTION integration_health_private.complete_partitions()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  missing record;
+BEGIN
+  FOR missing IN
+    SELECT g.oid, g.tgrelid::regclass AS of_table, p AS part
+      FROM integration_health_private.objects() AS o (object)
+      JOIN pg_trigger AS g ON g.tgrelid = to_regclass(substring(o.object, '^TABLE (.*)'))
+     CROSS JOIN integration_health_private.partitions_of(g.tgrelid) AS p
+     -- The bits for row level (1) and TRUNCATE (32).
+     WHERE g.tgtype & 33 = 0 AND NOT EXISTS (SELECT FROM pg_trigger AS x WHERE x.tgrelid = p AND x.tgname = g.tgname)
+  LOOP
+    EXECUTE replace(pg_get_triggerdef(missing.oid), format(' ON %s ', missing.of_table), format(' ON %s ', missing.part));
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.complete_partitions() IS
+  'Gives partitions the triggers for statements that their tables have.';
 
 -- ---------------------------------------------------------------------------------------------
 -- Access: the claims of the caller, for row-level security
@@ -1015,6 +1133,7 @@ CREATE TABLE public.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+SELECT integration_health_private.partition_table('public.integration_health_status');
 -- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON public.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::public.integration_health_state;
@@ -1070,6 +1189,7 @@ CREATE TABLE public.integration_health_history (
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+SELECT integration_health_private.partition_table('public.integration_health_history');
 -- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON public.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX public.integration_health_history_late IS
@@ -1254,7 +1374,9 @@ BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition. Only the triggers of
   -- the extension have arguments: that of an update that does not set http_status has one, the other has two.
   IF TG_NARGS = 0 OR TG_NARGS = 1 AND TG_ARGV[0] <> 'rest' THEN
-    IF TG_RELID <> 'public.integration_health_status'::regclass THEN
+    IF TG_RELID <> 'public.integration_health_status'::regclass
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
+                        WHERE i.inhrelid = TG_RELID AND i.inhparent = 'public.integration_health_status'::regclass) THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
     END IF;
     RAISE EXCEPTION USING ERRCODE = '39P01',
@@ -1412,7 +1534,10 @@ DECLARE
   has_intruders boolean;
   written bigint;
 BEGIN
-  SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules FROM pg_class AS c
+  SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules
+                           OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid
+                                                           WHERE i.inhparent = c.oid AND (p.relhastriggers OR p.relhasrules))
+                      FROM pg_class AS c
                      WHERE c.oid = 'public.integration_health_history'::regclass)
     INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();
   IF checks = 0 THEN
@@ -1667,13 +1792,17 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   name text;
+  of_table regclass;
+  parts regclass[];
 BEGIN
   FOREACH name IN ARRAY '{integration_health_history,integration_health_transitions,integration_health_days,'
                         'integration_incidents,integration_alerts,integration_health_counts}'::text[] LOOP
     -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
-    IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
+    of_table := integration_health_private.relation(name);
+    parts := ARRAY(SELECT integration_health_private.partitions_of(of_table));
+    IF EXISTS (SELECT FROM unnest(of_table || parts) AS p WHERE pg_relation_size(p) > 0) THEN
       PERFORM integration_health_private.guard(name);
-      EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
+      EXECUTE format('TRUNCATE %s %s', CASE WHEN parts = '{}' THEN 'ONLY' ELSE '' END, of_table);
     END IF;
   END LOOP;
   RETURN NULL;
@@ -1780,6 +1909,7 @@ CREATE TABLE public.integration_health_transitions (
   CONSTRAINT at_is_finite CHECK (pg_catalog.isfinite(at)),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 );
+SELECT integration_health_private.partition_table('public.integration_health_transitions');
 CREATE INDEX integration_health_transitions_time ON public.integration_health_transitions (at);
 ALTER TABLE public.integration_health_transitions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_health_transitions_read ON public.integration_health_transitions
@@ -1846,15 +1976,17 @@ COMMENT ON FUNCTION integration_health_private.append_transitions(
 -- is left the pair has had its status since.
 CREATE FUNCTION integration_health_private.expire_transitions(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(
     VARIADIC ARRAY['public.integration_health_transitions'::regclass]);
-  WITH gone AS (
-    DELETE FROM public.integration_health_transitions t
-     WHERE t.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM public.integration_health_transitions x WHERE x.at < expire_transitions.cutoff
-        ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED))
+  WITH old AS MATERIALIZED (
+    SELECT x.org_id, x.integration_type, x.check_no FROM public.integration_health_transitions x
+     WHERE x.at < expire_transitions.cutoff
+     ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM public.integration_health_transitions t USING old o
+     WHERE t.org_id = o.org_id AND t.integration_type = o.integration_type AND t.check_no = o.check_no
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM gone;
@@ -1880,6 +2012,7 @@ CREATE TABLE public.integration_health_days (
   CONSTRAINT slot_is_day_mod_90 CHECK (slot = ((day - '2000-01-01'::date) % 90 + 90) % 90),
   CONSTRAINT checks_is_positive CHECK (checks >= 1)
 );
+SELECT integration_health_private.partition_table('public.integration_health_days');
 ALTER TABLE public.integration_health_days ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_health_days_read ON public.integration_health_days
   FOR SELECT USING (org_id = ANY ((SELECT public.integration_health_org_ids())::uuid[])
@@ -2976,6 +3109,7 @@ CREATE TABLE public.integration_monitors (
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES public.integration_types (integration_type)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('public.integration_monitors');
 CREATE INDEX integration_monitors_credential ON public.integration_monitors (credential_expires_at)
   WHERE credential_expires_at IS NOT NULL;
 CREATE INDEX integration_monitors_due ON public.integration_monitors
@@ -3311,9 +3445,9 @@ BEGIN
   RETURN QUERY
   UPDATE public.integration_monitors AS m SET claimed_at = n.claimed_at, due_at = n.due_at
     FROM unnest(org_ids, store_monitors.claimed_at, store_monitors.due_at) AS n (org_id, claimed_at, due_at)
-   CROSS JOIN LATERAL (SELECT x.ctid FROM public.integration_monitors AS x
-                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (place)
-   WHERE m.ctid = p.place
+   CROSS JOIN LATERAL (SELECT x.tableoid, x.ctid FROM public.integration_monitors AS x
+                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (part, place)
+   WHERE m.tableoid = p.part AND m.ctid = p.place
   RETURNING m.*;
 END
 $$;
@@ -3480,27 +3614,28 @@ COMMENT ON FUNCTION integration_health_private.send_transitions(
   uuid[], text[], public.integration_health_state[], public.integration_health_state[], timestamptz[], bigint[]) IS
   'Sends the events of the transitions among these checks.';
 
-CREATE FUNCTION integration_health_private.move_monitor(
-  monitor public.integration_monitors, type public.integration_types, failures integer)
+CREATE FUNCTION integration_health_private.move_monitors(org_ids uuid[], integration_types text[], failures integer[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  ready_at timestamptz;
 BEGIN
-  IF monitor.claimed_at IS NOT NULL THEN
-    ready_at := integration_health_private.ready_at(
-      monitor.org_id, monitor.integration_type, LEAST(monitor.claimed_at, clock_timestamp()), type.check_interval,
-      type.max_backoff, failures);
-    PERFORM integration_health_private.store_monitors(
-      monitor.integration_type, ARRAY[monitor.org_id], ARRAY[monitor.claimed_at],
-      ARRAY[CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, ready_at) ELSE LEAST(monitor.due_at, ready_at) END]);
-  END IF;
+  -- Does not wait for a claim that has locked a monitor: it is handing the pair out, or has read the failures itself.
+  PERFORM integration_health_private.store_monitors(
+            n.integration_type, array_agg(n.org_id), array_agg(n.claimed_at),
+            array_agg(CASE WHEN n.failures > 0 THEN GREATEST(n.due_at, n.ready_at) ELSE LEAST(n.due_at, n.ready_at) END))
+     FROM (SELECT (l.monitor).org_id, (l.monitor).integration_type, (l.monitor).claimed_at, (l.monitor).due_at, l.failures,
+                  integration_health_private.ready_at(
+                    (l.monitor).org_id, (l.monitor).integration_type, LEAST((l.monitor).claimed_at, clock_timestamp()),
+                    (l.type).check_interval, (l.type).max_backoff, l.failures) AS ready_at
+             FROM (SELECT integration_health_private.lock_monitor(c.org_id, c.integration_type) AS monitor,
+                          integration_health_private.latest_type(c.integration_type) AS type, c.failures
+                     FROM unnest($1, $2, $3) AS c (org_id, integration_type, failures) OFFSET 0) AS l
+            WHERE (l.monitor).claimed_at IS NOT NULL OFFSET 0) AS n
+    GROUP BY n.integration_type;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.move_monitor(
-  public.integration_monitors, public.integration_types, integer) IS
-  'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
-  'row. Errors: 55000 as store_monitors.';
+COMMENT ON FUNCTION integration_health_private.move_monitors(uuid[], text[], integer[]) IS
+  'Sets due_at of the monitors of different pairs after checks that left the pairs with that many failures in a row. Errors: '
+  '55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.forget_changes(org_id uuid, integration_type text)
 RETURNS void
@@ -3548,13 +3683,12 @@ BEGIN
        FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
       WHERE c.failures < c.failures_before
      HAVING count(*) > 0;
-    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
-    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
-    PERFORM integration_health_private.move_monitor(
-              integration_health_private.lock_monitor(c.org_id, c.integration_type),
-              integration_health_private.latest_type(c.integration_type), c.failures)
+    -- After one failure a pair waits no longer than after none; after a second one it does.
+    PERFORM integration_health_private.move_monitors(
+              array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures))
        FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
-      WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
+      WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1)
+     HAVING count(*) > 0;
   END IF;
 
   IF array_position(was, NULL) IS NOT NULL THEN
@@ -3808,20 +3942,23 @@ COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval,
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_monitors'::regclass]);
+  WITH ahead AS MATERIALIZED (
+    SELECT d.org_id, t.integration_type, t.check_interval
+      FROM public.integration_types t
+     CROSS JOIN LATERAL (
+           SELECT x.org_id FROM public.integration_monitors x
+            WHERE x.integration_type = t.integration_type AND x.enabled
+              AND x.due_at > heal_monitors.moment + t.max_backoff + t.max_backoff
+            LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d
+  )
   UPDATE public.integration_monitors m
      SET claimed_at = CASE WHEN m.claimed_at > heal_monitors.moment THEN heal_monitors.moment ELSE m.claimed_at END,
-         due_at = public.integration_monitor_first_due(m.org_id, m.integration_type, t.check_interval, heal_monitors.moment)
-    FROM public.integration_types t
-   WHERE t.integration_type = m.integration_type
-     AND m.ctid = ANY (ARRAY(
-       SELECT d.place FROM public.integration_types l CROSS JOIN LATERAL (
-         SELECT x.ctid AS place FROM public.integration_monitors x
-          WHERE x.integration_type = l.integration_type AND x.enabled
-            AND x.due_at > heal_monitors.moment + l.max_backoff + l.max_backoff
-          LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
+         due_at = public.integration_monitor_first_due(m.org_id, m.integration_type, a.check_interval, heal_monitors.moment)
+    FROM ahead a
+   WHERE m.org_id = a.org_id AND m.integration_type = a.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
   'Computes due_at again for at most max_rows pairs of each type that are due more than twice max_backoff after '
@@ -4370,6 +4507,7 @@ CREATE TABLE public.integration_sync_schedules (
   CONSTRAINT warm_up_url_is_http
     CHECK (warm_up_url ~ '^https?://[!-~]+$' AND pg_catalog.length(warm_up_url) <= 2000)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('public.integration_sync_schedules');
 CREATE INDEX integration_sync_schedules_due ON public.integration_sync_schedules (due_at)
   WHERE enabled;
 CREATE INDEX integration_sync_schedules_warm_up ON public.integration_sync_schedules
@@ -4884,6 +5022,7 @@ CREATE TABLE public.integration_sync_runs (
                 THEN lease_until IS NOT NULL AND finished_at IS NULL
                 ELSE lease_until IS NULL AND finished_at IS NOT NULL END)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('public.integration_sync_runs');
 CREATE INDEX integration_sync_runs_time ON public.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE public.integration_sync_runs IS
   'The ledger of scheduled syncs: one row for each period that somebody ran, written only by claim_sync_run and '
@@ -5427,12 +5566,13 @@ COMMENT ON FUNCTION integration_health_private.org_ids() IS 'Calls integration_h
 -- A schedule whose period passed without a call, because no job ran, is moved on to the next period.
 CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT integration_health_private.note_job('integration_health_warm_up');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
-    SELECT d.ctid AS place,
+    SELECT d.org_id, d.integration_type,
            CASE WHEN d.warm_up_for > take_warm_ups.moment THEN d.warm_up_for
                 ELSE public.integration_sync_next_period(d.every, d.anchor, d.time_zone, take_warm_ups.moment) END AS period
       FROM public.integration_sync_schedules d
@@ -5446,7 +5586,7 @@ BEGIN ATOMIC
        SET warm_up_for = COALESCE(CASE WHEN d.period <= take_warm_ups.horizon
                                        THEN public.integration_sync_next_period(s.every, s.anchor, s.time_zone, d.period)
                                        ELSE d.period END, 'infinity')
-      FROM due d WHERE s.ctid = d.place
+      FROM due d WHERE s.org_id = d.org_id AND s.integration_type = d.integration_type
     RETURNING s.org_id, s.integration_type, d.period, s.warm_up_url
   )
   SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
@@ -6858,34 +6998,35 @@ COMMENT ON FUNCTION public.integration_health_watch(integer) IS
 
 -- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet. If
 -- it is young enough, so are all the others, except late ones, which have an index of their own, and no other row is
--- read. Rows that a writer is overwriting are about to become younger, so they are skipped.
+-- read. Rows that a writer is overwriting are about to become younger, so they are skipped. Rows are deleted by their keys,
+-- here and below, because ctid is not unique among partitions; nested loops keep that from reading the whole table.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off SET enable_partitionwise_join = on
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_health_history'::regclass]);
   SELECT integration_health_private.require_all_rows(VARIADIC ARRAY['public.integration_health_status'::regclass]);
-  WITH gone AS (
-    DELETE FROM public.integration_health_history h
-     WHERE h.ctid = ANY (ARRAY(
-       SELECT o.place
-         FROM public.integration_health_status s
-        CROSS JOIN LATERAL pg_catalog.unnest(ARRAY(
-          SELECT x.ctid FROM public.integration_health_history x
-           WHERE x.org_id = s.org_id AND x.integration_type = s.integration_type
-             AND x.checked_at < delete_history.cutoff
-             FOR UPDATE SKIP LOCKED)) AS o (place)
-        WHERE COALESCE((
-          SELECT f.checked_at < delete_history.cutoff
-            FROM public.integration_health_history f
-           WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type
-             AND f.slot = CASE WHEN s.check_no >= 96 THEN ((s.check_no + 1) % 96)::smallint ELSE 1::smallint END), true)
-       UNION ALL
-       SELECT l.place FROM (
-         SELECT y.ctid AS place FROM public.integration_health_history y
-          WHERE y.is_late AND y.checked_at < delete_history.cutoff
-            FOR UPDATE SKIP LOCKED) l
-       LIMIT delete_history.max_rows))
+  WITH old AS MATERIALIZED (
+    SELECT s.org_id, s.integration_type, o.slot
+      FROM public.integration_health_status s
+      LEFT JOIN public.integration_health_history f
+        ON f.org_id = s.org_id AND f.integration_type = s.integration_type
+       AND f.slot = CASE WHEN s.check_no >= 96 THEN ((s.check_no + 1) % 96)::smallint ELSE 1::smallint END
+     CROSS JOIN LATERAL pg_catalog.unnest(ARRAY(
+       SELECT x.slot FROM public.integration_health_history x
+        WHERE x.org_id = s.org_id AND x.integration_type = s.integration_type
+          AND x.checked_at < delete_history.cutoff
+          FOR UPDATE SKIP LOCKED)) AS o (slot)
+     WHERE COALESCE(f.checked_at < delete_history.cutoff, true)
+    UNION ALL
+    SELECT l.org_id, l.integration_type, l.slot FROM (
+      SELECT y.org_id, y.integration_type, y.slot FROM public.integration_health_history y
+       WHERE y.is_late AND y.checked_at < delete_history.cutoff
+         FOR UPDATE SKIP LOCKED) l
+    LIMIT delete_history.max_rows
+  ), gone AS (
+    DELETE FROM public.integration_health_history h USING old o
+     WHERE h.org_id = o.org_id AND h.integration_type = o.integration_type AND h.slot = o.slot
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM gone;
@@ -6898,16 +7039,17 @@ COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigin
 -- tell that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     'public.integration_sync_runs'::regclass, 'public.integration_sync_schedules'::regclass]);
-  WITH gone AS (
-    DELETE FROM public.integration_sync_runs r
-     WHERE r.ctid = ANY (ARRAY(
-       SELECT o.ctid FROM public.integration_sync_runs o
-        WHERE o.scheduled_for < delete_runs.cutoff AND COALESCE(o.finished_at, o.lease_until) < delete_runs.cutoff
-        LIMIT delete_runs.max_rows FOR UPDATE SKIP LOCKED))
+  WITH old AS MATERIALIZED (
+    SELECT o.org_id, o.integration_type, o.scheduled_for FROM public.integration_sync_runs o
+     WHERE o.scheduled_for < delete_runs.cutoff AND COALESCE(o.finished_at, o.lease_until) < delete_runs.cutoff
+     LIMIT delete_runs.max_rows FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM public.integration_sync_runs r USING old o
+     WHERE r.org_id = o.org_id AND r.integration_type = o.integration_type AND r.scheduled_for = o.scheduled_for
     RETURNING r.org_id, r.integration_type, r.scheduled_for
   ), newest AS MATERIALIZED (
     SELECT g.org_id, g.integration_type, pg_catalog.max(g.scheduled_for) AS scheduled_for
@@ -7886,7 +8028,7 @@ COMMENT ON FUNCTION integration_health_private.schema_name() IS
 
 CREATE FUNCTION integration_health_private.objects()
 RETURNS SETOF text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
   VALUES ('SCHEMA integration_health_private'),
          ('FUNCTION integration_health_private.version()'),
@@ -7910,6 +8052,11 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_trigger(text, text, text, oid, integer, boolean)'),
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
          ('FUNCTION integration_health_private.send_event(text)'),
+         ('FUNCTION integration_health_private.partitions_of(regclass)'),
+         ('FUNCTION integration_health_private.is_part_of(oid, regclass)'),
+         ('FUNCTION integration_health_private.wanted_partitions()'),
+         ('FUNCTION integration_health_private.partition_table(regclass)'),
+         ('FUNCTION integration_health_private.complete_partitions()'),
          ('FUNCTION integration_health_private.read_claims()'),
          ('FUNCTION integration_health_private.claim_paths(text)'),
          ('FUNCTION integration_health_private.claim_at(jsonb, text)'),
@@ -8039,7 +8186,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.count_change(text, public.integration_health_state, public.integration_health_state)'),
          ('FUNCTION integration_health_private.send_change(text)'),
          ('FUNCTION integration_health_private.send_transitions(uuid[], text[], public.integration_health_state[], public.integration_health_state[], timestamptz[], bigint[])'),
-         ('FUNCTION integration_health_private.move_monitor(public.integration_monitors, public.integration_types, integer)'),
+         ('FUNCTION integration_health_private.move_monitors(uuid[], text[], integer[])'),
          ('FUNCTION integration_health_private.forget_changes(uuid, text)'),
          ('FUNCTION integration_health_private.follow_checks(uuid[], text[], public.integration_health_state[], public.integration_health_state[], integer[], integer[], timestamptz[], bigint[], integer[], public.integration_failure_cause[])'),
          ('FUNCTION integration_health_private.follow_change(uuid, text, public.integration_health_state, public.integration_health_state, integer, integer, timestamptz, bigint)'),
@@ -8228,7 +8375,11 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.holders()'),
          ('FUNCTION public.grant_integration_health(regrole, regrole)'),
          ('FUNCTION public.grant_integration_health_metrics(regrole)'),
-         ('FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[])');
+         ('FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[])')
+  UNION ALL
+  SELECT pg_catalog.format('TABLE %I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';
@@ -8299,7 +8450,7 @@ BEGIN
     SELECT format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::regclass,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
       FROM pg_class AS c, aclexplode(c.relacl) AS a
-     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
+     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'p', 'v') AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
                AND (c.relname IN ('integration_health_history', 'integration_health_transitions', 'integration_health_days',
@@ -8444,6 +8595,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[]) IS
   'Ends an update: gives readers and writers their rights on what it has added. known are the parts, readers and writers '
   'the roles, of before it, since it may have replaced the functions that tell the roles.';
+
+SELECT integration_health_private.complete_partitions();
 
 SELECT public.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));

@@ -79,6 +79,7 @@ LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   written regclass;
   name text;
+  kind "char";
   has_rules boolean;
   has_triggers boolean;
   intruder record;
@@ -89,8 +90,12 @@ BEGIN
     END IF;
     -- From here to the end of the transaction nobody can attach a rule or a trigger.
     EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', written);
-    SELECT c.relname, c.relhasrules, c.relhastriggers INTO name, has_rules, has_triggers
+    SELECT c.relname, c.relkind, c.relhasrules, c.relhastriggers INTO name, kind, has_rules, has_triggers
       FROM pg_class AS c WHERE c.oid = written;
+    IF kind = 'p' THEN
+      PERFORM integration_health_private.require_own_triggers(
+        VARIADIC ARRAY(SELECT integration_health_private.partitions_of(written)));
+    END IF;
     IF has_rules AND EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = written) THEN
       RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('table "%s" has a rule', name),
         DETAIL = 'A rule would run with the rights of the table''s owner.', HINT = 'Drop the rule.', TABLE = name;

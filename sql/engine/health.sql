@@ -160,7 +160,9 @@ BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition. Only the triggers of
   -- the extension have arguments: that of an update that does not set http_status has one, the other has two.
   IF TG_NARGS = 0 OR TG_NARGS = 1 AND TG_ARGV[0] <> 'rest' THEN
-    IF TG_RELID <> '@extschema@.integration_health_status'::regclass THEN
+    IF TG_RELID <> '@extschema@.integration_health_status'::regclass
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
+                        WHERE i.inhrelid = TG_RELID AND i.inhparent = '@extschema@.integration_health_status'::regclass) THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
     END IF;
     RAISE EXCEPTION USING ERRCODE = '39P01',
@@ -314,7 +316,10 @@ DECLARE
   has_intruders boolean;
   written bigint;
 BEGIN
-  SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules FROM pg_class AS c
+  SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules
+                           OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid
+                                                           WHERE i.inhparent = c.oid AND (p.relhastriggers OR p.relhasrules))
+                      FROM pg_class AS c
                      WHERE c.oid = '@extschema@.integration_health_history'::regclass)
     INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();
   IF checks = 0 THEN

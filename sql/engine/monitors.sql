@@ -96,9 +96,9 @@ BEGIN
   RETURN QUERY
   UPDATE @extschema@.integration_monitors AS m SET claimed_at = n.claimed_at, due_at = n.due_at
     FROM unnest(org_ids, store_monitors.claimed_at, store_monitors.due_at) AS n (org_id, claimed_at, due_at)
-   CROSS JOIN LATERAL (SELECT x.ctid FROM @extschema@.integration_monitors AS x
-                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (place)
-   WHERE m.ctid = p.place
+   CROSS JOIN LATERAL (SELECT x.tableoid, x.ctid FROM @extschema@.integration_monitors AS x
+                        WHERE x.org_id = n.org_id AND x.integration_type = of_type LIMIT 1) AS p (part, place)
+   WHERE m.tableoid = p.part AND m.ctid = p.place
   RETURNING m.*;
 END
 $$;

@@ -18,9 +18,13 @@
 -- @objects
 CREATE FUNCTION integration_health_private.objects()
 RETURNS SETOF text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
-  VALUES @objects@;
+  VALUES @objects@
+  UNION ALL
+  SELECT pg_catalog.format('TABLE %I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';

@@ -123,27 +123,31 @@ COMMENT ON FUNCTION integration_health_private.send_transitions(
   uuid[], text[], @extschema@.integration_health_state[], @extschema@.integration_health_state[], timestamptz[], bigint[]) IS
   'Sends the events of the transitions among these checks.';
 
-CREATE FUNCTION integration_health_private.move_monitor(
-  monitor @extschema@.integration_monitors, type @extschema@.integration_types, failures integer)
+-- @from 1.1
+DROP FUNCTION integration_health_private.move_monitor(@extschema@.integration_monitors, @extschema@.integration_types, integer);
+-- @end
+CREATE FUNCTION integration_health_private.move_monitors(org_ids uuid[], integration_types text[], failures integer[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  ready_at timestamptz;
 BEGIN
-  IF monitor.claimed_at IS NOT NULL THEN
-    ready_at := integration_health_private.ready_at(
-      monitor.org_id, monitor.integration_type, LEAST(monitor.claimed_at, clock_timestamp()), type.check_interval,
-      type.max_backoff, failures);
-    PERFORM integration_health_private.store_monitors(
-      monitor.integration_type, ARRAY[monitor.org_id], ARRAY[monitor.claimed_at],
-      ARRAY[CASE WHEN failures > 0 THEN GREATEST(monitor.due_at, ready_at) ELSE LEAST(monitor.due_at, ready_at) END]);
-  END IF;
+  -- Does not wait for a claim that has locked a monitor: it is handing the pair out, or has read the failures itself.
+  PERFORM integration_health_private.store_monitors(
+            n.integration_type, array_agg(n.org_id), array_agg(n.claimed_at),
+            array_agg(CASE WHEN n.failures > 0 THEN GREATEST(n.due_at, n.ready_at) ELSE LEAST(n.due_at, n.ready_at) END))
+     FROM (SELECT (l.monitor).org_id, (l.monitor).integration_type, (l.monitor).claimed_at, (l.monitor).due_at, l.failures,
+                  integration_health_private.ready_at(
+                    (l.monitor).org_id, (l.monitor).integration_type, LEAST((l.monitor).claimed_at, clock_timestamp()),
+                    (l.type).check_interval, (l.type).max_backoff, l.failures) AS ready_at
+             FROM (SELECT integration_health_private.lock_monitor(c.org_id, c.integration_type) AS monitor,
+                          integration_health_private.latest_type(c.integration_type) AS type, c.failures
+                     FROM unnest($1, $2, $3) AS c (org_id, integration_type, failures) OFFSET 0) AS l
+            WHERE (l.monitor).claimed_at IS NOT NULL OFFSET 0) AS n
+    GROUP BY n.integration_type;
 END
 $$;
-COMMENT ON FUNCTION integration_health_private.move_monitor(
-  @extschema@.integration_monitors, @extschema@.integration_types, integer) IS
-  'Sets due_at of a monitor, whose row must be locked, after a check that left its pair with that many failures in a '
-  'row. Errors: 55000 as store_monitors.';
+COMMENT ON FUNCTION integration_health_private.move_monitors(uuid[], text[], integer[]) IS
+  'Sets due_at of the monitors of different pairs after checks that left the pairs with that many failures in a row. Errors: '
+  '55000 as store_monitors.';
 
 CREATE FUNCTION integration_health_private.forget_changes(org_id uuid, integration_type text)
 RETURNS void
@@ -191,13 +195,12 @@ BEGIN
        FROM unnest($1, $2, $5, $6, $7) AS c (org_id, integration_type, failures_before, failures, checked_at)
       WHERE c.failures < c.failures_before
      HAVING count(*) > 0;
-    -- After one failure a pair waits no longer than after none; after a second one it does. Does not wait for a claim that
-    -- has locked the monitor: it is handing the pair out, or has read the failures itself.
-    PERFORM integration_health_private.move_monitor(
-              integration_health_private.lock_monitor(c.org_id, c.integration_type),
-              integration_health_private.latest_type(c.integration_type), c.failures)
+    -- After one failure a pair waits no longer than after none; after a second one it does.
+    PERFORM integration_health_private.move_monitors(
+              array_agg(c.org_id), array_agg(c.integration_type), array_agg(c.failures))
        FROM unnest($1, $2, $3, $5, $6) AS c (org_id, integration_type, was, failures_before, failures)
-      WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1);
+      WHERE c.was IS NOT NULL AND c.failures_before <> c.failures AND (c.failures_before > 1 OR c.failures > 1)
+     HAVING count(*) > 0;
   END IF;
 
   IF array_position(was, NULL) IS NOT NULL THEN

@@ -16,6 +16,7 @@ CREATE TABLE @extschema@.integration_health_days (
   CONSTRAINT slot_is_day_mod_90 CHECK (slot = ((day - '2000-01-01'::date) % 90 + 90) % 90),
   CONSTRAINT checks_is_positive CHECK (checks >= 1)
 );
+SELECT integration_health_private.partition_table('@extschema@.integration_health_days');
 ALTER TABLE @extschema@.integration_health_days ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_health_days_read ON @extschema@.integration_health_days
   FOR SELECT USING (org_id = ANY ((SELECT @extschema@.integration_health_org_ids())::uuid[])

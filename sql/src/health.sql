@@ -31,6 +31,7 @@ CREATE TABLE @extschema@.integration_health_status (
   CONSTRAINT consecutive_failures_is_not_negative CHECK (consecutive_failures >= 0),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+SELECT integration_health_private.partition_table('@extschema@.integration_health_status');
 -- A check that finds a healthy pair healthy changes neither status nor status_since, so it stays a HOT update.
 CREATE INDEX integration_health_status_problems ON @extschema@.integration_health_status
   (status, status_since, org_id, integration_type) WHERE status <> 'healthy'::@extschema@.integration_health_state;
@@ -86,6 +87,7 @@ CREATE TABLE @extschema@.integration_health_history (
   PRIMARY KEY (org_id, integration_type, slot),
   CONSTRAINT slot_is_check_no_mod_96 CHECK (slot = check_no % 96::bigint AND check_no >= 1::bigint)
 ) WITH (fillfactor = 50);
+SELECT integration_health_private.partition_table('@extschema@.integration_health_history');
 -- checked_at is not part of this index: no index contains a column that changes with every check.
 CREATE INDEX integration_health_history_late ON @extschema@.integration_health_history (org_id) WHERE is_late;
 COMMENT ON INDEX @extschema@.integration_health_history_late IS
@@ -215,13 +217,17 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   name text;
+  of_table regclass;
+  parts regclass[];
 BEGIN
   FOREACH name IN ARRAY '{integration_health_history,integration_health_transitions,integration_health_days,'
                         'integration_incidents,integration_alerts,integration_health_counts}'::text[] LOOP
     -- A table that the same TRUNCATE names is empty by now, and cannot be truncated again.
-    IF pg_relation_size(integration_health_private.relation(name)) > 0 THEN
+    of_table := integration_health_private.relation(name);
+    parts := ARRAY(SELECT integration_health_private.partitions_of(of_table));
+    IF EXISTS (SELECT FROM unnest(of_table || parts) AS p WHERE pg_relation_size(p) > 0) THEN
       PERFORM integration_health_private.guard(name);
-      EXECUTE format('TRUNCATE ONLY %s', integration_health_private.relation(name));
+      EXECUTE format('TRUNCATE %s %s', CASE WHEN parts = '{}' THEN 'ONLY' ELSE '' END, of_table);
     END IF;
   END LOOP;
   RETURN NULL;

@@ -4,34 +4,35 @@
 
 -- The oldest check of a pair is in the slot that is overwritten next, or in slot 1 of a ring that is not full yet. If
 -- it is young enough, so are all the others, except late ones, which have an index of their own, and no other row is
--- read. Rows that a writer is overwriting are about to become younger, so they are skipped.
+-- read. Rows that a writer is overwriting are about to become younger, so they are skipped. Rows are deleted by their keys,
+-- here and below, because ctid is not unique among partitions; nested loops keep that from reading the whole table.
 CREATE FUNCTION integration_health_private.delete_history(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off SET enable_partitionwise_join = on
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_health_history'::regclass]);
   SELECT integration_health_private.require_all_rows(VARIADIC ARRAY['@extschema@.integration_health_status'::regclass]);
-  WITH gone AS (
-    DELETE FROM @extschema@.integration_health_history h
-     WHERE h.ctid = ANY (ARRAY(
-       SELECT o.place
-         FROM @extschema@.integration_health_status s
-        CROSS JOIN LATERAL pg_catalog.unnest(ARRAY(
-          SELECT x.ctid FROM @extschema@.integration_health_history x
-           WHERE x.org_id = s.org_id AND x.integration_type = s.integration_type
-             AND x.checked_at < delete_history.cutoff
-             FOR UPDATE SKIP LOCKED)) AS o (place)
-        WHERE COALESCE((
-          SELECT f.checked_at < delete_history.cutoff
-            FROM @extschema@.integration_health_history f
-           WHERE f.org_id = s.org_id AND f.integration_type = s.integration_type
-             AND f.slot = CASE WHEN s.check_no >= 96 THEN ((s.check_no + 1) % 96)::smallint ELSE 1::smallint END), true)
-       UNION ALL
-       SELECT l.place FROM (
-         SELECT y.ctid AS place FROM @extschema@.integration_health_history y
-          WHERE y.is_late AND y.checked_at < delete_history.cutoff
-            FOR UPDATE SKIP LOCKED) l
-       LIMIT delete_history.max_rows))
+  WITH old AS MATERIALIZED (
+    SELECT s.org_id, s.integration_type, o.slot
+      FROM @extschema@.integration_health_status s
+      LEFT JOIN @extschema@.integration_health_history f
+        ON f.org_id = s.org_id AND f.integration_type = s.integration_type
+       AND f.slot = CASE WHEN s.check_no >= 96 THEN ((s.check_no + 1) % 96)::smallint ELSE 1::smallint END
+     CROSS JOIN LATERAL pg_catalog.unnest(ARRAY(
+       SELECT x.slot FROM @extschema@.integration_health_history x
+        WHERE x.org_id = s.org_id AND x.integration_type = s.integration_type
+          AND x.checked_at < delete_history.cutoff
+          FOR UPDATE SKIP LOCKED)) AS o (slot)
+     WHERE COALESCE(f.checked_at < delete_history.cutoff, true)
+    UNION ALL
+    SELECT l.org_id, l.integration_type, l.slot FROM (
+      SELECT y.org_id, y.integration_type, y.slot FROM @extschema@.integration_health_history y
+       WHERE y.is_late AND y.checked_at < delete_history.cutoff
+         FOR UPDATE SKIP LOCKED) l
+    LIMIT delete_history.max_rows
+  ), gone AS (
+    DELETE FROM @extschema@.integration_health_history h USING old o
+     WHERE h.org_id = o.org_id AND h.integration_type = o.integration_type AND h.slot = o.slot
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM gone;
@@ -44,16 +45,17 @@ COMMENT ON FUNCTION integration_health_private.delete_history(timestamptz, bigin
 -- tell that such a period has been run.
 CREATE FUNCTION integration_health_private.delete_runs(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     '@extschema@.integration_sync_runs'::regclass, '@extschema@.integration_sync_schedules'::regclass]);
-  WITH gone AS (
-    DELETE FROM @extschema@.integration_sync_runs r
-     WHERE r.ctid = ANY (ARRAY(
-       SELECT o.ctid FROM @extschema@.integration_sync_runs o
-        WHERE o.scheduled_for < delete_runs.cutoff AND COALESCE(o.finished_at, o.lease_until) < delete_runs.cutoff
-        LIMIT delete_runs.max_rows FOR UPDATE SKIP LOCKED))
+  WITH old AS MATERIALIZED (
+    SELECT o.org_id, o.integration_type, o.scheduled_for FROM @extschema@.integration_sync_runs o
+     WHERE o.scheduled_for < delete_runs.cutoff AND COALESCE(o.finished_at, o.lease_until) < delete_runs.cutoff
+     LIMIT delete_runs.max_rows FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM @extschema@.integration_sync_runs r USING old o
+     WHERE r.org_id = o.org_id AND r.integration_type = o.integration_type AND r.scheduled_for = o.scheduled_for
     RETURNING r.org_id, r.integration_type, r.scheduled_for
   ), newest AS MATERIALIZED (
     SELECT g.org_id, g.integration_type, pg_catalog.max(g.scheduled_for) AS scheduled_for

@@ -17,20 +17,23 @@ COMMENT ON FUNCTION integration_health_private.has_waited(timestamptz, interval,
 
 CREATE FUNCTION integration_health_private.heal_monitors(moment timestamptz, max_rows integer)
 RETURNS void
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_monitors'::regclass]);
+  WITH ahead AS MATERIALIZED (
+    SELECT d.org_id, t.integration_type, t.check_interval
+      FROM @extschema@.integration_types t
+     CROSS JOIN LATERAL (
+           SELECT x.org_id FROM @extschema@.integration_monitors x
+            WHERE x.integration_type = t.integration_type AND x.enabled
+              AND x.due_at > heal_monitors.moment + t.max_backoff + t.max_backoff
+            LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d
+  )
   UPDATE @extschema@.integration_monitors m
      SET claimed_at = CASE WHEN m.claimed_at > heal_monitors.moment THEN heal_monitors.moment ELSE m.claimed_at END,
-         due_at = @extschema@.integration_monitor_first_due(m.org_id, m.integration_type, t.check_interval, heal_monitors.moment)
-    FROM @extschema@.integration_types t
-   WHERE t.integration_type = m.integration_type
-     AND m.ctid = ANY (ARRAY(
-       SELECT d.place FROM @extschema@.integration_types l CROSS JOIN LATERAL (
-         SELECT x.ctid AS place FROM @extschema@.integration_monitors x
-          WHERE x.integration_type = l.integration_type AND x.enabled
-            AND x.due_at > heal_monitors.moment + l.max_backoff + l.max_backoff
-          LIMIT heal_monitors.max_rows FOR NO KEY UPDATE SKIP LOCKED) AS d));
+         due_at = @extschema@.integration_monitor_first_due(m.org_id, m.integration_type, a.check_interval, heal_monitors.moment)
+    FROM ahead a
+   WHERE m.org_id = a.org_id AND m.integration_type = a.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.heal_monitors(timestamptz, integer) IS
   'Computes due_at again for at most max_rows pairs of each type that are due more than twice max_backoff after '

@@ -15,6 +15,7 @@ CREATE TABLE @extschema@.integration_monitors (
   PRIMARY KEY (org_id, integration_type),
   FOREIGN KEY (integration_type) REFERENCES @extschema@.integration_types (integration_type)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('@extschema@.integration_monitors');
 -- @since 1.1
 CREATE INDEX integration_monitors_credential ON @extschema@.integration_monitors (credential_expires_at)
   WHERE credential_expires_at IS NOT NULL;

@@ -285,7 +285,7 @@ BEGIN
     SELECT format('REVOKE %s ON TABLE %s FROM %s', a.privilege_type, c.oid::regclass,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
       FROM pg_class AS c, aclexplode(c.relacl) AS a
-     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
+     WHERE c.oid = ANY (objects) AND c.relkind IN ('r', 'p', 'v') AND a.grantee <> c.relowner
        AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
             OR a.privilege_type <> 'SELECT'
                AND (c.relname IN ('integration_health_history', 'integration_health_transitions', 'integration_health_days',
@@ -430,6 +430,8 @@ $$;
 COMMENT ON FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[]) IS
   'Ends an update: gives readers and writers their rights on what it has added. known are the parts, readers and writers '
   'the roles, of before it, since it may have replaced the functions that tell the roles.';
+
+SELECT integration_health_private.complete_partitions();
 
 SELECT @extschema@.grant_integration_health(
   pg_catalog.to_regrole('authenticated'), pg_catalog.to_regrole('service_role'));

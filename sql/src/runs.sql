@@ -25,6 +25,7 @@ CREATE TABLE @extschema@.integration_sync_runs (
                 THEN lease_until IS NOT NULL AND finished_at IS NULL
                 ELSE lease_until IS NULL AND finished_at IS NOT NULL END)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('@extschema@.integration_sync_runs');
 CREATE INDEX integration_sync_runs_time ON @extschema@.integration_sync_runs (scheduled_for);
 COMMENT ON TABLE @extschema@.integration_sync_runs IS
   'The ledger of scheduled syncs: one row for each period that somebody ran, written only by claim_sync_run and '

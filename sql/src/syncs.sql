@@ -51,6 +51,7 @@ CREATE TABLE @extschema@.integration_sync_schedules (
   CONSTRAINT warm_up_url_is_http
     CHECK (warm_up_url ~ '^https?://[!-~]+$' AND pg_catalog.length(warm_up_url) <= 2000)
 ) WITH (fillfactor = 70);
+SELECT integration_health_private.partition_table('@extschema@.integration_sync_schedules');
 CREATE INDEX integration_sync_schedules_due ON @extschema@.integration_sync_schedules (due_at)
   WHERE enabled;
 CREATE INDEX integration_sync_schedules_warm_up ON @extschema@.integration_sync_schedules

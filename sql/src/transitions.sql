@@ -17,6 +17,7 @@ CREATE TABLE @extschema@.integration_health_transitions (
   CONSTRAINT at_is_finite CHECK (pg_catalog.isfinite(at)),
   CONSTRAINT check_no_is_positive CHECK (check_no >= 1::bigint)
 );
+SELECT integration_health_private.partition_table('@extschema@.integration_health_transitions');
 CREATE INDEX integration_health_transitions_time ON @extschema@.integration_health_transitions (at);
 ALTER TABLE @extschema@.integration_health_transitions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY integration_health_transitions_read ON @extschema@.integration_health_transitions
@@ -84,15 +85,17 @@ COMMENT ON FUNCTION integration_health_private.append_transitions(
 -- is left the pair has had its status since.
 CREATE FUNCTION integration_health_private.expire_transitions(cutoff timestamptz, max_rows bigint)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(
     VARIADIC ARRAY['@extschema@.integration_health_transitions'::regclass]);
-  WITH gone AS (
-    DELETE FROM @extschema@.integration_health_transitions t
-     WHERE t.ctid = ANY (ARRAY(
-       SELECT x.ctid FROM @extschema@.integration_health_transitions x WHERE x.at < expire_transitions.cutoff
-        ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED))
+  WITH old AS MATERIALIZED (
+    SELECT x.org_id, x.integration_type, x.check_no FROM @extschema@.integration_health_transitions x
+     WHERE x.at < expire_transitions.cutoff
+     ORDER BY x.at LIMIT expire_transitions.max_rows FOR UPDATE SKIP LOCKED
+  ), gone AS (
+    DELETE FROM @extschema@.integration_health_transitions t USING old o
+     WHERE t.org_id = o.org_id AND t.integration_type = o.integration_type AND t.check_no = o.check_no
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM gone;

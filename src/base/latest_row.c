@@ -9,6 +9,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/tupconvert.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "utils/lsyscache.h"
@@ -16,6 +17,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/siblings.h"
 
 /*
  * ScanKeys fills keys with the scan keys that find these values in a primary key, which is a
@@ -36,19 +38,38 @@ ScanKeys(Relation index, int nkeys, const Datum *key, ScanKeyData *keys)
 }
 
 /*
- * FindLatestRow finds the row of a table that has these primary key values, and returns it in
- * *row as a composite value in the current memory context, unless row is NULL.  LATEST_ROW_WAIT
- * and LATEST_ROW_SKIP lock the row FOR NO KEY UPDATE, and the table in ROW SHARE mode, until
- * the end of the transaction.  Returns false if there is no such row or, with LATEST_ROW_SKIP,
- * if another transaction has locked it.  55000 if the table has no primary key of nkeys
- * columns.
+ * RowOf returns the row in a slot, which is of a partition of table, as a composite value of the
+ * row type of table.
+ */
+static Datum
+RowOf(TupleTableSlot *slot, Relation table)
+{
+	TupleConversionMap *map =
+		convert_tuples_by_name(slot->tts_tupleDescriptor, RelationGetDescr(table));
+	HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+
+	if (map != NULL)
+		tuple = execute_attr_map_tuple(tuple, map);
+	return heap_copy_tuple_as_datum(tuple, RelationGetDescr(table));
+}
+
+/*
+ * FindLatestRow finds the row of a table that has these primary key values, the first of which
+ * is org_id if the table is partitioned, and returns it in *row as a composite value in the
+ * current memory context, unless row is NULL.  LATEST_ROW_WAIT and LATEST_ROW_SKIP lock the row
+ * FOR NO KEY UPDATE, and the table and the partition in ROW SHARE mode, until the end of the
+ * transaction.  Returns false if there is no such row or, with LATEST_ROW_SKIP, if another
+ * transaction has locked it.  55000 if the table has no primary key of nkeys columns.
  */
 bool
 FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum *row)
 {
-	Relation rel = table_open(relid, lock == LATEST_ROW_READ ? AccessShareLock : RowShareLock);
-	Oid		 primary_key = PrimaryKeyIndex(rel);
-	Relation index;
+	LOCKMODE		lockmode = lock == LATEST_ROW_READ ? AccessShareLock : RowShareLock;
+	Relation		table = table_open(relid, lockmode);
+	Oid				part = PartOfRow(table, key[0]);
+	Relation		rel;
+	Oid				primary_key;
+	Relation		index;
 	ScanKeyData		keys[MAX_KEY_COLUMNS];
 	IndexScanDesc	scan;
 	Snapshot		snapshot;
@@ -56,6 +77,13 @@ FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum 
 	bool			found;
 
 	Assert(nkeys <= MAX_KEY_COLUMNS);
+	if (!OidIsValid(part))
+	{
+		table_close(table, NoLock);
+		return false;
+	}
+	rel = part == relid ? table : table_open(part, lockmode);
+	primary_key = PrimaryKeyIndex(rel);
 	index = OidIsValid(primary_key) ? index_open(primary_key, AccessShareLock) : NULL;
 	if (index == NULL || IndexRelationGetNumberOfKeyAttributes(index) != nkeys)
 		ereport(ERROR,
@@ -81,11 +109,13 @@ FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum 
 								 TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) == TM_Ok;
 	}
 	if (found && row != NULL)
-		*row = ExecFetchSlotHeapTupleDatum(slot);
+		*row = rel == table ? ExecFetchSlotHeapTupleDatum(slot) : RowOf(slot, table);
 	index_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, NoLock);
-	table_close(rel, NoLock);
+	if (rel != table)
+		table_close(rel, NoLock);
+	table_close(table, NoLock);
 	return found;
 }

@@ -11,6 +11,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "partitioning/partdesc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -46,13 +47,11 @@ MayRunIn(Oid function, Relation rel, Oid writer, Oid *owner)
 }
 
 /*
- * RequireOwnTriggers raises 55000 if a table has a rule, or an enabled trigger whose function
- * may not run, by MayRunIn, when role writer writes to it.  The caller holds a ROW EXCLUSIVE or
- * stronger lock on the table until the end of the transaction, so that nobody else can add a
- * trigger or rule.
+ * RequireNoIntruder raises 55000 if a table has a rule, or an enabled trigger whose function may
+ * not run, by MayRunIn, when role writer writes to it.
  */
-void
-RequireOwnTriggers(Relation rel, Oid writer)
+static void
+RequireNoIntruder(Relation rel, Oid writer)
 {
 	const TriggerDesc *triggers = rel->trigdesc;
 
@@ -81,6 +80,29 @@ RequireOwnTriggers(Relation rel, Oid writer)
 					 GetUserNameFromId(function_owner, true), GetUserNameFromId(writer, true)),
 				 errhint("Drop the trigger, or give its function to the owner of the table."),
 				 errtable(rel)));
+	}
+}
+
+/*
+ * RequireOwnTriggers calls RequireNoIntruder for a table and its partitions, which it locks in
+ * ROW EXCLUSIVE mode.  The caller holds that lock on the table, or a stronger one, until the end
+ * of the transaction, so that nobody else can add a trigger or rule.
+ */
+void
+RequireOwnTriggers(Relation rel, Oid writer)
+{
+	PartitionDesc parts;
+
+	RequireNoIntruder(rel, writer);
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	parts = RelationGetPartitionDesc(rel, true);
+	for (int i = 0; i < parts->nparts; i++)
+	{
+		Relation part = table_open(parts->oids[i], RowExclusiveLock);
+
+		RequireNoIntruder(part, writer);
+		table_close(part, NoLock);
 	}
 }
 

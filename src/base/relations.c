@@ -116,17 +116,17 @@ FindColumn(Relation table, const char *name, Oid type)
 }
 
 /*
- * FindColumns sets attnum to the numbers of ncolumns columns of a table.  Errors as for
- * FindColumn.
+ * FindColumns sets attnum to the numbers of ncolumns columns of a table; schema is that of the
+ * extension's types.  Errors as for FindColumn.
  */
 void
-FindColumns(Relation table, const OwnColumn *columns, int ncolumns, AttrNumber *attnum)
+FindColumns(Relation table, Oid schema, const OwnColumn *columns, int ncolumns,
+			AttrNumber *attnum)
 {
 	for (int i = 0; i < ncolumns; i++)
 	{
-		Oid type = columns[i].own_type == NULL
-					   ? columns[i].type
-					   : ExtensionType(RelationGetNamespace(table), columns[i].own_type);
+		Oid type = columns[i].own_type == NULL ? columns[i].type
+											   : ExtensionType(schema, columns[i].own_type);
 
 		attnum[i] = FindColumn(table, columns[i].name, type);
 	}

@@ -27,7 +27,7 @@ extern Oid	SchemaOfFunction(Oid function);
 extern Oid	ExtensionTable(Oid schema, const char *name);
 extern Oid	ExtensionType(Oid schema, const char *name);
 extern bool HasCauses(Oid schema);
-extern void FindColumns(Relation table, const OwnColumn *columns, int ncolumns,
+extern void FindColumns(Relation table, Oid schema, const OwnColumn *columns, int ncolumns,
 						AttrNumber *attnum);
 
 #endif /* IH_RELATIONS_H */

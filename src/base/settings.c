@@ -11,6 +11,7 @@ char *ih_role_claims;
 char *ih_admin_role;
 bool  ih_notify;
 int	  ih_max_drift;
+char *ih_partitions;
 
 /*
  * Echo returns the part of a caller's value that an error may repeat: its first 100 characters,

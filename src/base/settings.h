@@ -13,6 +13,7 @@ extern char *ih_role_claims;
 extern char *ih_admin_role;
 extern bool	 ih_notify;
 extern int	 ih_max_drift; /* seconds */
+extern char *ih_partitions;
 
 #define ECHO_CHARACTERS 100
 

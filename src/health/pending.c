@@ -20,16 +20,16 @@ PG_FUNCTION_INFO_V1(apply_pending_checks);
 #define MAX_PENDING_CHECKS 1000
 
 /*
- * A check, and the statement that recorded it.  The address of its trigger
- * tells a statement from those that are running, as each has a copy of the triggers, and the
- * number of statements that have ended tells it from the others.
+ * A check, and the statement that recorded it.  The memory context of its copy of the triggers,
+ * the same for all partitions, tells a statement from those that are running, and the number of
+ * statements that have ended tells it from the others.
  */
 typedef struct PendingCheck
 {
-	Noted		   noted;
-	const Trigger *trigger;
-	uint64		   nended;
-	NullableDatum  columns[PENDING_COLUMNS];
+	Noted		  noted;
+	MemoryContext statement;
+	uint64		  nended;
+	NullableDatum columns[PENDING_COLUMNS];
 } PendingCheck;
 
 /*
@@ -118,7 +118,7 @@ ApplyTogether(const List *all, int first, int n)
 static bool
 OfSameStatement(const PendingCheck *a, const PendingCheck *b)
 {
-	return a->trigger == b->trigger && a->nended == b->nended;
+	return a->statement == b->statement && a->nended == b->nended;
 }
 
 /*
@@ -174,7 +174,7 @@ AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLU
 	caller = MemoryContextSwitchTo(context);
 	added = palloc(sizeof(PendingCheck));
 	added->noted.subid = GetCurrentSubTransactionId();
-	added->trigger = trigger;
+	added->statement = GetMemoryChunkContext(trigger->tgname);
 	added->nended = nended;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{

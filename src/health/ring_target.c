@@ -18,13 +18,13 @@
 #include "executor/executor.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
 #include "base/relations.h"
+#include "base/siblings.h"
 
 static const OwnColumn ring_columns[RING_COLUMNS] = {
 	[RING_ORG_ID] = { .name = "org_id", .type = UUIDOID },
@@ -42,19 +42,7 @@ static const OwnColumn ring_columns[RING_COLUMNS] = {
 
 static const RegProcedure key_equals[RING_KEY_COLUMNS] = { F_UUID_EQ, F_TEXTEQ, F_INT2EQ };
 
-static RingTarget target;
-
-/*
- * ForgetTarget is the relcache callback.  It frees nothing, since a write may be using the
- * target.
- */
-static void
-ForgetTarget(Datum arg, Oid relid)
-{
-	(void) arg;
-	if (relid == InvalidOid || relid == target.relid)
-		target.relid = InvalidOid;
-}
+static RelationCache targets = { .name = "history tables", .entry_size = sizeof(RingTarget) };
 
 /*
  * RefuseTable raises 55000 for a history table that has something only the executor would
@@ -74,20 +62,13 @@ RefuseTable(Relation rel, const char *has, const char *name)
 }
 
 /*
- * RequirePlainTable raises 55000, by RefuseTable, for everything that only the executor would
- * honour.
+ * RequireNothingAttached raises 55000, by RefuseTable, if a table has rules or triggers.
  */
 static void
-RequirePlainTable(Relation rel)
+RequireNothingAttached(Relation rel)
 {
 	const TriggerDesc *triggers = rel->trigdesc;
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION)
-		RefuseTable(rel, "become something other than an ordinary table", NULL);
-	if (rel->rd_rel->relispartition)
-		RefuseTable(rel, "become a partition", NULL);
-	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
-		RefuseTable(rel, "access method", get_am_name(rel->rd_rel->relam));
 	if (rel->rd_rules != NULL && rel->rd_rules->numLocks > 0)
 		RefuseTable(rel, "a rule", NULL);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
@@ -100,6 +81,26 @@ RequirePlainTable(Relation rel)
 			RefuseTable(rel, "constraint", get_constraint_name(trigger->tgconstraint));
 		RefuseTable(rel, "trigger", trigger->tgname);
 	}
+}
+
+/*
+ * RequirePlainTable raises 55000, by RefuseTable, for everything that only the executor would
+ * honour, be it of the table or of the one, logical, that it is a partition of.
+ */
+static void
+RequirePlainTable(Relation rel, Oid logical)
+{
+	Relation table = table_open(logical, AccessShareLock);
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		RefuseTable(rel, "become something other than an ordinary table", NULL);
+	if (strcmp(RelationGetRelationName(table), HISTORY_TABLE) != 0)
+		RefuseTable(rel, "become a partition, or been detached", NULL);
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		RefuseTable(rel, "access method", get_am_name(rel->rd_rel->relam));
+	RequireNothingAttached(table);
+	RequireNothingAttached(rel);
+	table_close(table, AccessShareLock);
 }
 
 /*
@@ -126,7 +127,7 @@ PrepareKey(Relation rel, RingTarget *made)
 							   index->rd_indcollation[i], key_equals[i], (Datum) 0);
 	}
 	if (!is_ours)
-		RefuseTable(rel, "another primary key", RelationGetRelationName(index));
+		RefuseTable(rel, "another primary key", NULL);
 	index_close(index, AccessShareLock);
 }
 
@@ -171,33 +172,32 @@ PrepareDefaults(Relation rel, RingTarget *made)
 }
 
 /*
- * PrepareTarget fills in target for an open table.  Errors as for RequirePlainTable,
+ * PrepareTarget fills in the target of an open table.  Errors as for RequirePlainTable,
  * PrepareKey, FindColumns and CheckCmdReplicaIdentity.
  */
 static void
-PrepareTarget(Relation rel)
+PrepareTarget(Relation rel, RingTarget *target)
 {
-	static bool	  registered = false;
 	RingTarget	  made = { 0 };
+	Oid			  logical = LogicalTable(rel);
+	Oid			  schema = get_rel_namespace(logical);
 	MemoryContext caller;
 	TupleDesc	  desc;
 
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(ForgetTarget, (Datum) 0);
-		registered = true;
-	}
-	if (target.context != NULL)
-		MemoryContextDelete(target.context);
-	memset(&target, 0, sizeof(target));
+	made.cached.relid = target->cached.relid;
+	made.cached.sources[0] = target->cached.relid;
+	made.cached.sources[1] = logical;
+	if (target->context != NULL)
+		MemoryContextDelete(target->context);
+	*target = made;
 
-	RequirePlainTable(rel);
+	RequirePlainTable(rel, logical);
 	made.context = AllocSetContextCreate(CurrentMemoryContext, "integration_health ring",
 										 ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(made.context);
 	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	FindColumns(rel, ring_columns,
-				HasCauses(RelationGetNamespace(rel)) ? RING_COLUMNS : RING_CAUSE, made.attnum);
+	FindColumns(rel, schema, ring_columns, HasCauses(schema) ? RING_COLUMNS : RING_CAUSE,
+				made.attnum);
 	PrepareKey(rel, &made);
 	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	made.estate = CreateExecutorState();
@@ -210,19 +210,21 @@ PrepareTarget(Relation rel)
 
 	/* Nothing below raises an error, so the context may last as long as the session. */
 	MemoryContextSetParent(made.context, CacheMemoryContext);
-	made.relid = RelationGetRelid(rel);
-	target = made;
+	made.cached.is_valid = true;
+	*target = made;
 }
 
 /*
- * RingTargetOf returns the target of an open table.  It is valid until the next call, and only
- * while the table is open.  Errors as for PrepareTarget.
+ * RingTargetOf returns the target of an open table.  It is valid until the next call for that
+ * table, and only while the table is open.  Errors as for PrepareTarget.
  */
 RingTarget *
 RingTargetOf(Relation rel)
 {
-	if (target.relid != RelationGetRelid(rel))
-		PrepareTarget(rel);
-	target.result_rel->ri_RelationDesc = rel;
-	return &target;
+	RingTarget *target = RelationEntry(&targets, RelationGetRelid(rel));
+
+	if (!target->cached.is_valid)
+		PrepareTarget(rel, target);
+	target->result_rel->ri_RelationDesc = rel;
+	return target;
 }

@@ -12,6 +12,8 @@
 #include "nodes/execnodes.h"
 #include "utils/relcache.h"
 
+#include "base/relation_cache.h"
+
 /* The columns of the history table. */
 typedef enum RingColumn
 {
@@ -39,13 +41,25 @@ typedef struct RingDefault
 } RingDefault;
 
 /*
- * What the session keeps for the table that it wrote to last.  relid is invalid if there is
- * none, or if the table has changed since.  RING_CAUSE has no number where checks have no cause.
- * The target owns context, in which everything else is allocated.
+ * The root of the row that this subtransaction overwrote last: the line pointer that the index
+ * points to, which a HOT update leaves as it is.  In a statement of many rows, the row for the
+ * next check is likely to be right behind it.
+ */
+typedef struct RingNeighbour
+{
+	TransactionId	 transaction;
+	SubTransactionId subid;
+	ItemPointerData	 root;
+	int				 misses;
+} RingNeighbour;
+
+/*
+ * What the session keeps for the history table, or a partition of it.  RING_CAUSE has no number
+ * where checks have no cause.  The target owns context, in which everything else is allocated.
  */
 typedef struct RingTarget
 {
-	Oid				relid;
+	CachedRelation	cached;
 	Oid				primary_key;
 	AttrNumber		attnum[RING_COLUMNS];
 	ScanKeyData		key[RING_KEY_COLUMNS];
@@ -55,6 +69,7 @@ typedef struct RingTarget
 	ResultRelInfo  *result_rel;
 	TupleTableSlot *stored;
 	TupleTableSlot *fresh;
+	RingNeighbour	neighbour;
 	MemoryContext	context;
 } RingTarget;
 

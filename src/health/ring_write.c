@@ -28,19 +28,6 @@
 #define MAX_MISSES 4
 
 /*
- * The root of the row that this subtransaction overwrote last: the line pointer that the index
- * points to, which a HOT update leaves as it is.  In a statement of many rows, the row for the
- * next check is likely to be right behind it.
- */
-static struct
-{
-	TransactionId	 transaction;
-	SubTransactionId subid;
-	ItemPointerData	 root;
-	int				 misses;
-} neighbour;
-
-/*
  * SetFresh fills target->fresh with a check.  Columns that the site has added get the value
  * that they have in a new row, since those of the row to be overwritten belong to another
  * check.
@@ -128,28 +115,28 @@ FetchAt(Relation rel, const RingTarget *target, ItemPointerData root, ItemPointe
  * from truncating the table may have been released with it.
  */
 static void
-ForgetOtherNeighbour(void)
+ForgetOtherNeighbour(RingNeighbour *neighbour)
 {
 	TransactionId	 transaction = GetTopTransactionId();
 	SubTransactionId subid = GetCurrentSubTransactionId();
 
-	if (neighbour.transaction == transaction && neighbour.subid == subid)
+	if (neighbour->transaction == transaction && neighbour->subid == subid)
 		return;
-	neighbour.transaction = transaction;
-	neighbour.subid = subid;
-	neighbour.misses = 0;
-	ItemPointerSetInvalid(&neighbour.root);
+	neighbour->transaction = transaction;
+	neighbour->subid = subid;
+	neighbour->misses = 0;
+	ItemPointerSetInvalid(&neighbour->root);
 }
 
 /*
- * HasNeighbour tells whether to look beside neighbour.root: not after too many misses, and not
+ * HasNeighbour tells whether to look beside neighbour->root: not after too many misses, and not
  * if this transaction has created the table or given it a new file, in which root may point
  * nowhere.
  */
 static bool
-HasNeighbour(Relation rel)
+HasNeighbour(Relation rel, const RingNeighbour *neighbour)
 {
-	return ItemPointerIsValid(&neighbour.root) && neighbour.misses < MAX_MISSES &&
+	return ItemPointerIsValid(&neighbour->root) && neighbour->misses < MAX_MISSES &&
 		   rel->rd_createSubid == InvalidSubTransactionId &&
 		   FirstNewFile(rel) == InvalidSubTransactionId;
 }
@@ -160,27 +147,28 @@ HasNeighbour(Relation rel)
  * Returns false if it is not there or HasNeighbour says not to look.
  */
 static bool
-FindBeside(Relation rel, const RingTarget *target, ItemPointer place)
+FindBeside(Relation rel, RingTarget *target, ItemPointer place)
 {
+	RingNeighbour  *neighbour = &target->neighbour;
 	ItemPointerData next;
 
-	ForgetOtherNeighbour();
-	if (!HasNeighbour(rel))
+	ForgetOtherNeighbour(neighbour);
+	if (!HasNeighbour(rel, neighbour))
 		return false;
-	ItemPointerSet(&next, ItemPointerGetBlockNumber(&neighbour.root),
-				   ItemPointerGetOffsetNumber(&neighbour.root) + 1);
+	ItemPointerSet(&next, ItemPointerGetBlockNumber(&neighbour->root),
+				   ItemPointerGetOffsetNumber(&neighbour->root) + 1);
 	if (!FetchAt(rel, target, next, place))
 	{
 		ItemPointerSet(&next, ItemPointerGetBlockNumber(&next) + 1, FirstOffsetNumber);
 		if (ItemPointerGetBlockNumber(&next) >= RelationGetNumberOfBlocks(rel) ||
 			!FetchAt(rel, target, next, place))
 		{
-			neighbour.misses++;
+			neighbour->misses++;
 			return false;
 		}
 	}
-	neighbour.root = next;
-	neighbour.misses = 0;
+	neighbour->root = next;
+	neighbour->misses = 0;
 	return true;
 }
 
@@ -217,7 +205,7 @@ FindStored(Relation rel, RingTarget *target, ItemPointer place)
 		if (found)
 		{
 			*place = target->stored->tts_tid;
-			neighbour.root = entry;
+			target->neighbour.root = entry;
 		}
 	}
 

@@ -6,12 +6,12 @@
 
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "base/relations.h"
+#include "base/siblings.h"
 
 static const OwnColumn status_columns[STATUS_COLUMNS] = {
 	[COL_ORG_ID] = { .name = "org_id", .type = UUIDOID },
@@ -45,23 +45,31 @@ static const char *const cause_labels[HTTP_CAUSES] = {
 	[CAUSE_SERVER] = "server",
 };
 
-/* The layout looked up last; relid is invalid if there is none or a table has changed since. */
-static StatusLayout cached_layout;
+static RelationCache layouts = { .name = "status tables", .entry_size = sizeof(StatusLayout) };
 
 /*
- * HistoryOf returns the table that keeps the history of the table whose trigger fired.  No
- * other code decides this.  42809 if the trigger is not on the extension's own status table.
+ * FindHistory finds the table that keeps the history of the table whose trigger fired, and notes
+ * what it has looked at.  42809 if the trigger is not on the extension's own status table or a
+ * partition of it; otherwise errors as for SiblingOf.
  */
-static Oid
-HistoryOf(Relation fired, Oid schema)
+static void
+FindHistory(Relation fired, Oid schema, StatusLayout *layout)
 {
-	if (RelationGetRelid(fired) != get_relname_relid(STATUS_TABLE, schema))
+	Oid logical = LogicalTable(fired);
+	Oid history;
+
+	if (logical != get_relname_relid(STATUS_TABLE, schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" has no health history", RelationGetRelationName(fired)),
 				 errdetail("The trigger function works on the extension's own table %s only.",
 						   STATUS_TABLE)));
-	return ExtensionTable(schema, HISTORY_TABLE);
+	history = ExtensionTable(schema, HISTORY_TABLE);
+	layout->history = SiblingOf(fired, logical, history);
+	layout->cached.sources[0] = RelationGetRelid(fired);
+	layout->cached.sources[1] = logical;
+	layout->cached.sources[2] = history;
+	layout->cached.sources[3] = layout->history;
 }
 
 /*
@@ -80,52 +88,36 @@ LabelOf(Oid type, const char *name, const char *label)
 }
 
 /*
- * ForgetLayout is the relcache callback.  It makes the next trigger look the columns up again.
- */
-static void
-ForgetLayout(Datum arg, Oid relid)
-{
-	(void) arg;
-	if (relid == InvalidOid || relid == cached_layout.relid || relid == cached_layout.history)
-		cached_layout.relid = InvalidOid;
-}
-
-/*
- * StatusLayoutOf returns the layout of the status table whose trigger fired, from the cache if
- * nothing has changed.  It is valid until the next call.  Errors as for HistoryOf and
- * FindColumns; 42704 if a type or one of its labels does not exist.
+ * StatusLayoutOf returns the layout of the status table, or partition of it, whose trigger fired,
+ * from the cache if nothing has changed.  It may change with the next call.  Errors as for
+ * FindHistory and FindColumns; 42704 if a type or one of its labels does not exist.
  */
 const StatusLayout *
 StatusLayoutOf(Relation fired, Oid function)
 {
-	static bool	 registered = false;
-	StatusLayout layout;
-	Oid			 schema;
+	StatusLayout *known = RelationEntry(&layouts, RelationGetRelid(fired));
+	StatusLayout  layout;
+	Oid			  schema;
 
-	if (cached_layout.relid == RelationGetRelid(fired) && cached_layout.function == function)
-		return &cached_layout;
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(ForgetLayout, (Datum) 0);
-		registered = true;
-	}
-
+	if (known->cached.is_valid && known->function == function)
+		return known;
 	schema = SchemaOfFunction(function);
-	layout.relid = RelationGetRelid(fired);
+	layout.cached = known->cached;
 	layout.function = function;
-	layout.history = HistoryOf(fired, schema);
+	FindHistory(fired, schema, &layout);
 	layout.state_type = ExtensionType(schema, STATE_TYPE);
 	layout.has_causes = HasCauses(schema);
 	layout.cause_type = layout.has_causes ? ExtensionType(schema, CAUSE_TYPE) : InvalidOid;
 	layout.attnum[COL_CAUSE] = InvalidAttrNumber;
-	FindColumns(fired, status_columns, layout.has_causes ? STATUS_COLUMNS : COL_CAUSE,
+	FindColumns(fired, schema, status_columns, layout.has_causes ? STATUS_COLUMNS : COL_CAUSE,
 				layout.attnum);
 	for (int i = 0; i < HEALTH_STATES; i++)
 		layout.label[i] = LabelOf(layout.state_type, STATE_TYPE, state_labels[i]);
 	for (int i = 0; layout.has_causes && i < HTTP_CAUSES; i++)
 		layout.cause_label[i] = LabelOf(layout.cause_type, CAUSE_TYPE, cause_labels[i]);
-	cached_layout = layout;
-	return &cached_layout;
+	layout.cached.is_valid = true;
+	*known = layout;
+	return known;
 }
 
 /*

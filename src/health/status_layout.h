@@ -10,6 +10,7 @@
 #include "access/attnum.h"
 #include "utils/relcache.h"
 
+#include "base/relation_cache.h"
 #include "health/check_rules.h"
 
 /* The columns of the status table that the trigger reads or writes. */
@@ -35,22 +36,22 @@ typedef enum StatusColumn
 #define STATUS_COLUMNS (COL_CAUSE + 1)
 
 /*
- * What the trigger function needs to know about the status table: the OIDs of the function, the
- * table and its history, the numbers of the columns, the types of status and cause, and the
- * OIDs of their labels.  Where checks have no cause, in version 1.0, COL_CAUSE has no
+ * What the trigger function needs to know about the status table, or one of its partitions: the
+ * OIDs of the function, and of the table that keeps its history, the numbers of the columns, the
+ * types of status and cause, and the OIDs of their labels.  Where checks have no cause, in version 1.0, COL_CAUSE has no
  * number, and cause_type and cause_label no meaning.
  */
 typedef struct StatusLayout
 {
-	Oid		   function;
-	Oid		   history;
-	Oid		   relid;
-	AttrNumber attnum[STATUS_COLUMNS];
-	Oid		   state_type;
-	bool	   has_causes;
-	Oid		   cause_type;
-	Oid		   label[HEALTH_STATES];
-	Oid		   cause_label[HTTP_CAUSES];
+	CachedRelation cached;
+	Oid			   function;
+	Oid			   history;
+	AttrNumber	   attnum[STATUS_COLUMNS];
+	Oid			   state_type;
+	bool		   has_causes;
+	Oid			   cause_type;
+	Oid			   label[HEALTH_STATES];
+	Oid			   cause_label[HTTP_CAUSES];
 } StatusLayout;
 
 extern const StatusLayout *StatusLayoutOf(Relation fired, Oid function);

@@ -71,6 +71,11 @@ _PG_init(void)
 		"integration_health.max_drift",
 		"How long after its time a sync may start before it counts as late.", NULL,
 		&ih_max_drift, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"integration_health.partitions",
+		"Number of partitions of the tables of pairs that CREATE EXTENSION makes.",
+		"From 0, for plain tables, to 1024; CREATE EXTENSION refuses other values.",
+		&ih_partitions, "0", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable(
 		"integration_health_private.pending",
 		"Whether the running statement has recorded checks from which something follows.", NULL,

@@ -50,9 +50,9 @@ static RowStatement new_times = {
 	.text =
 		"UPDATE %1$s AS m SET claimed_at = n.claimed_at, due_at = n.due_at"
 		"  FROM unnest($2, $3, $4) AS n (org_id, claimed_at, due_at),"
-		"       LATERAL (SELECT x.ctid FROM %1$s AS x"
-		"                 WHERE x.org_id = n.org_id AND x.integration_type = $1 LIMIT 1) AS p (place)"
-		" WHERE m.ctid = p.place RETURNING m",
+		"       LATERAL (SELECT x.tableoid, x.ctid FROM %1$s AS x"
+		"                 WHERE x.org_id = n.org_id AND x.integration_type = $1 LIMIT 1) AS p (part, place)"
+		" WHERE m.tableoid = p.part AND m.ctid = p.place RETURNING m",
 	.nargs = 4,
 	.argtypes = { TEXTOID, UUIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID },
 };

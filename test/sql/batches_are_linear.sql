@@ -38,7 +38,7 @@ SELECT count(record_health_checks(c)) FROM (
   SELECT jsonb_agg(jsonb_build_object('org_id', org_id, 'integration_type', 'xledger', 'status', 'unhealthy')) AS c
     FROM integration_monitors, generate_series(1, 3) AS check_no GROUP BY check_no) AS batches;
 SELECT count(*) FROM integration_monitors WHERE due_at > now() + interval '45 minutes';
-SELECT idx_tup_fetch < 20000 AS few_rows_read, seq_scan < 10 AS few_scans FROM pg_stat_xact_user_tables WHERE relid = 'integration_monitors'::regclass;
+SELECT idx_tup_fetch < 20000 AS few_rows_read, seq_scan < 50 AS few_scans FROM t.table_stats WHERE relname = 'integration_monitors';
 ROLLBACK;
 TRUNCATE integration_health_status, integration_monitors;
 
@@ -50,6 +50,6 @@ SELECT record_health_checks(jsonb_agg(jsonb_build_object('org_id', ('00000000-00
          'status', s.status, 'http_status', s.http_status)))
   FROM (VALUES (1, 'healthy', 200), (2, 'unhealthy', 401), (3, 'unhealthy', 401), (4, 'healthy', 200), (5, 'unhealthy', 401)) AS s (round, status, http_status),
        generate_series(1, 1000) n GROUP BY s.round ORDER BY s.round;
-SELECT relname, seq_tup_read + idx_tup_fetch < 30000 AS few_rows_read FROM pg_stat_xact_user_tables
+SELECT relname, seq_tup_read + idx_tup_fetch < 30000 AS few_rows_read FROM t.table_stats
  WHERE relname IN ('integration_health_transitions', 'integration_incidents', 'integration_alerts') ORDER BY relname;
 ROLLBACK;

@@ -90,8 +90,8 @@ ANALYZE integration_monitors;
 SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT count(*) FROM claim_due_health_checks(50);
-SELECT seq_scan, n_tup_upd, idx_tup_fetch <= 120 AS read_what_it_took FROM pg_stat_xact_user_tables WHERE relname = 'integration_monitors';
-SELECT seq_scan + n_tup_upd + n_tup_ins AS status_writes FROM pg_stat_xact_user_tables WHERE relname = 'integration_health_status';
+SELECT seq_scan, n_tup_upd, idx_tup_fetch <= 120 AS read_what_it_took FROM t.table_stats WHERE relname = 'integration_monitors';
+SELECT seq_scan + n_tup_upd + n_tup_ins AS status_writes FROM t.table_stats WHERE relname = 'integration_health_status';
 COMMIT;
 UPDATE integration_types SET monitoring_mode = 'active' WHERE integration_type = 'dynamics';
 -- readers see their own, and claim nothing

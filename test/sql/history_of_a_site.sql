@@ -85,7 +85,7 @@ SELECT t.refused(s) FROM unnest(ARRAY[
   'CREATE TRIGGER site_statement AFTER INSERT ON integration_health_history EXECUTE FUNCTION t.idle()',
   'CREATE TRIGGER site_off AFTER INSERT ON integration_health_history EXECUTE FUNCTION t.idle(); ALTER TABLE integration_health_history DISABLE TRIGGER site_off',
   'CREATE RULE site_rule AS ON INSERT TO integration_health_history DO ALSO NOTHING',
-  'ALTER TABLE integration_health_history ADD CONSTRAINT site_org FOREIGN KEY (org_id) REFERENCES t.org NOT VALID',
+  'INSERT INTO t.org SELECT DISTINCT org_id FROM integration_health_history; ALTER TABLE integration_health_history ADD CONSTRAINT site_org FOREIGN KEY (org_id) REFERENCES t.org',
   'CREATE TABLE t.note (org_id uuid, type text, slot smallint, CONSTRAINT site_note FOREIGN KEY (org_id, type, slot) REFERENCES integration_health_history)',
   'ALTER TABLE integration_health_history ADD CONSTRAINT site_unique UNIQUE (org_id, integration_type, check_no) DEFERRABLE',
   'ALTER TABLE integration_health_history DROP CONSTRAINT integration_health_history_pkey',

@@ -19,13 +19,13 @@ SELECT * FROM t.rights WHERE grantee <> 'postgres' ORDER BY grantee, object COLL
 
 -- tables have row-level security, objects a comment, and SECURITY DEFINER functions no mutable search_path
 SELECT c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
- WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND c.relkind = 'r' AND NOT c.relrowsecurity;
+ WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity;
 SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.deptype = 'e'
    AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND t.typtype <> 'e')
    AND obj_description(d.objid, d.classid::regclass::name) IS NULL;
 SELECT c.relname, a.attname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND c.relkind = 'r' AND col_description(c.oid, a.attnum) IS NULL;
+ WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND col_description(c.oid, a.attnum) IS NULL;
 SELECT p.proname FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'integration_health') AND d.classid = 'pg_proc'::regclass AND p.prosecdef AND p.proconfig IS NULL;
 

@@ -90,5 +90,5 @@ SET ROLE authenticated;
 EXECUTE seen;
 -- the claims are looked at once a query, and the index is used
 SET enable_seqscan = off;
-SELECT * FROM t.plan($$SELECT * FROM integration_health_status WHERE integration_type = 'xledger'$$);
-SELECT * FROM t.plan($$SELECT * FROM integration_health_history WHERE integration_type = 'xledger' AND slot = 1$$);
+SELECT DISTINCT regexp_replace(plan, '^[ >-]+| on .*', '', 'g') AS plan FROM t.plan($$SELECT * FROM integration_health_status WHERE integration_type = 'xledger'$$) AS plan WHERE plan ~ 'Cond|Filter|Plan|Scan using integration_health_\w+_pkey ' ORDER BY 1;
+SELECT DISTINCT regexp_replace(plan, '^[ >-]+| on .*', '', 'g') AS plan FROM t.plan($$SELECT * FROM integration_health_history WHERE integration_type = 'xledger' AND slot = 1$$) AS plan WHERE plan ~ 'Cond|Filter|Plan|Scan using integration_health_\w+_pkey ' ORDER BY 1;

@@ -23,6 +23,14 @@ ALTER DATABASE :"db" SET search_path = :"schema";
 SET search_path = :"schema";
 CREATE SCHEMA t;
 GRANT USAGE ON SCHEMA t TO PUBLIC;
+-- t.of_tables: a text that names tables, and keys, where it names those of partitions.
+CREATE FUNCTION t.of_tables(text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN regexp_replace($1, '(integration_[a-z_]+)_p[0-9]+', '\1', 'g');
+-- t.table_stats: what this transaction has done in each table.
+CREATE VIEW t.table_stats AS
+SELECT t.of_tables(relname) AS relname, sum(seq_scan) AS seq_scan, sum(idx_scan) AS idx_scan, sum(seq_tup_read) AS seq_tup_read,
+       sum(idx_tup_fetch) AS idx_tup_fetch, sum(n_tup_ins) AS n_tup_ins, sum(n_tup_upd) AS n_tup_upd, sum(n_tup_hot_upd) AS n_tup_hot_upd
+  FROM pg_stat_xact_user_tables GROUP BY 1;
 -- t.error: the SQLSTATE, message and hint of the error that a command raises.
 CREATE FUNCTION t.error(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -32,7 +40,7 @@ BEGIN
   RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN SQLSTATE || ': ' || SQLERRM || CASE WHEN hint <> '' THEN ' (' || hint || ')' ELSE '' END;
+  RETURN SQLSTATE || ': ' || t.of_tables(SQLERRM) || CASE WHEN hint <> '' THEN ' (' || hint || ')' ELSE '' END;
 END
 $$;
 -- t.violations: what is wrong with the stored rows; no rows mean that nothing is.
@@ -58,7 +66,7 @@ DECLARE
   line text;
 BEGIN
   FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-    RETURN NEXT regexp_replace(regexp_replace(line, ' \(returns .*\)', ''), '\(?\$\d+\)?|\(?\(InitPlan \d+\)\.col1\)?', '<initplan>', 'g');
+    RETURN NEXT regexp_replace(regexp_replace(t.of_tables(line), ' \(returns .*\)', ''), '\(?\$\d+\)?|\(?\(InitPlan \d+\)\.col1\)?', '<initplan>', 'g');
   END LOOP;
 END
 $$;

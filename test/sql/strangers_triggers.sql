@@ -5,7 +5,7 @@ CREATE ROLE test_stranger;
 GRANT USAGE ON SCHEMA :"home", t TO test_stranger;
 -- what default privileges left to other roles than the reader and the writer
 SELECT c.relname, a.grantee::regrole, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
- WHERE c.relnamespace = :'home'::regnamespace AND c.relname LIKE 'integration\_%' AND c.relkind = 'r' AND a.grantee <> c.relowner
+ WHERE c.relnamespace = :'home'::regnamespace AND c.relname LIKE 'integration\_%' AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
    AND (a.privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE')
         OR a.privilege_type <> 'SELECT' AND c.relname IN ('integration_health_history', 'integration_health_counts', 'integration_sync_runs'));
 CREATE SCHEMA strangers AUTHORIZATION test_stranger;
@@ -26,6 +26,7 @@ SET ROLE service_role;
 SELECT count(record_health_check(:'org_a', 'xledger', 'healthy')) AS recorded;
 RESET ROLE;
 GRANT TRIGGER ON integration_health_history, integration_health_counts TO test_stranger;
+GRANT TRIGGER ON ALL TABLES IN SCHEMA integration_health_private TO test_stranger;
 SET ROLE test_stranger;
 CREATE TRIGGER z AFTER INSERT OR UPDATE ON integration_health_history FOR EACH ROW EXECUTE FUNCTION strangers.pwn();
 SET ROLE service_role;

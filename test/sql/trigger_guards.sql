@@ -33,7 +33,7 @@ BEGIN
   BEGIN
     said := t.error(change);
     IF said <> 'no error' THEN
-      RETURN 'refused: ' || said;
+      RETURN 'refused: ' || split_part(said, ':', 1);
     END IF;
     said := t.error($q$UPDATE integration_health_status SET status = 'unhealthy'$q$) || ' / '
       || t.error($q$INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('00000000-0000-0000-0000-00000000000b', 'xledger', 'healthy')$q$);

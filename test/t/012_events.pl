@@ -63,7 +63,8 @@ service('BEGIN;', (map { record(1, 'xledger', $_) } 'healthy', 'unhealthy', 'hea
 is(told(), join(', ', 'status 1 xledger unhealthy>healthy 5', 'status 1 xledger healthy>unhealthy 6', 'status 1 xledger unhealthy>healthy 7', 'status 1 xledger healthy>unhealthy 8'),
 	'each of several in one transaction, in order');
 service(batch([ 3, 'healthy' ], [ 1, 'unhealthy' ], [ 2, 'unknown' ], [ 2, 'degraded' ]));
-is(told(), 'incident 1 xledger opened, status 2 xledger null>unknown 1, status 3 xledger null>healthy 1, status 2 xledger unknown>degraded 2', 'a batch, each pair in order');
+is(join(', ', sort { (split ' ', $a)[1] <=> (split ' ', $b)[1] } split(/, /, told())),
+	'incident 1 xledger opened, status 2 xledger null>unknown 1, status 2 xledger unknown>degraded 2, status 3 xledger null>healthy 1', 'a batch, each pair in order');
 service("INSERT INTO integration_health_status (org_id, integration_type, status) VALUES ('${\org(3)}', 'xledger', 'unhealthy'), ('${\org(4)}', 'xledger', 'unhealthy') ON CONFLICT DO NOTHING;");
 is(told(), 'status 4 xledger null>unhealthy 1', 'ON CONFLICT DO NOTHING: only what was inserted');
 service("DELETE FROM integration_health_status WHERE org_id = '${\org(4)}';", record(4, 'xledger', 'healthy'));

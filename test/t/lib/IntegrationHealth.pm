@@ -53,6 +53,7 @@ sub new_server
 	my ($name, @settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(extra => ['--encoding=UTF8', '--locale=C.UTF-8']);
+	push @settings, "integration_health.partitions = $ENV{IH_PARTITIONS}" if $ENV{IH_PARTITIONS};
 	$node->append_conf('postgresql.conf', join("\n", 'autovacuum = off', @settings, ''));
 	$node->start;
 	return $node;
