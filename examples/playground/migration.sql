@@ -440,10 +440,10 @@ BEGIN
 
   keys := ARRAY(SELECT format('ADD CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid)) FROM pg_constraint AS k
                  WHERE k.conrelid = created AND k.contype IN ('p', 'f') ORDER BY k.contype DESC);
-  EXECUTE format('ALTER TABLE %s RENAME TO plain_table', created);
-  EXECUTE format('CREATE TABLE %1$I.%2$I (LIKE %1$I.plain_table INCLUDING ALL EXCLUDING INDEXES) PARTITION BY HASH (org_id)',
-                 table_schema, table_name);
-  EXECUTE format('DROP TABLE %I.plain_table', table_schema);
+  EXECUTE format('ALTER TABLE %s RENAME TO %I', created, table_name || '_plain');
+  EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL EXCLUDING INDEXES) PARTITION BY HASH (org_id)',
+                 table_schema, table_name, created);
+  EXECUTE format('DROP TABLE %s', created);
   FOREACH key IN ARRAY keys LOOP
     EXECUTE format('ALTER TABLE %I.%I %s', table_schema, table_name, key);
   END LOOP;
