@@ -149,6 +149,7 @@ CREATE TEMPORARY TABLE monitor AS SELECT '$org'::uuid AS org_id, 'fortnox' AS in
 SELECT set_monitor(org_id, integration_type) FROM monitor;
 CREATE TABLE integration_health_private.reordered (claimed_at timestamptz, due_at timestamptz NOT NULL, integration_type text COLLATE "C" NOT NULL,
   credential_expires_at timestamptz, enabled boolean NOT NULL DEFAULT true, planned_since timestamptz, org_id uuid NOT NULL);
+DO \$\$ BEGIN EXECUTE format('ALTER TABLE integration_health_private.reordered OWNER TO %I', (SELECT tableowner FROM pg_tables WHERE tablename = 'integration_types')); END \$\$;
 ALTER TABLE integration_monitors DETACH PARTITION integration_health_private.integration_monitors_p3;
 INSERT INTO integration_health_private.reordered (org_id, integration_type, enabled, due_at, claimed_at, planned_since, credential_expires_at)
 SELECT org_id, integration_type, enabled, now(), now(), planned_since, credential_expires_at FROM integration_health_private.integration_monitors_p3;
