@@ -329,7 +329,8 @@ BEGIN
   IF argument_count <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
   ELSIF fired_on <> integration_health_private.relation(table_name)
-        AND NOT integration_health_private.is_part_of(fired_on, integration_health_private.relation(table_name)) THEN
+        AND fired_on NOT IN (SELECT integration_health_private.partitions_of(
+                                      integration_health_private.relation(table_name))) THEN
     RAISE EXCEPTION USING ERRCODE = '42809',
       MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
   ELSIF NOT is_supported THEN
@@ -387,14 +388,14 @@ END;
 COMMENT ON FUNCTION integration_health_private.partitions_of(regclass) IS
   'Returns the partitions of a table; none when it is not partitioned.';
 
-CREATE FUNCTION integration_health_private.is_part_of(part oid, of_table regclass)
-RETURNS boolean
+CREATE FUNCTION integration_health_private.partitions()
+RETURNS SETOF regclass
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT part = of_table OR part IN (SELECT integration_health_private.partitions_of(of_table));
+  SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
 END;
-COMMENT ON FUNCTION integration_health_private.is_part_of(oid, regclass) IS
-  'Returns whether a table is of_table or one of its partitions.';
+COMMENT ON FUNCTION integration_health_private.partitions() IS 'Returns the partitions of all tables.';
 
 CREATE FUNCTION integration_health_private.wanted_partitions()
 RETURNS integer
@@ -1535,8 +1536,9 @@ DECLARE
   written bigint;
 BEGIN
   SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules
-                           OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid
-                                                           WHERE i.inhparent = c.oid AND (p.relhastriggers OR p.relhasrules))
+                           OR c.relkind = 'p' AND EXISTS (SELECT FROM integration_health_private.partitions_of(c.oid) AS o (part)
+                                                            JOIN pg_class AS p ON p.oid = o.part
+                                                           WHERE p.relhastriggers OR p.relhasrules)
                       FROM pg_class AS c
                      WHERE c.oid = 'public.integration_health_history'::regclass)
     INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();
@@ -8053,7 +8055,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
          ('FUNCTION integration_health_private.send_event(text)'),
          ('FUNCTION integration_health_private.partitions_of(regclass)'),
-         ('FUNCTION integration_health_private.is_part_of(oid, regclass)'),
+         ('FUNCTION integration_health_private.partitions()'),
          ('FUNCTION integration_health_private.wanted_partitions()'),
          ('FUNCTION integration_health_private.partition_table(regclass)'),
          ('FUNCTION integration_health_private.complete_partitions()'),
@@ -8377,9 +8379,9 @@ BEGIN ATOMIC
          ('FUNCTION public.grant_integration_health_metrics(regrole)'),
          ('FUNCTION integration_health_private.grant_new_rights(text[], regrole[], regrole[])')
   UNION ALL
-  SELECT pg_catalog.format('TABLE %I.%I', n.nspname, c.relname)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
+  SELECT 'TABLE ' || o.identity
+    FROM integration_health_private.partitions() AS p (part)
+   CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::regclass, p.part, 0) AS o;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';

@@ -317,8 +317,9 @@ DECLARE
   written bigint;
 BEGIN
   SELECT count(*), (SELECT c.relhastriggers OR c.relhasrules
-                           OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid
-                                                           WHERE i.inhparent = c.oid AND (p.relhastriggers OR p.relhasrules))
+                           OR c.relkind = 'p' AND EXISTS (SELECT FROM integration_health_private.partitions_of(c.oid) AS o (part)
+                                                            JOIN pg_class AS p ON p.oid = o.part
+                                                           WHERE p.relhastriggers OR p.relhasrules)
                       FROM pg_class AS c
                      WHERE c.oid = '@extschema@.integration_health_history'::regclass)
     INTO checks, has_intruders FROM new_rows AS n WHERE n.recorded_at >= now();

@@ -22,9 +22,9 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   VALUES @objects@
   UNION ALL
-  SELECT pg_catalog.format('TABLE %I.%I', n.nspname, c.relname)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
+  SELECT 'TABLE ' || o.identity
+    FROM integration_health_private.partitions() AS p (part)
+   CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::regclass, p.part, 0) AS o;
 END;
 COMMENT ON FUNCTION integration_health_private.objects() IS
   'Returns the schema, tables, views and functions of integration_health, as GRANT names them.';

@@ -7,12 +7,9 @@ CREATE FUNCTION integration_health_private.dump_partitions()
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  part oid;
+  part regclass;
 BEGIN
-  FOR part IN
-    SELECT c.oid FROM pg_class AS c
-     WHERE c.relnamespace = 'integration_health_private'::regnamespace AND c.relispartition AND c.relkind = 'r'
-  LOOP
+  FOR part IN SELECT integration_health_private.partitions() LOOP
     PERFORM pg_extension_config_dump(part, '');
   END LOOP;
 END

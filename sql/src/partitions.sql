@@ -15,14 +15,14 @@ END;
 COMMENT ON FUNCTION integration_health_private.partitions_of(regclass) IS
   'Returns the partitions of a table; none when it is not partitioned.';
 
-CREATE FUNCTION integration_health_private.is_part_of(part oid, of_table regclass)
-RETURNS boolean
+CREATE FUNCTION integration_health_private.partitions()
+RETURNS SETOF regclass
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT part = of_table OR part IN (SELECT integration_health_private.partitions_of(of_table));
+  SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE n.nspname = 'integration_health_private' AND c.relispartition AND c.relkind = 'r';
 END;
-COMMENT ON FUNCTION integration_health_private.is_part_of(oid, regclass) IS
-  'Returns whether a table is of_table or one of its partitions.';
+COMMENT ON FUNCTION integration_health_private.partitions() IS 'Returns the partitions of all tables.';
 
 CREATE FUNCTION integration_health_private.wanted_partitions()
 RETURNS integer

@@ -25,6 +25,15 @@ LogicalTable(Relation rel)
 }
 
 /*
+ * IsHashOfOneColumn tells whether a partitioned table is partitioned as the extension does it.
+ */
+static bool
+IsHashOfOneColumn(PartitionKey key)
+{
+	return key->strategy == PARTITION_STRATEGY_HASH && key->partnatts == 1;
+}
+
+/*
  * SameBounds tells whether two tables are partitioned by a hash of one column into the same
  * partitions, so that those with the same place in the descriptors hold the same keys.
  */
@@ -34,12 +43,30 @@ SameBounds(Relation one, PartitionDesc parts, Relation other, PartitionDesc othe
 	PartitionKey key = RelationGetPartitionKey(one);
 	PartitionKey other_key = RelationGetPartitionKey(other);
 
-	return key->strategy == PARTITION_STRATEGY_HASH && key->partnatts == 1 &&
-		   other_key->strategy == PARTITION_STRATEGY_HASH && other_key->partnatts == 1 &&
+	return IsHashOfOneColumn(key) && IsHashOfOneColumn(other_key) &&
 		   key->partopfamily[0] == other_key->partopfamily[0] && parts->nparts > 0 &&
 		   parts->nparts == other_parts->nparts &&
 		   partition_bounds_equal(key->partnatts, key->parttyplen, key->parttypbyval,
 								  parts->boundinfo, other_parts->boundinfo);
+}
+
+/*
+ * RefuseUnlike raises 55000: the partitions of two tables do not correspond.
+ */
+static void
+RefuseUnlike(Oid other, Oid logical)
+{
+	Relation rel = table_open(other, AccessShareLock);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" is not partitioned like table \"%s\"",
+					RelationGetRelationName(rel), get_rel_name(logical)),
+			 errdetail("A partition of one must have its counterpart in the other, with the "
+					   "same modulus and remainder."),
+			 errhint("Attach what was detached, or restore the partitions that the "
+					 "extension created."),
+			 errtable(rel)));
 }
 
 /*
@@ -66,16 +93,7 @@ PartitionLike(Oid partition, Oid logical, Oid other)
 		}
 	}
 	if (!OidIsValid(sibling))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is not partitioned like table \"%s\"",
-					RelationGetRelationName(other_rel), RelationGetRelationName(rel)),
-			 errdetail("A partition of one must have its counterpart in the other, with the "
-					   "same modulus and remainder."),
-			 errhint("Attach what was detached, or restore the partitions that the "
-					 "extension created."),
-			 errtable(other_rel)));
+		RefuseUnlike(other, logical);
 	table_close(other_rel, AccessShareLock);
 	table_close(rel, AccessShareLock);
 	return sibling;
@@ -93,10 +111,7 @@ SiblingOf(Relation rel, Oid logical, Oid other)
 		return PartitionLike(RelationGetRelid(rel), logical, other);
 	if ((get_rel_relkind(other) == RELKIND_PARTITIONED_TABLE) !=
 		(rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("one of the tables \"%s\" and \"%s\" is not partitioned like the other",
-						get_rel_name(other), RelationGetRelationName(rel))));
+		RefuseUnlike(other, logical);
 	return other;
 }
 
@@ -117,7 +132,7 @@ PartOfRow(Relation rel, Datum org_id)
 		return RelationGetRelid(rel);
 	key = RelationGetPartitionKey(rel);
 	parts = RelationGetPartitionDesc(rel, true);
-	if (key->strategy != PARTITION_STRATEGY_HASH || key->partnatts != 1)
+	if (!IsHashOfOneColumn(key))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("table \"%s\" is not partitioned by a hash of org_id",
 							   RelationGetRelationName(rel)),

@@ -127,7 +127,11 @@ PrepareKey(Relation rel, RingTarget *made)
 							   index->rd_indcollation[i], key_equals[i], (Datum) 0);
 	}
 	if (!is_ours)
-		RefuseTable(rel, "another primary key", NULL);
+	{
+		Relation table = table_open(LogicalTable(rel), AccessShareLock);
+
+		RefuseTable(rel, "another primary key", get_rel_name(PrimaryKeyIndex(table)));
+	}
 	index_close(index, AccessShareLock);
 }
 

@@ -38,8 +38,8 @@ typedef enum StatusColumn
 /*
  * What the trigger function needs to know about the status table, or one of its partitions: the
  * OIDs of the function, and of the table that keeps its history, the numbers of the columns, the
- * types of status and cause, and the OIDs of their labels.  Where checks have no cause, in version 1.0, COL_CAUSE has no
- * number, and cause_type and cause_label no meaning.
+ * types of status and cause, and the OIDs of their labels.  Where checks have no cause, in
+ * version 1.0, COL_CAUSE has no number, and cause_type and cause_label no meaning.
  */
 typedef struct StatusLayout
 {

@@ -26,9 +26,9 @@ GRANT USAGE ON SCHEMA t TO PUBLIC;
 -- t.of_tables: a text that names tables, and keys, where it names those of partitions.
 CREATE FUNCTION t.of_tables(text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN regexp_replace($1, '(integration_[a-z_]+)_p[0-9]+', '\1', 'g');
--- t.table_stats: what this transaction has done in each table.
+-- t.table_stats: what this transaction has done in each table, with its partitions; how many tables that is.
 CREATE VIEW t.table_stats AS
-SELECT t.of_tables(relname) AS relname, sum(seq_scan) AS seq_scan, sum(idx_scan) AS idx_scan, sum(seq_tup_read) AS seq_tup_read,
+SELECT t.of_tables(relname) AS relname, GREATEST(count(*) - 1, 1) AS tables, sum(seq_scan) AS seq_scan, sum(idx_scan) AS idx_scan, sum(seq_tup_read) AS seq_tup_read,
        sum(idx_tup_fetch) AS idx_tup_fetch, sum(n_tup_ins) AS n_tup_ins, sum(n_tup_upd) AS n_tup_upd, sum(n_tup_hot_upd) AS n_tup_hot_upd
   FROM pg_stat_xact_user_tables GROUP BY 1;
 -- t.error: the SQLSTATE, message and hint of the error that a command raises.

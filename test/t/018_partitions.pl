@@ -12,13 +12,11 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my @pair_tables = qw(integration_health_status integration_health_history integration_health_transitions integration_health_days
   integration_monitors integration_sync_schedules integration_sync_runs);
 
-# new_installation(DB, SETTING) makes a database with the extension, created with this value of integration_health.partitions.
+# new_installation(DB, N) makes a database with the extension and N partitions.
 sub new_installation
 {
-	my ($db, $setting) = @_;
-	new_database($node, $db, '');
-	$node->safe_psql($db, "SET integration_health.partitions = '$setting';
-		GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role;\n" . create_extension('public'));
+	my ($db, $n) = @_;
+	new_database($node, $db, 'public', "SET integration_health.partitions = $n");
 	return;
 }
 

@@ -67,16 +67,17 @@ sub new_cluster
 	return $node;
 }
 
-# new_database(NODE, DB, SCHEMA) makes a database with the extension in SCHEMA (public if not
-# given; none if '').
+# new_database(NODE, DB, SCHEMA, SETTINGS) makes a database with the extension in SCHEMA (public if not
+# given; none if ''), created by a session that has run SETTINGS.
 sub new_database
 {
-	my ($node, $db, $schema) = @_;
+	my ($node, $db, $schema, $settings) = @_;
 	$schema = 'public' unless defined $schema;
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
 	$node->safe_psql($db, slurp_file("$fixtures/supabase.sql"));
 	return if $schema eq '';
-	$node->safe_psql($db, "CREATE SCHEMA IF NOT EXISTS $schema;
+	$node->safe_psql($db, ($settings // '') . ";
+		CREATE SCHEMA IF NOT EXISTS $schema;
 		GRANT USAGE ON SCHEMA $schema TO anon, authenticated, service_role;\n"
 		. create_extension($schema) . "
 		ALTER DATABASE $db SET search_path = $schema, public");
