@@ -328,9 +328,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF argument_count <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
-  ELSIF fired_on <> integration_health_private.relation(table_name)
-        AND fired_on NOT IN (SELECT integration_health_private.partitions_of(
-                                      integration_health_private.relation(table_name))) THEN
+  ELSIF integration_health_private.logical_table(fired_on) <> integration_health_private.relation(table_name) THEN
     RAISE EXCEPTION USING ERRCODE = '42809',
       MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
   ELSIF NOT is_supported THEN
@@ -387,6 +385,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration_health_private.partitions_of(regclass) IS
   'Returns the partitions of a table; none when it is not partitioned.';
+
+CREATE FUNCTION integration_health_private.logical_table(part oid)
+RETURNS regclass
+LANGUAGE sql STABLE STRICT
+BEGIN ATOMIC
+  SELECT COALESCE((SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+                    WHERE i.inhrelid = part AND c.relispartition), part)::regclass;
+END;
+COMMENT ON FUNCTION integration_health_private.logical_table(oid) IS
+  'Returns the table that statements name when they mean this one: its parent, if it is a partition, or the table that Citus '
+  'has distributed, if it is a shard of that, or itself.';
+
 
 CREATE FUNCTION integration_health_private.partitions()
 RETURNS SETOF regclass
@@ -622,7 +632,6 @@ $$;
 COMMENT ON FUNCTION public.integration_health_can_read(uuid) IS
   'Returns whether the caller may see the organisation org_id: the claims name it, or row-level security does not '
   'apply to the caller. False for null. Errors: 22023 when request.jwt.claims cannot be read, for any caller.';
-
 
 
 CREATE FUNCTION public.integration_health_uncounted(org_id uuid)
@@ -932,12 +941,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   is_there boolean;
 BEGIN
-  -- Runs with the caller's rights, so it refers to the table that fired it and to nothing else of the extension.
+  -- Runs with the caller's rights, so it refers to the table that fired it, which may be a shard, and to nothing else of the
+  -- extension.
   IF TG_NARGS <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
-  ELSIF TG_TABLE_NAME <> 'integration_types'
-     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_class AS c ON c.oid = g.tgrelid
-                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME AND p.pronamespace = c.relnamespace) THEN
+  ELSIF TG_TABLE_NAME !~ '^integration_types(_[0-9]+)?$'
+     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
+                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME
+                       AND p.pronamespace = quote_ident(TG_TABLE_SCHEMA)::regnamespace) THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',
@@ -1375,9 +1386,7 @@ BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition. Only the triggers of
   -- the extension have arguments: that of an update that does not set http_status has one, the other has two.
   IF TG_NARGS = 0 OR TG_NARGS = 1 AND TG_ARGV[0] <> 'rest' THEN
-    IF TG_RELID <> 'public.integration_health_status'::regclass
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
-                        WHERE i.inhrelid = TG_RELID AND i.inhparent = 'public.integration_health_status'::regclass) THEN
+    IF integration_health_private.logical_table(TG_RELID) <> 'public.integration_health_status'::regclass THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
     END IF;
     RAISE EXCEPTION USING ERRCODE = '39P01',
@@ -2408,7 +2417,7 @@ BEGIN
   VALUES (id, $1, $3, $4,
           integration_health_private.alert_payload($1, id, moment, $3, $4, integration_health_private.display_name($4), $5),
           moment, moment, 0)
-      ON CONFLICT (alert_id) DO NOTHING;
+      ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END
 $$;
@@ -2763,7 +2772,7 @@ BEGIN
          moment, $4, 0
     FROM unnest($1) AS i
    CROSS JOIN LATERAL integration_health_private.alert_id($2 || ':' || i.incident_id::text || $3) AS e (alert_id)
-      ON CONFLICT (alert_id) DO NOTHING;
+      ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS written = ROW_COUNT;
   RETURN written;
 END
@@ -6660,7 +6669,7 @@ BEGIN
     incident_id, org_id, integration_type, cause, started_at, confirmed_at, failures)
   VALUES (gen_random_uuid(), NULL, of_type, incident.cause, incident.started_at,
           GREATEST(clock_timestamp(), incident.started_at), failing)
-      ON CONFLICT (integration_type) WHERE resolved_at IS NULL AND org_id IS NULL DO NOTHING
+      ON CONFLICT DO NOTHING
   RETURNING * INTO incident;
   IF NOT FOUND THEN
     RETURN 0;
@@ -8055,6 +8064,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_arguments(text[], boolean[])'),
          ('FUNCTION integration_health_private.send_event(text)'),
          ('FUNCTION integration_health_private.partitions_of(regclass)'),
+         ('FUNCTION integration_health_private.logical_table(oid)'),
          ('FUNCTION integration_health_private.partitions()'),
          ('FUNCTION integration_health_private.wanted_partitions()'),
          ('FUNCTION integration_health_private.partition_table(regclass)'),

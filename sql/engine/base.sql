@@ -155,3 +155,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
   SELECT 'trusted'::text;
 END;
+
+-- @logical_table
+LANGUAGE sql STABLE STRICT
+BEGIN ATOMIC
+  SELECT COALESCE((SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+                    WHERE i.inhrelid = part AND c.relispartition), part)::regclass;
+END;
+
+-- @shard

@@ -100,7 +100,7 @@ BEGIN
   VALUES (id, $1, $3, $4,
           integration_health_private.alert_payload($1, id, moment, $3, $4, integration_health_private.display_name($4), $5),
           moment, moment, 0)
-      ON CONFLICT (alert_id) DO NOTHING;
+      ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END
 $$;

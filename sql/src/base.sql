@@ -195,9 +195,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF argument_count <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = format('function "%s" takes no trigger arguments', function_name);
-  ELSIF fired_on <> integration_health_private.relation(table_name)
-        AND fired_on NOT IN (SELECT integration_health_private.partitions_of(
-                                      integration_health_private.relation(table_name))) THEN
+  ELSIF integration_health_private.logical_table(fired_on) <> integration_health_private.relation(table_name) THEN
     RAISE EXCEPTION USING ERRCODE = '42809',
       MESSAGE = format('table "%s" does not hold %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = fired_on), holds);
   ELSIF NOT is_supported THEN

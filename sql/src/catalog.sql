@@ -146,12 +146,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   is_there boolean;
 BEGIN
-  -- Runs with the caller's rights, so it refers to the table that fired it and to nothing else of the extension.
+  -- Runs with the caller's rights, so it refers to the table that fired it, which may be a shard, and to nothing else of the
+  -- extension.
   IF TG_NARGS <> 0 THEN
     RAISE EXCEPTION USING ERRCODE = '39P01', MESSAGE = 'function "integration_types_trigger" takes no trigger arguments';
-  ELSIF TG_TABLE_NAME <> 'integration_types'
-     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid JOIN pg_class AS c ON c.oid = g.tgrelid
-                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME AND p.pronamespace = c.relnamespace) THEN
+  ELSIF TG_TABLE_NAME !~ '^integration_types(_[0-9]+)?$'
+     OR NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
+                     WHERE g.tgrelid = TG_RELID AND g.tgname = TG_NAME
+                       AND p.pronamespace = quote_ident(TG_TABLE_SCHEMA)::regnamespace) THEN
     RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" does not hold integration types', TG_TABLE_NAME);
   ELSIF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP <> 'INSERT' THEN
     RAISE EXCEPTION USING ERRCODE = '39P01',

@@ -198,6 +198,9 @@ CREATE FUNCTION integration_health_private.forget_pair()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+-- @engine shard
+  PERFORM integration_health_private.enter_shard(TG_RELID);
+-- @end
   PERFORM set_config('integration_health_private.forgets_pairs', 'on', true);
   IF (integration_health_private.delete_ring(OLD.org_id, OLD.integration_type)).check_no IS NOT NULL THEN
     -- A later pair with the same key would find that row in its history.
@@ -255,6 +258,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   was_probe boolean := false;
 BEGIN
+-- @engine shard
+  PERFORM integration_health_private.enter_shard(TG_RELID);
+-- @end
   PERFORM integration_health_private.require_trigger(
     'integration_health_mode_trigger', 'integration_health_status', 'checks', TG_RELID, TG_NARGS,
     TG_WHEN = 'AFTER' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');

@@ -110,7 +110,7 @@ BEGIN
          moment, $4, 0
     FROM unnest($1) AS i
    CROSS JOIN LATERAL integration_health_private.alert_id($2 || ':' || i.incident_id::text || $3) AS e (alert_id)
-      ON CONFLICT (alert_id) DO NOTHING;
+      ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS written = ROW_COUNT;
   RETURN written;
 END

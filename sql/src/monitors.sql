@@ -106,6 +106,9 @@ CREATE FUNCTION @extschema@.integration_monitors_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+-- @engine shard
+  PERFORM integration_health_private.enter_shard(TG_RELID);
+-- @end
   PERFORM integration_health_private.require_trigger(
     'integration_monitors_trigger', 'integration_monitors', 'monitors', TG_RELID, TG_NARGS,
     TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');

@@ -15,6 +15,23 @@ END;
 COMMENT ON FUNCTION integration_health_private.partitions_of(regclass) IS
   'Returns the partitions of a table; none when it is not partitioned.';
 
+CREATE FUNCTION integration_health_private.logical_table(part oid)
+RETURNS regclass
+LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'logical_table';
+COMMENT ON FUNCTION integration_health_private.logical_table(oid) IS
+  'Returns the table that statements name when they mean this one: its parent, if it is a partition, or the table that Citus '
+  'has distributed, if it is a shard of that, or itself.';
+
+-- @engine shard
+CREATE FUNCTION integration_health_private.enter_shard(part oid)
+RETURNS boolean
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'enter_shard';
+COMMENT ON FUNCTION integration_health_private.enter_shard(oid) IS
+  'From now to the end of the calling function, which must have a SET clause, statements that name the tables of the extension '
+  'read and write this shard of Citus and those of the same organisations. Returns false, and does nothing, when the table is '
+  'no shard. Errors: 0A000 when such a statement writes or locks integration_types or integration_maintenance.';
+-- @end
+
 CREATE FUNCTION integration_health_private.partitions()
 RETURNS SETOF regclass
 LANGUAGE sql STABLE

@@ -95,6 +95,9 @@ CREATE FUNCTION @extschema@.integration_sync_schedules_trigger()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+-- @engine shard
+  PERFORM integration_health_private.enter_shard(TG_RELID);
+-- @end
   PERFORM integration_health_private.require_trigger(
     'integration_sync_schedules_trigger', 'integration_sync_schedules', 'schedules', TG_RELID, TG_NARGS,
     TG_WHEN = 'BEFORE' AND TG_LEVEL = 'ROW' AND TG_OP <> 'DELETE');
@@ -198,6 +201,9 @@ CREATE FUNCTION integration_health_private.keep_plans()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+-- @engine shard
+  PERFORM integration_health_private.enter_shard(TG_RELID);
+-- @end
   IF TG_OP = 'TRUNCATE' THEN
     PERFORM integration_health_private.forget_plans(NULL, NULL);
   ELSIF TG_OP = 'DELETE' THEN

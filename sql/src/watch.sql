@@ -70,7 +70,7 @@ BEGIN
     incident_id, org_id, integration_type, cause, started_at, confirmed_at, failures)
   VALUES (gen_random_uuid(), NULL, of_type, incident.cause, incident.started_at,
           GREATEST(clock_timestamp(), incident.started_at), failing)
-      ON CONFLICT (integration_type) WHERE resolved_at IS NULL AND org_id IS NULL DO NOTHING
+      ON CONFLICT DO NOTHING
   RETURNING * INTO incident;
   IF NOT FOUND THEN
     RETURN 0;
