@@ -24,6 +24,8 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTEN
 # The scripts of released versions, and those that update one to the next.
 DATA := $(filter-out %--$(EXTVERSION).sql,$(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*.sql)))
 LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' | sort -V | tail -n 1)
+# The extension for Citus is SQL alone: the C that it needs is in the library.
+DATA += $(patsubst $(top)/%,%,$(wildcard $(top)/sql/citus/*))
 # The script of this version, and the one that updates the last release to it, assembled from the parts of the contract in
 # the order of their dependencies.
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql

@@ -2782,21 +2782,30 @@ COMMENT ON FUNCTION integration_health_private.alert_incidents(
   'Writes the alerts of incidents of one type, one of each for each occasion, and returns how many were not there yet. '
   'Errors: 55000 as require_own_triggers.';
 
+CREATE FUNCTION integration_health_private.failing_types()
+RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN ARRAY(SELECT i.integration_type FROM integration_health_private.incidents AS i
+                WHERE i.org_id IS NULL AND i.resolved_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.failing_types() IS 'Returns the types that have an open incident.';
+
 -- Whatever tells of an incident waits for these to end; the watch then tells of what is still open.
 CREATE FUNCTION integration_health_private.muted(org_ids uuid[], of_type text)
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
+  type_fails boolean := of_type = ANY (integration_health_private.failing_types());
 BEGIN
   RETURN ARRAY(
     SELECT o.org_id FROM unnest(org_ids) AS o (org_id)
      WHERE EXISTS (SELECT FROM integration_health_private.maintenance AS m
                     WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = o.org_id)
                       AND (m.integration_type IS NULL OR m.integration_type = of_type))
-        OR o.org_id IS NOT NULL
-           AND EXISTS (SELECT FROM integration_health_private.incidents AS i
-                        WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL));
+        OR o.org_id IS NOT NULL AND type_fails);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.muted(uuid[], text) IS
@@ -6743,15 +6752,14 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   incident integration_health_private.incidents;
+  failing_types text[] := integration_health_private.failing_types();
   alerts bigint := 0;
 BEGIN
   -- What was muted and is no longer.
   FOR incident IN
     SELECT i.* FROM integration_health_private.incidents AS i
      WHERE i.resolved_at IS NULL AND i.alerted_at IS NULL
-       AND NOT (i.org_id IS NOT NULL
-                AND EXISTS (SELECT FROM integration_health_private.incidents AS t
-                             WHERE t.integration_type = i.integration_type AND t.org_id IS NULL AND t.resolved_at IS NULL))
+       AND (i.org_id IS NULL OR i.integration_type <> ALL (failing_types))
      ORDER BY i.started_at LIMIT max_rows FOR UPDATE OF i SKIP LOCKED
   LOOP
     alerts := alerts + integration_health_private.tell_of(incident);
@@ -7081,16 +7089,12 @@ RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    'public.integration_incidents'::regclass, 'public.integration_maintenance'::regclass,
-    'public.integration_alerts'::regclass]);
+    'public.integration_incidents'::regclass, 'public.integration_alerts'::regclass]);
   WITH incidents AS (
     DELETE FROM public.integration_incidents i
      WHERE i.ctid = ANY (ARRAY(
        SELECT x.ctid FROM public.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
         ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  ), maintenance AS (
-    DELETE FROM public.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
     RETURNING 1
   ), alerts AS (
     DELETE FROM public.integration_alerts a
@@ -7102,26 +7106,47 @@ BEGIN ATOMIC
         ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
     RETURNING 1
   )
-  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
-         + (SELECT pg_catalog.count(*) FROM alerts);
+  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM alerts);
 END;
 COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
-  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
-  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
-  'require_own_triggers.';
+  'Deletes incidents that were resolved, and alerts, delivered or not, of no open incident that were made, before cutoff; of '
+  'each at most max_rows. Returns how many. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.expire_maintenance(cutoff timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  deleted bigint;
+BEGIN
+  PERFORM integration_health_private.guard('integration_maintenance');
+  DELETE FROM integration_health_private.maintenance AS m WHERE m.ends_at < cutoff;
+  GET DIAGNOSTICS deleted = ROW_COUNT;
+  RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.expire_maintenance(timestamptz) IS
+  'Deletes maintenance that ended before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
 
 -- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
 -- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
 -- than a day, and dispatch_sync_warm_ups looks no further ahead.
+CREATE FUNCTION integration_health_private.heal_types()
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_types'::regclass]);
+  UPDATE public.integration_types t SET planned_since = pg_catalog.now()
+   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+END;
+COMMENT ON FUNCTION integration_health_private.heal_types() IS
+  'Replaces what a clock that was ahead has left in planned_since of types. Errors: 55000 as require_own_triggers.';
+
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    'public.integration_types'::regclass, 'public.integration_monitors'::regclass,
-    'public.integration_sync_schedules'::regclass]);
-  UPDATE public.integration_types t SET planned_since = pg_catalog.now()
-   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+    'public.integration_monitors'::regclass, 'public.integration_sync_schedules'::regclass]);
   UPDATE public.integration_monitors m SET planned_since = pg_catalog.now()
    WHERE m.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
   UPDATE public.integration_sync_schedules s
@@ -7141,7 +7166,7 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules, and in due_at and '
+  'Replaces what a clock that was ahead has left in planned_since of monitors and schedules, and in due_at and '
   'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
 -- Keeps at least 24 hours: an interval that compares as a day or more may be shorter in the calendar, like
@@ -7170,8 +7195,10 @@ BEGIN
     deleted := deleted + integration_health_private.expire_transitions(older, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted)
+               + integration_health_private.expire_maintenance(older);
   END IF;
+  PERFORM integration_health_private.heal_types();
   PERFORM integration_health_private.heal_times();
   PERFORM integration_health_private.note_job('integration_health_cleanup');
   RETURN deleted;
@@ -7488,7 +7515,7 @@ BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     'public.integration_health_status'::regclass, 'public.integration_monitors'::regclass,
     'public.integration_sync_schedules'::regclass, 'public.integration_sync_runs'::regclass,
-    'public.integration_maintenance'::regclass, 'public.integration_alerts'::regclass]);
+    'public.integration_alerts'::regclass]);
   WITH locked AS MATERIALIZED (
     SELECT s.integration_type FROM public.integration_health_status s
      WHERE s.org_id = forget_rows.org_id ORDER BY s.integration_type FOR UPDATE
@@ -7501,15 +7528,15 @@ BEGIN ATOMIC
     DELETE FROM public.integration_sync_schedules s WHERE s.org_id = forget_rows.org_id RETURNING 1
   ), runs AS (
     DELETE FROM public.integration_sync_runs r WHERE r.org_id = forget_rows.org_id RETURNING 1
-  ), maintenance AS (
-    DELETE FROM public.integration_maintenance m WHERE m.org_id = forget_rows.org_id
   ), alerts AS (
     DELETE FROM public.integration_alerts a WHERE a.org_id = forget_rows.org_id
   )
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
 END;
-COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'Runs the statement of forget_organisation.';
+COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS
+  'Deletes what is stored about the pairs of an organisation, and returns what forget_organisation does. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION public.forget_organisation(org_id uuid)
 RETURNS bigint
@@ -7519,6 +7546,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'org_id must not be null',
       HINT = 'Pass the organisation to forget.';
   END IF;
+  PERFORM integration_health_private.guard('integration_maintenance');
+  DELETE FROM integration_health_private.maintenance AS m WHERE m.org_id = forget_organisation.org_id;
   RETURN integration_health_private.forget_rows(forget_organisation.org_id);
 END
 $$;
@@ -8160,6 +8189,7 @@ BEGIN ATOMIC
          ('TABLE integration_health_private.incidents'),
          ('FUNCTION integration_health_private.send_incident(integration_health_private.incidents, text)'),
          ('FUNCTION integration_health_private.alert_incidents(integration_health_private.incidents[], text, text, timestamptz)'),
+         ('FUNCTION integration_health_private.failing_types()'),
          ('FUNCTION integration_health_private.muted(uuid[], text)'),
          ('FUNCTION integration_health_private.alert_opened(integration_health_private.incidents[])'),
          ('FUNCTION integration_health_private.first_failure(uuid, text)'),
@@ -8346,6 +8376,8 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.delete_history(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.delete_runs(timestamptz, bigint)'),
          ('FUNCTION integration_health_private.expire_incidents(timestamptz, bigint)'),
+         ('FUNCTION integration_health_private.expire_maintenance(timestamptz)'),
+         ('FUNCTION integration_health_private.heal_types()'),
          ('FUNCTION integration_health_private.heal_times()'),
          ('FUNCTION public.integration_health_cleanup(interval, integer)'),
          ('FUNCTION public.mark_stale_health(integer)'),

@@ -120,21 +120,30 @@ COMMENT ON FUNCTION integration_health_private.alert_incidents(
   'Writes the alerts of incidents of one type, one of each for each occasion, and returns how many were not there yet. '
   'Errors: 55000 as require_own_triggers.';
 
+CREATE FUNCTION integration_health_private.failing_types()
+RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN ARRAY(SELECT i.integration_type FROM integration_health_private.incidents AS i
+                WHERE i.org_id IS NULL AND i.resolved_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.failing_types() IS 'Returns the types that have an open incident.';
+
 -- Whatever tells of an incident waits for these to end; the watch then tells of what is still open.
 CREATE FUNCTION integration_health_private.muted(org_ids uuid[], of_type text)
 RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
+  type_fails boolean := of_type = ANY (integration_health_private.failing_types());
 BEGIN
   RETURN ARRAY(
     SELECT o.org_id FROM unnest(org_ids) AS o (org_id)
      WHERE EXISTS (SELECT FROM integration_health_private.maintenance AS m
                     WHERE m.ends_at > moment AND m.starts_at <= moment AND (m.org_id IS NULL OR m.org_id = o.org_id)
                       AND (m.integration_type IS NULL OR m.integration_type = of_type))
-        OR o.org_id IS NOT NULL
-           AND EXISTS (SELECT FROM integration_health_private.incidents AS i
-                        WHERE i.integration_type = of_type AND i.org_id IS NULL AND i.resolved_at IS NULL));
+        OR o.org_id IS NOT NULL AND type_fails);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.muted(uuid[], text) IS

@@ -76,16 +76,12 @@ RETURNS bigint
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    '@extschema@.integration_incidents'::regclass, '@extschema@.integration_maintenance'::regclass,
-    '@extschema@.integration_alerts'::regclass]);
+    '@extschema@.integration_incidents'::regclass, '@extschema@.integration_alerts'::regclass]);
   WITH incidents AS (
     DELETE FROM @extschema@.integration_incidents i
      WHERE i.ctid = ANY (ARRAY(
        SELECT x.ctid FROM @extschema@.integration_incidents x WHERE x.resolved_at < expire_incidents.cutoff
         ORDER BY x.resolved_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
-    RETURNING 1
-  ), maintenance AS (
-    DELETE FROM @extschema@.integration_maintenance m WHERE m.ends_at < expire_incidents.cutoff
     RETURNING 1
   ), alerts AS (
     DELETE FROM @extschema@.integration_alerts a
@@ -97,26 +93,47 @@ BEGIN ATOMIC
         ORDER BY x.created_at LIMIT expire_incidents.max_rows FOR UPDATE SKIP LOCKED))
     RETURNING 1
   )
-  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM maintenance)
-         + (SELECT pg_catalog.count(*) FROM alerts);
+  SELECT (SELECT pg_catalog.count(*) FROM incidents) + (SELECT pg_catalog.count(*) FROM alerts);
 END;
 COMMENT ON FUNCTION integration_health_private.expire_incidents(timestamptz, bigint) IS
-  'Deletes incidents that were resolved, maintenance that ended, and alerts, delivered or not, of no open incident that were '
-  'made, before cutoff; of incidents and alerts at most max_rows each. Returns how many. Errors: 55000 as '
-  'require_own_triggers.';
+  'Deletes incidents that were resolved, and alerts, delivered or not, of no open incident that were made, before cutoff; of '
+  'each at most max_rows. Returns how many. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.expire_maintenance(cutoff timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  deleted bigint;
+BEGIN
+  PERFORM integration_health_private.guard('integration_maintenance');
+  DELETE FROM integration_health_private.maintenance AS m WHERE m.ends_at < cutoff;
+  GET DIAGNOSTICS deleted = ROW_COUNT;
+  RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.expire_maintenance(timestamptz) IS
+  'Deletes maintenance that ended before cutoff, and returns how many. Errors: 55000 as require_own_triggers.';
 
 -- A clock that was ahead for a moment leaves times that the rules cannot produce, and that nothing would ever correct.
 -- claim_due_health_checks corrects the monitors that it hands out, this function the rest. No wait of a run is longer
 -- than a day, and dispatch_sync_warm_ups looks no further ahead.
+CREATE FUNCTION integration_health_private.heal_types()
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_types'::regclass]);
+  UPDATE @extschema@.integration_types t SET planned_since = pg_catalog.now()
+   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+END;
+COMMENT ON FUNCTION integration_health_private.heal_types() IS
+  'Replaces what a clock that was ahead has left in planned_since of types. Errors: 55000 as require_own_triggers.';
+
 CREATE FUNCTION integration_health_private.heal_times()
 RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
-    '@extschema@.integration_types'::regclass, '@extschema@.integration_monitors'::regclass,
-    '@extschema@.integration_sync_schedules'::regclass]);
-  UPDATE @extschema@.integration_types t SET planned_since = pg_catalog.now()
-   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+    '@extschema@.integration_monitors'::regclass, '@extschema@.integration_sync_schedules'::regclass]);
   UPDATE @extschema@.integration_monitors m SET planned_since = pg_catalog.now()
    WHERE m.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
   UPDATE @extschema@.integration_sync_schedules s
@@ -136,7 +153,7 @@ BEGIN ATOMIC
      AND (s.planned_since > n.now + interval '1 day' OR s.due_at > n.farthest OR s.warm_up_for > n.farthest);
 END;
 COMMENT ON FUNCTION integration_health_private.heal_times() IS
-  'Replaces what a clock that was ahead has left in planned_since of types, monitors and schedules, and in due_at and '
+  'Replaces what a clock that was ahead has left in planned_since of monitors and schedules, and in due_at and '
   'warm_up_for of schedules. Errors: 55000 as require_own_triggers.';
 
 -- Keeps at least 24 hours: an interval that compares as a day or more may be shorter in the calendar, like
@@ -165,8 +182,10 @@ BEGIN
     deleted := deleted + integration_health_private.expire_transitions(older, max_rows - deleted);
   END IF;
   IF deleted < max_rows THEN
-    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted);
+    deleted := deleted + integration_health_private.expire_incidents(older, max_rows - deleted)
+               + integration_health_private.expire_maintenance(older);
   END IF;
+  PERFORM integration_health_private.heal_types();
   PERFORM integration_health_private.heal_times();
   PERFORM integration_health_private.note_job('integration_health_cleanup');
   RETURN deleted;
@@ -483,7 +502,7 @@ BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     '@extschema@.integration_health_status'::regclass, '@extschema@.integration_monitors'::regclass,
     '@extschema@.integration_sync_schedules'::regclass, '@extschema@.integration_sync_runs'::regclass,
-    '@extschema@.integration_maintenance'::regclass, '@extschema@.integration_alerts'::regclass]);
+    '@extschema@.integration_alerts'::regclass]);
   WITH locked AS MATERIALIZED (
     SELECT s.integration_type FROM @extschema@.integration_health_status s
      WHERE s.org_id = forget_rows.org_id ORDER BY s.integration_type FOR UPDATE
@@ -496,15 +515,15 @@ BEGIN ATOMIC
     DELETE FROM @extschema@.integration_sync_schedules s WHERE s.org_id = forget_rows.org_id RETURNING 1
   ), runs AS (
     DELETE FROM @extschema@.integration_sync_runs r WHERE r.org_id = forget_rows.org_id RETURNING 1
-  ), maintenance AS (
-    DELETE FROM @extschema@.integration_maintenance m WHERE m.org_id = forget_rows.org_id
   ), alerts AS (
     DELETE FROM @extschema@.integration_alerts a WHERE a.org_id = forget_rows.org_id
   )
   SELECT (SELECT pg_catalog.count(*) FROM status) + (SELECT pg_catalog.count(*) FROM monitors)
          + (SELECT pg_catalog.count(*) FROM schedules) + (SELECT pg_catalog.count(*) FROM runs);
 END;
-COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS 'Runs the statement of forget_organisation.';
+COMMENT ON FUNCTION integration_health_private.forget_rows(uuid) IS
+  'Deletes what is stored about the pairs of an organisation, and returns what forget_organisation does. Errors: 55000 as '
+  'require_own_triggers.';
 
 CREATE FUNCTION @extschema@.forget_organisation(org_id uuid)
 RETURNS bigint
@@ -514,6 +533,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'org_id must not be null',
       HINT = 'Pass the organisation to forget.';
   END IF;
+  PERFORM integration_health_private.guard('integration_maintenance');
+  DELETE FROM integration_health_private.maintenance AS m WHERE m.org_id = forget_organisation.org_id;
   RETURN integration_health_private.forget_rows(forget_organisation.org_id);
 END
 $$;

@@ -144,15 +144,14 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   incident integration_health_private.incidents;
+  failing_types text[] := integration_health_private.failing_types();
   alerts bigint := 0;
 BEGIN
   -- What was muted and is no longer.
   FOR incident IN
     SELECT i.* FROM integration_health_private.incidents AS i
      WHERE i.resolved_at IS NULL AND i.alerted_at IS NULL
-       AND NOT (i.org_id IS NOT NULL
-                AND EXISTS (SELECT FROM integration_health_private.incidents AS t
-                             WHERE t.integration_type = i.integration_type AND t.org_id IS NULL AND t.resolved_at IS NULL))
+       AND (i.org_id IS NULL OR i.integration_type <> ALL (failing_types))
      ORDER BY i.started_at LIMIT max_rows FOR UPDATE OF i SKIP LOCKED
   LOOP
     alerts := alerts + integration_health_private.tell_of(incident);
