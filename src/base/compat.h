@@ -56,6 +56,18 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilelocatorSubid)
 #endif
 
+/* From 16 on, a query keeps the rights that its relations need apart from these. */
+#if PG_VERSION_NUM < 160000
+#define SetPermissionRelation(query, rte, to) ((void) 0)
+#else
+#define SetPermissionRelation(query, rte, to)                                 \
+	do                                                                        \
+	{                                                                         \
+		if ((rte)->perminfoindex != 0)                                        \
+			getRTEPermissionInfo((query)->rteperminfos, (rte))->relid = (to); \
+	} while (0)
+#endif
+
 /* 17 moved the local transaction ID, which tells the transactions of a session apart. */
 #if PG_VERSION_NUM < 170000
 #define MyLocalTransaction() (MyProc->lxid)
