@@ -1,15 +1,10 @@
 /*
  * shards.c
- *	  Finds the shards that are on this node through the catalogs of Citus, which it reads by the
- *	  names of their columns, as Citus has dropped some.  What it has learned it keeps until the
- *	  relations change: Citus invalidates a table whenever its shards do.
- *
- *	  pg_dist_partition: logicalrelid regclass, partmethod "char", colocationid integer, repmodel "char"
- *	  pg_dist_shard: logicalrelid regclass, shardid bigint, shardminvalue text, shardmaxvalue text
+ *	  Finds the shards that are on this node.  What it has learned of a relation it keeps until that
+ *	  changes: Citus invalidates a table whenever its shards do.
  */
 #include "citus/shards.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
@@ -17,7 +12,6 @@
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -26,18 +20,8 @@
 #include "utils/varlena.h"
 
 #include "base/relation_cache.h"
+#include "citus/citus_catalog.h"
 #include "citus/shard_rules.h"
-
-#define PARTITION_CATALOG "pg_dist_partition"
-#define PARTITION_INDEX "pg_dist_partition_logical_relid_index"
-#define SHARD_CATALOG "pg_dist_shard"
-#define SHARD_INDEX_BY_TABLE "pg_dist_shard_logical_relid_index"
-#define SHARD_INDEX_BY_ID "pg_dist_shard_shardid_index"
-
-/* partmethod and repmodel of the tables that the extension's may be. */
-#define DISTRIBUTED_BY_HASH 'h'
-#define NOT_DISTRIBUTED 'n'
-#define ON_ALL_NODES 't'
 
 /* More tables than the extension has; a shard with more neighbours looks for them again. */
 #define MAX_NEIGHBOURS 16
@@ -51,14 +35,6 @@ typedef enum CitusKind
 	SHARD
 } CitusKind;
 
-/* A row of pg_dist_shard. */
-typedef struct ShardRow
-{
-	Oid			table;
-	int64		id;
-	ShardBounds bounds;
-} ShardRow;
-
 /* The shard of another table that holds the same keys, and the stamp of what told it. */
 typedef struct Neighbour
 {
@@ -69,7 +45,8 @@ typedef struct Neighbour
 
 /*
  * What the session knows about a relation.  table is that of a shard, itself for other relations;
- * copy is that of a reference table on this node.  Neighbours are of shards only.
+ * copy is that of a reference table on this node, and has_same_columns tells whether it is known to
+ * have them.  Neighbours are of shards only.
  */
 typedef struct CitusRelation
 {
@@ -79,6 +56,7 @@ typedef struct CitusRelation
 	Oid			   table;
 	int32		   colocation;
 	Oid			   copy;
+	bool		   has_same_columns;
 	ShardBounds	   bounds;
 	int			   nneighbours;
 	Neighbour	   neighbours[MAX_NEIGHBOURS];
@@ -142,107 +120,6 @@ HasCitus(void)
 }
 
 /*
- * Catalog returns a catalog of Citus or an index of one; InvalidOid if the database does not have
- * the extension citus.
- */
-static Oid
-Catalog(const char *name)
-{
-	return get_relname_relid(name, PG_CATALOG_NAMESPACE);
-}
-
-/*
- * Column returns a column of a row of a catalog, NULL as null.  55000 if there is no such column.
- */
-static NullableDatum
-Column(HeapTuple tuple, Relation catalog, const char *name)
-{
-	AttrNumber	  attnum = get_attnum(RelationGetRelid(catalog), name);
-	NullableDatum column;
-
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("catalog \"%s\" of Citus has no column \"%s\"",
-							   RelationGetRelationName(catalog), name),
-						errhint("This version of integration_health does not know this version "
-								"of Citus.")));
-	column.value = heap_getattr(tuple, attnum, RelationGetDescr(catalog), &column.isnull);
-	return column;
-}
-
-/*
- * BoundOf returns a bound as text, or NULL.
- */
-static char *
-BoundOf(HeapTuple tuple, Relation catalog, const char *name)
-{
-	NullableDatum bound = Column(tuple, catalog, name);
-
-	return bound.isnull ? NULL : TextDatumGetCString(bound.value);
-}
-
-/*
- * ReadShard reads a row of pg_dist_shard; false if its bounds are not those of a hash.
- */
-static bool
-ReadShard(HeapTuple tuple, Relation catalog, ShardRow *shard)
-{
-	shard->table = DatumGetObjectId(Column(tuple, catalog, "logicalrelid").value);
-	shard->id = DatumGetInt64(Column(tuple, catalog, "shardid").value);
-	return ParseShardBounds(BoundOf(tuple, catalog, "shardminvalue"),
-							BoundOf(tuple, catalog, "shardmaxvalue"), &shard->bounds);
-}
-
-/*
- * FindShard finds the shard of a table with these bounds or, if bounds is NULL, with this id.
- */
-static bool
-FindShard(Oid table, const ShardBounds *bounds, int64 id, ShardRow *shard)
-{
-	Oid			catalog_oid = Catalog(SHARD_CATALOG);
-	Relation	catalog;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	if (!OidIsValid(catalog_oid))
-		return false;
-	catalog = table_open(catalog_oid, AccessShareLock);
-	if (bounds == NULL)
-		ScanKeyInit(&key, get_attnum(catalog_oid, "shardid"), BTEqualStrategyNumber, F_INT8EQ,
-					Int64GetDatum(id));
-	else
-		ScanKeyInit(&key, get_attnum(catalog_oid, "logicalrelid"), BTEqualStrategyNumber,
-					F_OIDEQ, ObjectIdGetDatum(table));
-	scan = systable_beginscan(
-		catalog, Catalog(bounds == NULL ? SHARD_INDEX_BY_ID : SHARD_INDEX_BY_TABLE), true, NULL,
-		1, &key);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		found = ReadShard(tuple, catalog, shard) &&
-				(bounds == NULL || HasSameBounds(&shard->bounds, bounds));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
-}
-
-/*
- * RelationOfShard returns the relation on this node that is a shard; InvalidOid if there is none.
- */
-static Oid
-RelationOfShard(const ShardRow *shard)
-{
-	const char *table = get_rel_name(shard->table);
-	Oid			relid;
-
-	if (table == NULL)
-		return InvalidOid;
-	relid = get_relname_relid(psprintf("%s_" INT64_FORMAT, table, shard->id),
-							  get_rel_namespace(shard->table));
-	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_RELATION ? relid : InvalidOid;
-}
-
-/*
  * LearnTable fills in the entry of a table that Citus distributes, or keeps on all nodes; false
  * for other relations.
  */
@@ -250,38 +127,23 @@ static bool
 LearnTable(CitusRelation *entry)
 {
 	static const ShardBounds none = { .has_bounds = false };
-	Oid						 catalog_oid = Catalog(PARTITION_CATALOG);
-	Relation				 catalog;
-	ScanKeyData				 key;
-	SysScanDesc				 scan;
-	HeapTuple				 tuple;
+	CitusTableRow			 table;
 	ShardRow				 shard;
 
-	if (!OidIsValid(catalog_oid))
+	if (!FindCitusTable(entry->table, &table))
 		return false;
-	catalog = table_open(catalog_oid, AccessShareLock);
-	ScanKeyInit(&key, get_attnum(catalog_oid, "logicalrelid"), BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(entry->cached.relid));
-	scan = systable_beginscan(catalog, Catalog(PARTITION_INDEX), true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		char method = DatumGetChar(Column(tuple, catalog, "partmethod").value);
-		char model = DatumGetChar(Column(tuple, catalog, "repmodel").value);
-
-		entry->colocation = DatumGetInt32(Column(tuple, catalog, "colocationid").value);
-		if (method == DISTRIBUTED_BY_HASH)
-			entry->kind = DISTRIBUTED_TABLE;
-		else if (method == NOT_DISTRIBUTED && model == ON_ALL_NODES)
-			entry->kind = REFERENCE_TABLE;
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	entry->colocation = table.colocation;
+	if (table.method == DISTRIBUTED_BY_HASH)
+		entry->kind = DISTRIBUTED_TABLE;
+	else if (table.method == NOT_DISTRIBUTED && table.model == ON_ALL_NODES)
+		entry->kind = REFERENCE_TABLE;
+	else
+		return false;
 
 	/* Where there is no copy yet, Citus invalidates the table when it adds one. */
-	if (entry->kind == REFERENCE_TABLE && FindShard(entry->table, &none, 0, &shard))
+	if (entry->kind == REFERENCE_TABLE && FindShardOf(entry->table, &none, &shard))
 		entry->cached.sources[1] = entry->copy = RelationOfShard(&shard);
-	return entry->kind != NOT_LEARNED;
+	return true;
 }
 
 static CitusRelation *CitusRelationOf(Oid relid);
@@ -311,7 +173,7 @@ LearnShard(CitusRelation *entry, bool *may_become)
 	*may_become =
 		form->relkind == RELKIND_RELATION && ParseShardName(NameStr(name), &length, &id);
 	ReleaseSysCache(tuple);
-	if (!*may_become || !FindShard(InvalidOid, NULL, id, &shard))
+	if (!*may_become || !FindShardById(id, &shard))
 		return false;
 	table = get_rel_name(shard.table);
 	if (table == NULL || get_rel_namespace(shard.table) != schema ||
@@ -342,6 +204,7 @@ CitusRelationOf(Oid relid)
 	entry->table = relid;
 	entry->colocation = 0;
 	entry->copy = InvalidOid;
+	entry->has_same_columns = false;
 	entry->nneighbours = 0;
 	memset(entry->cached.sources, 0, sizeof(entry->cached.sources));
 	entry->cached.sources[0] = relid;
@@ -469,7 +332,7 @@ FindNeighbour(CitusRelation *shard, const CitusRelation *table)
 			return shard->neighbours[place].shard;
 		break;
 	}
-	if (FindShard(found.table, &shard->bounds, 0, &row))
+	if (FindShardOf(found.table, &shard->bounds, &row))
 		found.shard = RelationOfShard(&row);
 	if (!OidIsValid(found.shard))
 		RefuseToGuess(found.table, shard->cached.relid);
@@ -491,8 +354,8 @@ FindNeighbour(CitusRelation *shard, const CitusRelation *table)
 Oid
 LocalShard(Oid shard, Oid table)
 {
-	CitusRelation		*from;
-	const CitusRelation *to;
+	CitusRelation *from;
+	CitusRelation *to;
 
 	if (!has_citus || table < FirstNormalObjectId)
 		return InvalidOid;
@@ -508,6 +371,9 @@ LocalShard(Oid shard, Oid table)
 		return from->colocation == to->colocation ? FindNeighbour(from, to) : InvalidOid;
 	if (!OidIsValid(to->copy))
 		RefuseToGuess(table, shard);
+	if (!to->has_same_columns)
+		RequireSameColumns(table, to->copy);
+	to->has_same_columns = true;
 	return to->copy;
 }
 
