@@ -10,6 +10,7 @@
 #include "access/tableam.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parse_relation.h"
 #include "storage/proc.h"
 
 #if PG_VERSION_NUM >= 160000

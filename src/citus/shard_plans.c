@@ -12,7 +12,6 @@
 #include "nodes/pathnodes.h"
 #include "optimizer/planner.h"
 #include "optimizer/prep.h"
-#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"

@@ -24,7 +24,7 @@
 
 #include "base/compat.h"
 #include "base/relations.h"
-#include "base/siblings.h"
+#include "tables/siblings.h"
 
 static const OwnColumn ring_columns[RING_COLUMNS] = {
 	[RING_ORG_ID] = { .name = "org_id", .type = UUIDOID },

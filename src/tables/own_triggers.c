@@ -3,7 +3,7 @@
  *	  Refuses a write that the extension makes as the owner of a table if the table has a rule,
  *	  or a trigger through which another role's code would run with the owner's rights.
  */
-#include "base/own_triggers.h"
+#include "tables/own_triggers.h"
 
 #include "access/table.h"
 #include "catalog/pg_language.h"

@@ -4,7 +4,7 @@
  *	  partitioned or distributed by a hash of org_id, all of them alike, or not at all.  No other
  *	  code decides which table holds a row.
  */
-#include "base/siblings.h"
+#include "tables/siblings.h"
 
 #include "access/relation.h"
 #include "access/table.h"

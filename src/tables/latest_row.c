@@ -4,7 +4,7 @@
  *	  SELECT would return the version in the transaction's snapshot, and SELECT FOR UPDATE would
  *	  fail with 40001 if another transaction has changed the row since.
  */
-#include "base/latest_row.h"
+#include "tables/latest_row.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -17,8 +17,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/siblings.h"
 #include "citus/shard_plans.h"
+#include "tables/siblings.h"
 
 /*
  * ScanKeys fills keys with the scan keys that find these values in a primary key, which is a
