@@ -44,7 +44,7 @@ typedef bool UpdatedIndexes;
 #define InsertIndexTuples(rel, slot, estate, which) \
 	((void) (which), ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL))
 #else
-typedef TU_UpdateIndexes UpdatedIndexes;
+typedef TU_UpdateIndexes  UpdatedIndexes;
 #define ALL_INDEXES TU_All
 #define InsertIndexTuples(rel, slot, estate, which) \
 	ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, (which) == TU_Summarizing)
@@ -59,14 +59,19 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 
 /* From 16 on, a query keeps the rights that its relations need apart from these. */
 #if PG_VERSION_NUM < 160000
-#define SetPermissionRelation(query, rte, to) ((void) 0)
+typedef RangeTblEntry ColumnRights;
+#define ColumnRightsOf(query, rte) (rte)
 #else
-#define SetPermissionRelation(query, rte, to)                                 \
-	do                                                                        \
-	{                                                                         \
-		if ((rte)->perminfoindex != 0)                                        \
-			getRTEPermissionInfo((query)->rteperminfos, (rte))->relid = (to); \
-	} while (0)
+typedef RTEPermissionInfo ColumnRights;
+#define ColumnRightsOf(query, rte) \
+	((rte)->perminfoindex == 0 ? NULL : getRTEPermissionInfo((query)->rteperminfos, (rte)))
+#endif
+
+/* 16 added an argument for columns that one side does not have. */
+#if PG_VERSION_NUM < 160000
+#define BuildAttrMap(from, to) build_attrmap_by_name(from, to)
+#else
+#define BuildAttrMap(from, to) build_attrmap_by_name(from, to, false)
 #endif
 
 /* 17 moved the local transaction ID, which tells the transactions of a session apart. */

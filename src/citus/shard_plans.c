@@ -7,19 +7,21 @@
  */
 #include "citus/shard_plans.h"
 
+#include "access/relation.h"
+#include "access/table.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/planner.h"
 #include "optimizer/prep.h"
 #include "parser/parsetree.h"
-#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
-#include "utils/syscache.h"
+#include "utils/rel.h"
 
 #include "base/compat.h"
+#include "citus/shard_columns.h"
 #include "citus/shard_rules.h"
 #include "citus/shards.h"
 
@@ -106,38 +108,52 @@ HasFunctions(const Query *query)
 }
 
 /*
- * SwapRelations replaces the tables in a query by the shards that go with the current one, which
- * it locks as the tables are.  0A000 as for RefuseReferenceTable, 55000 as for LocalShard or if
- * the shard has gone meanwhile.
+ * SwapRelation replaces a table in a query, of whose relations it has this index, by a shard,
+ * which it locks as the table is.  0A000 as for RefuseReferenceTable; 55000 if the shard has gone
+ * meanwhile; otherwise errors as for RenumberColumns.
+ */
+static void
+SwapRelation(Query *query, int index, Oid shard)
+{
+	RangeTblEntry *rte = rt_fetch(index, query->rtable);
+	Relation	   table;
+	Relation	   shard_rel;
+	ColumnRights  *rights;
+
+	if (rte->rellockmode > AccessShareLock || query->resultRelation == index ||
+		get_parse_rowmark(query, index) != NULL)
+		RefuseReferenceTable(rte->relid);
+	shard_rel = try_relation_open(shard, rte->rellockmode);
+	if (shard_rel == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a shard of table \"%s\" has been moved meanwhile",
+							   get_rel_name(rte->relid)),
+						errhint("Repeat the transaction.")));
+	table = table_open(rte->relid, NoLock);
+	RenumberColumns(query, index, table, shard_rel);
+	rte = rt_fetch(index, query->rtable);
+	rights = ColumnRightsOf(query, rte);
+	if (rights != NULL)
+		rights->relid = shard;
+	rte->relid = shard;
+	table_close(table, NoLock);
+	relation_close(shard_rel, NoLock);
+}
+
+/*
+ * SwapRelations replaces the tables in a query by the shards that go with the current one.  Errors
+ * as for LocalShard and SwapRelation.
  */
 static void
 SwapRelations(Query *query)
 {
-	int		  index = 0;
-	ListCell *cell;
-
-	foreach (cell, query->rtable)
+	for (int index = 1; index <= list_length(query->rtable); index++)
 	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
-		Oid			   shard;
+		const RangeTblEntry *rte = rt_fetch(index, query->rtable);
+		Oid shard = rte->rtekind == RTE_RELATION ? LocalShard(current, rte->relid) : InvalidOid;
 
-		index++;
-		if (rte->rtekind != RTE_RELATION)
-			continue;
-		shard = LocalShard(current, rte->relid);
-		if (!OidIsValid(shard))
-			continue;
-		if (rte->rellockmode > AccessShareLock || query->resultRelation == index ||
-			get_parse_rowmark(query, index) != NULL)
-			RefuseReferenceTable(rte->relid);
-		LockRelationOid(shard, rte->rellockmode);
-		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(shard)))
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("a shard of table \"%s\" has been moved meanwhile",
-								   get_rel_name(rte->relid)),
-							errhint("Repeat the transaction.")));
-		SetPermissionRelation(query, rte, shard);
-		rte->relid = shard;
+		if (OidIsValid(shard))
+			SwapRelation(query, index, shard);
 	}
 }
 

@@ -6,7 +6,6 @@
 #include "citus/shards.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -15,7 +14,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -45,8 +43,7 @@ typedef struct Neighbour
 
 /*
  * What the session knows about a relation.  table is that of a shard, itself for other relations;
- * copy is that of a reference table on this node, and has_same_columns tells whether it is known to
- * have them.  Neighbours are of shards only.
+ * copy is that of a reference table on this node.  Neighbours are of shards only.
  */
 typedef struct CitusRelation
 {
@@ -56,7 +53,6 @@ typedef struct CitusRelation
 	Oid			   table;
 	int32		   colocation;
 	Oid			   copy;
-	bool		   has_same_columns;
 	ShardBounds	   bounds;
 	int			   nneighbours;
 	Neighbour	   neighbours[MAX_NEIGHBOURS];
@@ -204,7 +200,6 @@ CitusRelationOf(Oid relid)
 	entry->table = relid;
 	entry->colocation = 0;
 	entry->copy = InvalidOid;
-	entry->has_same_columns = false;
 	entry->nneighbours = 0;
 	memset(entry->cached.sources, 0, sizeof(entry->cached.sources));
 	entry->cached.sources[0] = relid;
@@ -264,42 +259,6 @@ IsDistributedTable(Oid relid)
 }
 
 /*
- * RequireSameColumns raises 55000 unless a shard has the columns of its table under the same
- * numbers: statements that were parsed for the table run on the shard.
- */
-static void
-RequireSameColumns(Oid table, Oid shard)
-{
-	Relation  rel = table_open(table, AccessShareLock);
-	Relation  shard_rel = table_open(shard, AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	TupleDesc shard_desc = RelationGetDescr(shard_rel);
-	bool	  is_same =
-		desc->natts == shard_desc->natts && rel->rd_rel->relkind == shard_rel->rd_rel->relkind;
-
-	for (int i = 0; is_same && i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Form_pg_attribute shard_att = TupleDescAttr(shard_desc, i);
-
-		is_same = att->attisdropped == shard_att->attisdropped &&
-				  att->atttypid == shard_att->atttypid &&
-				  strcmp(NameStr(att->attname), NameStr(shard_att->attname)) == 0;
-	}
-	if (!is_same)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("shard \"%s\" does not have the columns of table \"%s\" in the same places",
-					RelationGetRelationName(shard_rel), RelationGetRelationName(rel)),
-			 errdetail("Citus leaves dropped columns out of the shards that it makes."),
-			 errhint("Make the table without the dropped columns, and distribute it again."),
-			 errtable(shard_rel)));
-	table_close(shard_rel, AccessShareLock);
-	table_close(rel, AccessShareLock);
-}
-
-/*
  * RefuseToGuess raises 55000: a statement would find or leave rows in the wrong table.
  */
 static void
@@ -315,7 +274,7 @@ RefuseToGuess(Oid table, Oid shard)
 
 /*
  * FindNeighbour returns the shard of a table that holds the keys of a shard of another one, with
- * which it is co-located.  Errors as for RefuseToGuess and RequireSameColumns.
+ * which it is co-located.  Errors as for RefuseToGuess.
  */
 static Oid
 FindNeighbour(CitusRelation *shard, const CitusRelation *table)
@@ -336,7 +295,6 @@ FindNeighbour(CitusRelation *shard, const CitusRelation *table)
 		found.shard = RelationOfShard(&row);
 	if (!OidIsValid(found.shard))
 		RefuseToGuess(found.table, shard->cached.relid);
-	RequireSameColumns(found.table, found.shard);
 	if (place == MAX_NEIGHBOURS)
 		place = shard->nneighbours = 0;
 	shard->neighbours[place] = found;
@@ -348,14 +306,14 @@ FindNeighbour(CitusRelation *shard, const CitusRelation *table)
 /*
  * LocalShard returns the relation on this node that holds, of the rows of table, those that go
  * with a shard: the co-located shard, or the copy of a reference table.  InvalidOid if table is
- * not of Citus, or distributed otherwise; 55000 if it should have such a shard but has not, or
- * that has other columns, or if shard is none.
+ * not of Citus, or distributed otherwise; 55000 if it should have such a shard but has not, or if
+ * shard is none.
  */
 Oid
 LocalShard(Oid shard, Oid table)
 {
-	CitusRelation *from;
-	CitusRelation *to;
+	CitusRelation		*from;
+	const CitusRelation *to;
 
 	if (!has_citus || table < FirstNormalObjectId)
 		return InvalidOid;
@@ -371,9 +329,6 @@ LocalShard(Oid shard, Oid table)
 		return from->colocation == to->colocation ? FindNeighbour(from, to) : InvalidOid;
 	if (!OidIsValid(to->copy))
 		RefuseToGuess(table, shard);
-	if (!to->has_same_columns)
-		RequireSameColumns(table, to->copy);
-	to->has_same_columns = true;
 	return to->copy;
 }
 
