@@ -67,7 +67,7 @@ RefuseReferenceTable(Oid relid)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("reference table \"%s\" cannot be written or locked from a shard",
 						get_rel_name(relid)),
-				 errhint("Change it by a statement of its own.")));
+				 errhint("Change it on the coordinator, by a statement of its own.")));
 }
 
 /*
