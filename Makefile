@@ -42,7 +42,7 @@ REGRESS = setup \
 	$(filter-out setup drop_and_create_again,$(sort $(notdir $(basename $(wildcard $(top)/test/sql/*.sql))))) \
 	drop_and_create_again
 REGRESS_OPTS = --inputdir=$(top)/test --outputdir=. $(if $(filter 15,$(MAJORVERSION)),,--expecteddir=$(top))
-UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules
+UNIT_TESTS = test/unit/test_rules test/unit/test_schedule_rules test/unit/test_shard_rules
 EXTRA_CLEAN = $(UNIT_TESTS) build
 
 # The goals of scripts/test, which does its own builds. PGXS is not included for these, since its own goal check only

@@ -10,6 +10,7 @@
 #include "access/tableam.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parse_relation.h"
 #include "storage/proc.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -43,7 +44,7 @@ typedef bool UpdatedIndexes;
 #define InsertIndexTuples(rel, slot, estate, which) \
 	((void) (which), ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL))
 #else
-typedef TU_UpdateIndexes UpdatedIndexes;
+typedef TU_UpdateIndexes  UpdatedIndexes;
 #define ALL_INDEXES TU_All
 #define InsertIndexTuples(rel, slot, estate, which) \
 	ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, (which) == TU_Summarizing)
@@ -54,6 +55,23 @@ typedef TU_UpdateIndexes UpdatedIndexes;
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilenodeSubid)
 #else
 #define FirstNewFile(rel) ((rel)->rd_firstRelfilelocatorSubid)
+#endif
+
+/* From 16 on, a query keeps the rights that its relations need apart from these. */
+#if PG_VERSION_NUM < 160000
+typedef RangeTblEntry ColumnRights;
+#define ColumnRightsOf(query, rte) (rte)
+#else
+typedef RTEPermissionInfo ColumnRights;
+#define ColumnRightsOf(query, rte) \
+	((rte)->perminfoindex == 0 ? NULL : getRTEPermissionInfo((query)->rteperminfos, (rte)))
+#endif
+
+/* 16 added an argument for columns that one side does not have. */
+#if PG_VERSION_NUM < 160000
+#define BuildAttrMap(from, to) build_attrmap_by_name(from, to)
+#else
+#define BuildAttrMap(from, to) build_attrmap_by_name(from, to, false)
 #endif
 
 /* 17 moved the local transaction ID, which tells the transactions of a session apart. */

@@ -5,9 +5,11 @@
 #include "health/follow.h"
 
 #include "catalog/pg_type.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/private_call.h"
+#include "citus/shard_plans.h"
 #include "health/pending.h"
 
 /*
@@ -43,7 +45,7 @@ Follow(const StatusTriggerContext *context, const StatusRow *row, NullableDatum 
 
 		StaticAssertStmt(lengthof(check) == PENDING_COLUMNS,
 						 "follow_checks has other arguments");
-		AddPendingCheck(context->data->tg_trigger, check);
+		AddPendingCheck(context->data, check);
 	}
 	else if (status_before.isnull)
 	{
@@ -92,7 +94,10 @@ FollowCheck(const StatusTriggerContext *context, const StatusRow *row, const Pai
 			{ TIMESTAMPTZOID, { TimestampTzGetDatum(before->checked_at), false } },
 		};
 
+		int level = EnterShard(RelationGetRelid(context->data->tg_relation));
+
 		CallPrivate("close_day", lengthof(day), day);
+		LeaveShard(level);
 	}
 	if (after->status != before->status ||
 		after->consecutive_failures != before->consecutive_failures)

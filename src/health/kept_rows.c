@@ -3,7 +3,7 @@
  *	  Rows kept about pairs besides their status.  Counts are appended, never updated, so that
  *	  writers never wait for each other; the history of a pair is deleted along with the pair.
  */
-#include "base/row_statement.h"
+#include "tables/row_statement.h"
 
 #include "catalog/pg_type.h"
 

@@ -10,9 +10,11 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "base/compat.h"
 #include "base/subtransactions.h"
+#include "citus/shard_plans.h"
 
 PG_FUNCTION_INFO_V1(apply_pending_checks);
 
@@ -20,13 +22,15 @@ PG_FUNCTION_INFO_V1(apply_pending_checks);
 #define MAX_PENDING_CHECKS 1000
 
 /*
- * A check, and the statement that recorded it.  The memory context of its copy of the triggers,
+ * A check, the table whose trigger fired, and the statement that recorded it.  On a shard of Citus,
+ * all checks of a statement are of that shard.  The memory context of its copy of the triggers,
  * the same for all partitions, tells a statement from those that are running, and the number of
  * statements that have ended tells it from the others.
  */
 typedef struct PendingCheck
 {
 	Noted		  noted;
+	Oid			  relid;
 	MemoryContext statement;
 	uint64		  nended;
 	NullableDatum columns[PENDING_COLUMNS];
@@ -83,7 +87,8 @@ EndSubtransaction(SubXactEvent event, SubTransactionId subid, SubTransactionId p
 }
 
 /*
- * ApplyTogether calls follow_checks with n checks of different pairs, from the first on.
+ * ApplyTogether calls follow_checks with n checks of different pairs, from the first on, inside
+ * their shard if they have one.
  */
 static void
 ApplyTogether(const List *all, int first, int n)
@@ -92,6 +97,7 @@ ApplyTogether(const List *all, int first, int n)
 	Datum		   *values = palloc(n * sizeof(Datum));
 	bool		   *nulls = palloc(n * sizeof(bool));
 	int				lower_bound = 1;
+	int				level;
 
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{
@@ -112,7 +118,9 @@ ApplyTogether(const List *all, int first, int n)
 			values, nulls, 1, &n, &lower_bound, types[i], length, byval, align));
 		arguments[i].value.isnull = false;
 	}
+	level = EnterShard(((const PendingCheck *) list_nth(all, first))->relid);
 	CallPrivate("follow_checks", lengthof(arguments), arguments);
+	LeaveShard(level);
 }
 
 static bool
@@ -150,11 +158,11 @@ Apply(void)
 }
 
 /*
- * AddPendingCheck adds a check to those that the end of the statement applies, whose trigger has
- * recorded it.
+ * AddPendingCheck adds a check to those that the end of the statement applies; data is of the
+ * trigger that has recorded it.
  */
 void
-AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLUMNS])
+AddPendingCheck(const TriggerData *data, const PrivateArgument check[PENDING_COLUMNS])
 {
 	static bool	  registered = false;
 	MemoryContext caller;
@@ -174,7 +182,8 @@ AddPendingCheck(const Trigger *trigger, const PrivateArgument check[PENDING_COLU
 	caller = MemoryContextSwitchTo(context);
 	added = palloc(sizeof(PendingCheck));
 	added->noted.subid = GetCurrentSubTransactionId();
-	added->statement = GetMemoryChunkContext(trigger->tgname);
+	added->relid = RelationGetRelid(data->tg_relation);
+	added->statement = GetMemoryChunkContext(data->tg_trigger->tgname);
 	added->nended = nended;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
 	{

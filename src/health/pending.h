@@ -16,7 +16,7 @@
 
 extern bool ih_pending;
 
-extern void AddPendingCheck(const Trigger		 *trigger,
+extern void AddPendingCheck(const TriggerData	 *data,
 							const PrivateArgument check[PENDING_COLUMNS]);
 
 #endif /* IH_PENDING_H */

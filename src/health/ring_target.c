@@ -24,7 +24,7 @@
 
 #include "base/compat.h"
 #include "base/relations.h"
-#include "base/siblings.h"
+#include "tables/siblings.h"
 
 static const OwnColumn ring_columns[RING_COLUMNS] = {
 	[RING_ORG_ID] = { .name = "org_id", .type = UUIDOID },
@@ -85,7 +85,7 @@ RequireNothingAttached(Relation rel)
 
 /*
  * RequirePlainTable raises 55000, by RefuseTable, for everything that only the executor would
- * honour, be it of the table or of the one, logical, that it is a partition of.
+ * honour, be it of the table or of the one, logical, that it is a partition or shard of.
  */
 static void
 RequirePlainTable(Relation rel, Oid logical)
@@ -98,7 +98,9 @@ RequirePlainTable(Relation rel, Oid logical)
 		RefuseTable(rel, "become a partition, or been detached", NULL);
 	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		RefuseTable(rel, "access method", get_am_name(rel->rd_rel->relam));
-	RequireNothingAttached(table);
+	/* What is attached to a table of Citus is attached to its shards, or is Citus's own. */
+	if (RelationGetRelid(rel) == logical || rel->rd_rel->relispartition)
+		RequireNothingAttached(table);
 	RequireNothingAttached(rel);
 	table_close(table, AccessShareLock);
 }

@@ -11,7 +11,7 @@
 #include "utils/syscache.h"
 
 #include "base/relations.h"
-#include "base/siblings.h"
+#include "tables/siblings.h"
 
 static const OwnColumn status_columns[STATUS_COLUMNS] = {
 	[COL_ORG_ID] = { .name = "org_id", .type = UUIDOID },

@@ -22,6 +22,7 @@
 
 #include "base/compat.h"
 #include "base/private_call.h"
+#include "citus/shard_plans.h"
 #include "health/follow.h"
 #include "health/restored.h"
 #include "health/ring.h"
@@ -275,7 +276,10 @@ CopyInsert(const StatusTriggerContext *context)
 		return;
 	if (IsGone(context->data->tg_relation, row.tuple->t_self))
 	{
+		int level = EnterShard(RelationGetRelid(context->data->tg_relation));
+
 		CallPrivate("count_change", lengthof(change), change);
+		LeaveShard(level);
 		return;
 	}
 	FollowFirstCheck(context, &row, &first);

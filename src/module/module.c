@@ -6,6 +6,7 @@
 
 #include "utils/guc.h"
 
+#include "citus/shard_plans.h"
 #include "claims/claim_rules.h"
 #include "health/pending.h"
 
@@ -81,5 +82,6 @@ _PG_init(void)
 		"Whether the running statement has recorded checks from which something follows.", NULL,
 		&ih_pending, false, PGC_INTERNAL, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL,
 		NULL);
+	DefineShardSetting();
 	MarkGUCPrefixReserved("integration_health");
 }

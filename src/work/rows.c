@@ -8,7 +8,7 @@
  * Only the extension's SECURITY DEFINER functions call these functions, with pg_catalog as
  * search_path.  They write as the owner of the table.
  */
-#include "base/row_statement.h"
+#include "tables/row_statement.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -17,7 +17,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "base/latest_row.h"
+#include "tables/latest_row.h"
 
 PG_FUNCTION_INFO_V1(insert_run);
 PG_FUNCTION_INFO_V1(latest_monitor);

@@ -3,7 +3,7 @@
  *	  Refuses a write that the extension makes as the owner of a table if the table has a rule,
  *	  or a trigger through which another role's code would run with the owner's rights.
  */
-#include "base/own_triggers.h"
+#include "tables/own_triggers.h"
 
 #include "access/table.h"
 #include "catalog/pg_language.h"
@@ -18,6 +18,9 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
+
+#include "citus/shard_plans.h"
+#include "citus/shards.h"
 
 PG_FUNCTION_INFO_V1(require_all_rows);
 PG_FUNCTION_INFO_V1(require_own_triggers);
@@ -84,26 +87,39 @@ RequireNoIntruder(Relation rel, Oid writer)
 }
 
 /*
- * RequireOwnTriggers calls RequireNoIntruder for a table and its partitions, which it locks in
- * ROW EXCLUSIVE mode.  The caller holds that lock on the table, or a stronger one, until the end
+ * RequireNoIntruderIn calls RequireNoIntruder for a partition or shard, which it locks in ROW
+ * EXCLUSIVE mode.
+ */
+static void
+RequireNoIntruderIn(Oid part, Oid writer)
+{
+	Relation rel = table_open(part, RowExclusiveLock);
+
+	RequireNoIntruder(rel, writer);
+	table_close(rel, NoLock);
+}
+
+/*
+ * RequireOwnTriggers calls RequireNoIntruder for a table and its partitions or, inside a shard of
+ * Citus, the shard that is written to, which it locks in ROW EXCLUSIVE mode.  The caller holds that lock on the table, or a stronger one, until the end
  * of the transaction, so that nobody else can add a trigger or rule.
  */
 void
 RequireOwnTriggers(Relation rel, Oid writer)
 {
 	PartitionDesc parts;
+	Oid			  shard = InvalidOid;
 
 	RequireNoIntruder(rel, writer);
+	if (OidIsValid(CurrentShard()))
+		shard = LocalShard(CurrentShard(), RelationGetRelid(rel));
+	if (OidIsValid(shard))
+		RequireNoIntruderIn(shard, writer);
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		return;
 	parts = RelationGetPartitionDesc(rel, true);
 	for (int i = 0; i < parts->nparts; i++)
-	{
-		Relation part = table_open(parts->oids[i], RowExclusiveLock);
-
-		RequireNoIntruder(part, writer);
-		table_close(part, NoLock);
-	}
+		RequireNoIntruderIn(parts->oids[i], writer);
 }
 
 /*

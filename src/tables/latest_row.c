@@ -4,7 +4,7 @@
  *	  SELECT would return the version in the transaction's snapshot, and SELECT FOR UPDATE would
  *	  fail with 40001 if another transaction has changed the row since.
  */
-#include "base/latest_row.h"
+#include "tables/latest_row.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -17,7 +17,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/siblings.h"
+#include "citus/shard_plans.h"
+#include "tables/siblings.h"
 
 /*
  * ScanKeys fills keys with the scan keys that find these values in a primary key, which is a
@@ -38,7 +39,7 @@ ScanKeys(Relation index, int nkeys, const Datum *key, ScanKeyData *keys)
 }
 
 /*
- * RowOf returns the row in a slot, which is of a partition of table, as a composite value of the
+ * RowOf returns the row in a slot, which is of a partition or shard of table, as a composite value of the
  * row type of table.
  */
 static Datum
@@ -55,11 +56,12 @@ RowOf(TupleTableSlot *slot, Relation table)
 
 /*
  * FindLatestRow finds the row of a table that has these primary key values, the first of which
- * is org_id if the table is partitioned, and returns it in *row as a composite value in the
+ * is org_id if the table is partitioned or distributed, and returns it in *row as a composite value in the
  * current memory context, unless row is NULL.  LATEST_ROW_WAIT and LATEST_ROW_SKIP lock the row
  * FOR NO KEY UPDATE, and the table and the partition in ROW SHARE mode, until the end of the
  * transaction.  Returns false if there is no such row or, with LATEST_ROW_SKIP, if another
- * transaction has locked it.  55000 if the table has no primary key of nkeys columns.
+ * transaction has locked it.  55000 if the table has no primary key of nkeys columns;
+ * otherwise errors as for PartOfRow and, with a lock, RefuseReferenceTable.
  */
 bool
 FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum *row)
@@ -77,6 +79,8 @@ FindLatestRow(Oid relid, int nkeys, const Datum *key, LatestRowLock lock, Datum 
 	bool			found;
 
 	Assert(nkeys <= MAX_KEY_COLUMNS);
+	if (lock != LATEST_ROW_READ)
+		RefuseReferenceTable(relid);
 	if (!OidIsValid(part))
 	{
 		table_close(table, NoLock);

@@ -1,7 +1,7 @@
 /*
  * siblings.h
- *	  The tables of the extension that may be partitioned by a hash of org_id, and the partitions
- *	  that hold the rows of the same organisations.
+ *	  The tables of the extension that may be partitioned or distributed by a hash of org_id, and
+ *	  the partitions or shards that hold the rows of the same organisations.
  */
 #ifndef IH_SIBLINGS_H
 #define IH_SIBLINGS_H

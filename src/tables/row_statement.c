@@ -3,7 +3,7 @@
  *	  Runs statements on the extension's own tables as the owner of the table, and with the
  *	  latest snapshot under any isolation level.
  */
-#include "base/row_statement.h"
+#include "tables/row_statement.h"
 
 #include "access/sysattr.h"
 #include "access/table.h"
@@ -17,9 +17,9 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/own_triggers.h"
 #include "base/private_call.h"
 #include "base/relations.h"
+#include "tables/own_triggers.h"
 
 /*
  * Assignments returns the text that replaces %2$s.  It leaves out generated and GENERATED
