@@ -7136,7 +7136,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_types'::regclass]);
   UPDATE public.integration_types t SET planned_since = pg_catalog.now()
-   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+   WHERE t.planned_since > pg_catalog.now() + interval '1 day';
 END;
 COMMENT ON FUNCTION integration_health_private.heal_types() IS
   'Replaces what a clock that was ahead has left in planned_since of types. Errors: 55000 as require_own_triggers.';

@@ -260,31 +260,48 @@ END;
 COMMENT ON FUNCTION @extschema@.columns_of(regprocedure) IS
   'Returns the columns of the rows that a function returns, as a column definition list; null when it returns a type.';
 
+CREATE FUNCTION @extschema@.call_of(function regprocedure, name text)
+RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.format('SELECT to_jsonb(f) FROM %s(%s) AS f', call_of.name, (
+           SELECT pg_catalog.string_agg(
+                    pg_catalog.format('($1 ->> %L)::%s', i - 1, pg_catalog.format_type(p.proargtypes[i - 1], NULL)), ', ' ORDER BY i)
+             FROM pg_catalog.generate_series(1, p.pronargs) AS i))
+    FROM pg_catalog.pg_proc p WHERE p.oid = function;
+END;
+COMMENT ON FUNCTION @extschema@.call_of(regprocedure, text) IS
+  'Returns the query that calls a function by another name, with its arguments from the members "0", "1", ... of the object $1, '
+  'and returns each row as JSON.';
+
 CREATE FUNCTION @extschema@.replace_by_route(function regprocedure)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  api constant text := '@extschema:integration_health@';
+  schema text;
   columns text := @extschema@.columns_of(function);
+  is_row boolean := (SELECT t.typtype = 'c' FROM pg_proc AS p JOIN pg_type AS t ON t.oid = p.prorettype WHERE p.oid = function);
   about text := obj_description(function, 'pg_proc');
   definition text;
 BEGIN
-  SELECT format(
+  SELECT p.pronamespace::regnamespace,
+         format(
            'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SET intervalstyle = ''postgres'' SET search_path = pg_catalog, pg_temp '
-           'AS $f$ SELECT r.* FROM @extschema@.for_organisation($1, %L, jsonb_build_array(%s)) AS j CROSS JOIN LATERAL %s $f$',
-           api, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
+           'AS $f$ SELECT %s FROM @extschema@.for_organisation($1, %L, jsonb_build_object(%s)) AS j%s $f$',
+           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
            CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
-           format('SELECT to_jsonb(f) FROM @extschema@.%I(%s) AS f', p.proname, (
-                    SELECT string_agg(format('($1 ->> %s)::%s', i - 1, format_type(p.proargtypes[i - 1], NULL)), ', ' ORDER BY i)
-                      FROM generate_series(1, p.pronargs) AS i)),
-           (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
-           CASE WHEN columns IS NULL THEN format('jsonb_populate_record(NULL::%s, j) AS r', format_type(p.prorettype, NULL))
-                ELSE format('jsonb_to_record(j) AS r (%s)', columns) END)
-    INTO definition
+           CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', format_type(p.prorettype, NULL)) ELSE 'r.*' END,
+           @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
+           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
+           CASE WHEN columns IS NOT NULL THEN format(' CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns)
+                WHEN is_row
+                THEN format(' CROSS JOIN LATERAL jsonb_populate_record(NULL::%s, j) AS r', format_type(p.prorettype, NULL))
+                ELSE '' END)
+    INTO schema, definition
     FROM pg_proc AS p WHERE p.oid = function;
   PERFORM @extschema@.put_aside(function);
   EXECUTE definition;
-  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', api, p.proname, pg_get_function_identity_arguments(p.oid), about)
+  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;
@@ -306,8 +323,368 @@ BEGIN
        'finish_sync_run(uuid, text, timestamptz, integer, @extschema:integration_health@.integration_sync_outcome, text)',
        'record_health_check(uuid, text, @extschema:integration_health@.integration_health_state, integer, integer, text, '
        'timestamptz, integer, @extschema:integration_health@.integration_failure_cause)']) AS f;
+  PERFORM @extschema@.replace_by_route('integration_health_private.forget_rows(uuid)');
 END
 $$;
+
+-- ---------------------------------------------------------------------------------------------
+-- The functions of all organisations: each moves to this schema, where it works on a shard, and one with its name and arguments
+-- takes its place, which calls it on every shard and merges the results. Each belongs to the owner of this extension and is
+-- called by functions of integration_health that have checked the caller.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.everywhere(query text, args jsonb)
+RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF @extschema@.is_on_shard() THEN
+    RETURN QUERY EXECUTE query USING args;
+  ELSE
+    RETURN QUERY SELECT * FROM @extschema@.on_every_shard(query, args);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.everywhere(text, jsonb) IS
+  'Runs a query, with args as $1, on the shard that statements mean now, or on each if they mean none, with the rights of the '
+  'owner. Errors: as on_every_shard.';
+
+CREATE FUNCTION @extschema@.replace_by_merge(function regprocedure, merge text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schema text;
+  columns text := @extschema@.columns_of(function);
+  about text := obj_description(function, 'pg_proc');
+  definition text;
+BEGIN
+  SELECT p.pronamespace::regnamespace,
+         format(
+           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SECURITY DEFINER SET intervalstyle = ''postgres'' '
+           'SET search_path = pg_catalog, pg_temp AS $f$ %s FROM @extschema@.everywhere(%L, jsonb_build_object(%s)) AS j %s $f$',
+           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
+           CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+           split_part(merge, ' FROM r', 1), @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
+           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
+           CASE WHEN columns IS NULL THEN '' ELSE format('CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns) END
+           || split_part(merge, ' FROM r', 2))
+    INTO schema, definition
+    FROM pg_proc AS p WHERE p.oid = function;
+  PERFORM @extschema@.put_aside(function);
+  EXECUTE definition;
+  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
+     FROM pg_proc AS p WHERE p.oid = function;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.replace_by_merge(regprocedure, text) IS
+  'Moves a function to this schema, and puts one in its place that calls it on every shard and merges the rows by a query '
+  'SELECT ... FROM r ..., in which r are the rows of all shards, or j the single values.';
+
+DO $$
+BEGIN
+  PERFORM @extschema@.replace_by_merge(format('%s.%s', CASE WHEN m.is_private THEN 'integration_health_private'
+                                                       ELSE '@extschema:integration_health@' END, m.function)::regprocedure, m.merge)
+     FROM (VALUES
+       (true, 'delete_history(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'delete_runs(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'expire_transitions(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'expire_incidents(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'heal_times()', 'SELECT FROM r'),
+       (true, 'tell_of_open(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'watch_credentials(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'watch_syncs(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'resolve_recovered()', 'SELECT FROM r'),
+       (true, 'spread_due_monitors(text, interval, timestamptz)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (true, 'take_warm_ups(timestamptz, timestamptz)', 'SELECT r.* FROM r'),
+       (true, 'due_syncs(integer)', 'SELECT r.* FROM r ORDER BY r.scheduled_for, r.org_id LIMIT $1'),
+       (true, 'global_health_problems(integer)',
+        'SELECT r.* FROM r ORDER BY array_position(''{unhealthy,degraded,unknown}'', r.status::text), r.status_since, r.org_id, '
+        'r.integration_type LIMIT $1'),
+       (true, 'global_health_summary()',
+        'SELECT r.integration_type, r.display_name, r.monitoring_mode, sum(r.total)::bigint, sum(r.healthy)::bigint, '
+        'sum(r.degraded)::bigint, sum(r.unhealthy)::bigint, sum(r.unknown)::bigint, '
+        'integration_health_private.percentage(sum(r.healthy)::numeric, sum(r.total)::numeric) FROM r '
+        'GROUP BY r.integration_type, r.display_name, r.monitoring_mode ORDER BY r.display_name, r.integration_type'),
+       (true, 'global_sync_summary(timestamptz)',
+        'SELECT r.integration_type, r.display_name, sum(r.schedules)::bigint, sum(r.succeeded)::bigint, sum(r.failed)::bigint, '
+        'sum(r.running)::bigint, sum(r.late)::bigint, sum(r.missed)::bigint, sum(r.cold_starts)::bigint, max(r.max_drift), '
+        'sum(r.given_up)::bigint FROM r GROUP BY r.integration_type, r.display_name ORDER BY r.display_name, r.integration_type'),
+       (false, 'mark_stale_health(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
+       (false, 'integration_health_compact()', 'SELECT sum(j::bigint)::bigint FROM r')
+     ) AS m (is_private, function, merge);
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------
+-- What Citus does not run as it is written
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.replace_views(function regprocedure)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  schema text := (SELECT p.pronamespace::regnamespace FROM pg_proc AS p WHERE p.oid = function);
+  definition text := pg_get_functiondef(function);
+  about text := obj_description(function, 'pg_proc');
+BEGIN
+  PERFORM @extschema@.put_aside(function);
+  EXECUTE replace(definition, 'integration_health_private.maintenance ', '@extschema:integration_health@.integration_maintenance ');
+  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
+     FROM pg_proc AS p WHERE p.oid = function;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.replace_views(regprocedure) IS
+  'Moves a function to this schema, and puts a copy in its place that names the table integration_maintenance instead of its '
+  'view: Citus does not write through views.';
+
+DO $$
+BEGIN
+  PERFORM @extschema@.replace_views(f::regprocedure)
+     FROM unnest(ARRAY[
+       'integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)',
+       'integration_health_private.cut_maintenance(uuid)', 'integration_health_private.expire_maintenance(timestamptz)',
+       '@extschema:integration_health@.forget_organisation(uuid)']) AS f;
+END
+$$;
+
+DO $$
+BEGIN
+  PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
+    WHERE p.pronamespace = 'integration_health_private'::regnamespace AND p.proname IN ('record_round', 'apply_rate_limit',
+                                                                                        'end_passive_mode', 'lease_probe');
+  PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_due_health_checks(integer)');
+END
+$$;
+
+CREATE FUNCTION integration_health_private.record_round(
+  org_ids uuid[], types text[], statuses @extschema:integration_health@.integration_health_state[], latencies integer[],
+  http_statuses integer[], errors text[], retries integer[], times timestamptz[],
+  causes @extschema:integration_health@.integration_failure_cause[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  recorded bigint;
+BEGIN
+  INSERT INTO @extschema:integration_health@.integration_health_status AS s
+         (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)
+  SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8),
+                           unnest($9))
+      ON CONFLICT (org_id, integration_type) DO UPDATE
+     SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
+         error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at, cause = EXCLUDED.cause;
+  GET DIAGNOSTICS recorded = ROW_COUNT;
+  RETURN recorded;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.record_round(
+  uuid[], text[], @extschema:integration_health@.integration_health_state[], integer[], integer[], text[], integer[],
+  timestamptz[], @extschema:integration_health@.integration_failure_cause[]) IS
+  'Records a round of entry_rounds by one statement, and returns the number of checks.';
+
+-- ---------------------------------------------------------------------------------------------
+-- The mode of a type: a check notes what it found out, and the next claim, or the watch, acts on it.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.apply_rate_limit(
+  type @extschema:integration_health@.integration_types, asked_until timestamptz, by_probe boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF @extschema@.is_on_shard() THEN
+    INSERT INTO @extschema@.mode_notes (org_id, integration_type, asked_until, by_probe, answered)
+    VALUES (@extschema@.place(), type.integration_type, $2, $3, false);
+  ELSE
+    PERFORM @extschema@.apply_rate_limit(type, asked_until, by_probe);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
+  @extschema:integration_health@.integration_types, timestamptz, boolean) IS
+  'On a shard, notes that a check of the type was rate limited; elsewhere, puts the type into passive mode.';
+
+CREATE FUNCTION integration_health_private.end_passive_mode(
+  type @extschema:integration_health@.integration_types, org_ids uuid[], may_wait boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF integration_health_private.has_probe(type, org_ids) THEN
+    INSERT INTO @extschema@.mode_notes (org_id, integration_type, by_probe, answered)
+    VALUES (@extschema@.place(), type.integration_type, true, true);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.end_passive_mode(
+  @extschema:integration_health@.integration_types, uuid[], boolean) IS
+  'Notes that the probe of a type was answered, if the pair of one of the organisations is that probe.';
+
+-- What changes reference tables goes first in its transaction, or Citus refuses it.
+CREATE FUNCTION @extschema@.apply_notes()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET citus.multi_shard_modify_mode = 'sequential' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  note @extschema@.mode_notes;
+  type @extschema:integration_health@.integration_types;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM @extschema@.mode_notes) THEN
+    RETURN;
+  END IF;
+  FOR note IN
+    WITH gone AS (DELETE FROM @extschema@.mode_notes RETURNING *)
+    SELECT * FROM gone ORDER BY integration_type, answered, asked_until
+  LOOP
+    type := integration_health_private.latest_type(note.integration_type);
+    IF NOT note.answered THEN
+      PERFORM @extschema@.apply_rate_limit(type, note.asked_until, note.by_probe);
+    ELSIF type.monitoring_mode <> 'active' THEN
+      PERFORM integration_health_private.resume_type(integration_health_private.lock_type(note.integration_type, false));
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.apply_notes() IS
+  'Puts types into passive mode, or back, as checks have noted. Errors: as apply_rate_limit and resume_type.';
+
+CREATE FUNCTION integration_health_private.lease_probe(
+  type @extschema:integration_health@.integration_types, moment timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lease_probe(
+  @extschema:integration_health@.integration_types, timestamptz) IS
+  'Returns nothing: a shard hands out no probe. lease_probes does, for all shards.';
+
+CREATE FUNCTION @extschema@.due_on_shard(of_types text[], max_rows bigint)
+RETURNS TABLE (integration_type text, due bigint)
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+BEGIN
+  RETURN QUERY
+    SELECT t, (SELECT count(*)
+                 FROM (SELECT FROM @extschema:integration_health@.integration_monitors AS m
+                        WHERE m.integration_type = t AND m.enabled AND m.due_at <= moment LIMIT max_rows) AS d)
+      FROM unnest(of_types) AS t;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.due_on_shard(text[], bigint) IS
+  'Returns how many pairs of each type are due on the shard, at most max_rows.';
+
+CREATE FUNCTION @extschema@.lease_probes()
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET citus.multi_shard_modify_mode = 'sequential' SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := clock_timestamp();
+  type @extschema:integration_health@.integration_types;
+  name text;
+  place uuid;
+BEGIN
+  FOR name IN
+    SELECT t.integration_type FROM @extschema:integration_health@.integration_types AS t
+     WHERE t.monitoring_mode = 'passive' AND t.passive_until IS NOT NULL
+       AND integration_health_private.has_waited(t.passive_until, t.max_backoff, moment) ORDER BY t.integration_type
+  LOOP
+    type := integration_health_private.lock_type(name, true);
+    CONTINUE WHEN type.integration_type IS NULL OR type.monitoring_mode <> 'passive'
+      OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment);
+    SELECT (j ->> 'place')::uuid INTO place
+      FROM @extschema@.on_every_shard(
+             'SELECT jsonb_build_object(''place'', $1 ->> ''place'') FROM @extschema@.due_on_shard(ARRAY[$1 ->> ''type''], 1) AS d '
+             'WHERE d.due > 0', jsonb_build_object('type', name)) AS j
+     ORDER BY random() LIMIT 1;
+    CONTINUE WHEN place IS NULL;
+    type.passive_until := moment + integration_health_private.backoff(
+      type.check_interval, type.max_backoff, COALESCE(LEAST(type.probes, 1000), 0) + 2);
+    type.probes := type.probes + 1;
+    PERFORM integration_health_private.store_type(type);
+    RETURN QUERY
+      SELECT r.* FROM @extschema@.for_organisation(
+               place, 'SELECT to_jsonb(p) FROM @extschema@.probe_on_shard($1 ->> ''type'', ($1 ->> ''moment'')::timestamptz) AS p',
+               jsonb_build_object('type', name, 'moment', moment)) AS j
+       CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz, check_interval interval);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lease_probes() IS
+  'Hands out one pair of each passive type that has waited long enough, as its probe. Errors: as lease_pairs and store_type.';
+
+CREATE FUNCTION @extschema@.probe_on_shard(of_type text, moment timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  FOR org_id, integration_type, due_at, check_interval IN
+    SELECT * FROM integration_health_private.lease_pairs(integration_health_private.latest_type(of_type), moment, 1)
+  LOOP
+    PERFORM integration_health_private.mark_probe(org_id, integration_type);
+    RETURN NEXT;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.probe_on_shard(text, timestamptz) IS
+  'Hands out one pair of a type on the shard, and marks it as the probe. Errors: as lease_pairs.';
+
+-- Each shard is asked for what it has, but no more than its share of what is wanted.
+CREATE FUNCTION @extschema@.shares(due jsonb, wanted bigint)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+  WITH RECURSIVE ordered AS (
+    SELECT d.key, d.value::bigint AS due, pg_catalog.row_number() OVER (ORDER BY d.value::bigint, d.key) AS place,
+           pg_catalog.count(*) OVER () AS shards
+      FROM pg_catalog.jsonb_each_text(shares.due) AS d
+  ), shared AS (
+    SELECT 0::bigint AS place, NULL::text AS key, 0::bigint AS share, shares.wanted AS rest
+    UNION ALL
+    SELECT o.place, o.key, LEAST(o.due, n.share), h.rest - LEAST(o.due, n.share)
+      FROM shared h JOIN ordered o ON o.place = h.place + 1
+     CROSS JOIN LATERAL (SELECT pg_catalog.ceil(h.rest::numeric / (o.shards - h.place))::bigint) AS n (share)
+  )
+  SELECT COALESCE(pg_catalog.jsonb_object_agg(h.key, h.share), '{}') FROM shared h WHERE h.share > 0;
+END;
+COMMENT ON FUNCTION @extschema@.shares(jsonb, bigint) IS
+  'Divides wanted among the members of an object, none of which gets more than its value.';
+
+CREATE FUNCTION @extschema@.lease_checks(max_rows integer)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  wanted bigint := max_rows;
+  leased bigint;
+  due jsonb;
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  PERFORM @extschema@.apply_notes();
+  RETURN QUERY SELECT * FROM @extschema@.lease_probes() LIMIT wanted;
+  GET DIAGNOSTICS leased = ROW_COUNT;
+  wanted := wanted - leased;
+  SELECT jsonb_object_agg(j ->> 'place', j -> 'due') INTO due
+    FROM @extschema@.on_every_shard(
+           'SELECT jsonb_build_object(''place'', $1 ->> ''place'', ''due'', sum(d.due)) FROM @extschema@.due_on_shard('
+           'ARRAY(SELECT t.integration_type FROM @extschema:integration_health@.integration_types AS t '
+           'WHERE t.monitoring_mode = ''active''), ($1 ->> ''wanted'')::bigint) AS d', jsonb_build_object('wanted', wanted)) AS j;
+  RETURN QUERY
+    SELECT r.*
+      FROM @extschema@.on_every_shard(
+             'SELECT to_jsonb(l) FROM integration_health_private.lease_checks(GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1)) '
+             'AS l WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
+             jsonb_build_object('shares', @extschema@.shares(due, wanted))) AS j
+     CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz, check_interval interval);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lease_checks(integer) IS 'Does the work of claim_due_health_checks.';
+
+CREATE FUNCTION @extschema:integration_health@.claim_due_health_checks(max_rows integer DEFAULT 100)
+RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT l.org_id, l.integration_type, l.due_at, l.check_interval FROM @extschema@.lease_checks($1) AS l;
+END;
 
 -- ---------------------------------------------------------------------------------------------
 -- Distribution
@@ -366,7 +743,7 @@ BEGIN
   SELECT string_agg(format('%s:%s', n.nodename, n.nodeport), ', ') INTO unready
     FROM pg_catalog.run_command_on_all_nodes('SHOW shared_preload_libraries') AS r
     JOIN pg_catalog.pg_dist_node AS n ON n.nodeid = r.nodeid
-   WHERE NOT r.success OR r.result !~ '\\mintegration_health\\M';
+   WHERE NOT r.success OR r.result !~ '\mintegration_health\M';
   IF unready IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
       MESSAGE = 'a node does not load the library of integration_health at its start', DETAIL = format('These do not: %s.', unready),

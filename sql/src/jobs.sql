@@ -123,7 +123,7 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_types'::regclass]);
   UPDATE @extschema@.integration_types t SET planned_since = pg_catalog.now()
-   WHERE t.planned_since > pg_catalog.clock_timestamp() + interval '1 day';
+   WHERE t.planned_since > pg_catalog.now() + interval '1 day';
 END;
 COMMENT ON FUNCTION integration_health_private.heal_types() IS
   'Replaces what a clock that was ahead has left in planned_since of types. Errors: 55000 as require_own_triggers.';
