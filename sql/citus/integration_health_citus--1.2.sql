@@ -109,7 +109,7 @@ COMMENT ON FUNCTION @extschema@.on_shard(oid, text, jsonb) IS
 
 CREATE FUNCTION @extschema@.shard_of(org_id uuid)
 RETURNS oid
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN to_regclass(format('%I.%I', '@extschema@', 'anchors_' || pg_catalog.get_shard_id_for_distribution_column(
     '@extschema@.anchors'::regclass, org_id)))::oid;
@@ -138,7 +138,7 @@ DECLARE
 BEGIN
   RETURN QUERY
     SELECT r.*
-      FROM (SELECT count(*) FROM @extschema@.anchors AS a WHERE a.org_id = place) AS one
+      FROM (SELECT count(*) FROM @extschema:integration_health@.integration_health_status AS s WHERE s.org_id = place) AS one
      CROSS JOIN LATERAL @extschema@.on_shard_of(place, $2, $3) AS r;
 END
 $$;
@@ -393,12 +393,17 @@ BEGIN
        (true, 'watch_credentials(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
        (true, 'watch_syncs(integer)', 'SELECT sum(j::bigint)::bigint FROM r'),
        (true, 'resolve_recovered()', 'SELECT FROM r'),
+       (true, 'withdraw_alerts(text)', 'SELECT FROM r'),
        (true, 'spread_due_monitors(text, interval, timestamptz)', 'SELECT sum(j::bigint)::bigint FROM r'),
        (true, 'take_warm_ups(timestamptz, timestamptz)', 'SELECT r.* FROM r'),
        (true, 'due_syncs(integer)', 'SELECT r.* FROM r ORDER BY r.scheduled_for, r.org_id LIMIT $1'),
        (true, 'global_health_problems(integer)',
         'SELECT r.* FROM r ORDER BY array_position(''{unhealthy,degraded,unknown}'', r.status::text), r.status_since, r.org_id, '
         'r.integration_type LIMIT $1'),
+       (true, 'global_incidents(timestamptz, integer)',
+        'SELECT r.* FROM r ORDER BY r.resolved_at IS NOT NULL, r.org_id IS NOT NULL, r.started_at DESC, r.incident_id LIMIT $2'),
+       (true, 'alert_backlog(integer)',
+        'SELECT r.* FROM r ORDER BY r.state <> ''dead'', r.due_at NULLS LAST, r.created_at, r.alert_id LIMIT $1'),
        (true, 'global_health_summary()',
         'SELECT r.integration_type, r.display_name, r.monitoring_mode, sum(r.total)::bigint, sum(r.healthy)::bigint, '
         'sum(r.degraded)::bigint, sum(r.unhealthy)::bigint, sum(r.unknown)::bigint, '
@@ -415,10 +420,57 @@ END
 $$;
 
 -- ---------------------------------------------------------------------------------------------
+-- The functions of one alert or incident, of which the caller does not say whose it is
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.replace_by_search(function regprocedure, of_table regclass, key name, of_type text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  about text := obj_description(function, 'pg_proc');
+  schema text;
+  definition text;
+BEGIN
+  SELECT p.pronamespace::regnamespace,
+         format(
+           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$ '
+           'DECLARE owner uuid; BEGIN SELECT t.org_id INTO owner FROM %s AS t WHERE t.%I = $1; '
+           '%s RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %L, jsonb_build_object(%s)) AS j); END $f$',
+           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), of_table, key,
+           CASE WHEN of_type IS NOT NULL THEN format('IF owner IS NULL THEN RETURN %s; END IF;', of_type) ELSE '' END,
+           format_type(p.prorettype, NULL), @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
+           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i))
+    INTO schema, definition
+    FROM pg_proc AS p WHERE p.oid = function;
+  PERFORM @extschema@.put_aside(function);
+  EXECUTE definition;
+  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
+     FROM pg_proc AS p WHERE p.oid = function;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.replace_by_search(regprocedure, regclass, name, text) IS
+  'Moves a function whose first argument is the key of a row to this schema, and puts one in its place that finds out whose row '
+  'it is, and calls it on the shard of that organisation, or evaluates of_type if the row is nobody''s.';
+
+DO $$
+BEGIN
+  PERFORM @extschema@.replace_by_search(
+    'integration_health_private.end_lease(uuid, integer, boolean, text)', '@extschema:integration_health@.integration_alerts',
+    'alert_id', '@extschema@.end_type_lease($1, $2, $3, $4)');
+  PERFORM @extschema@.replace_by_search(
+    'integration_health_private.revive_alert(uuid)', '@extschema:integration_health@.integration_alerts', 'alert_id',
+    '@extschema@.revive_type_alert($1)');
+  PERFORM @extschema@.replace_by_search(
+    'integration_health_private.acknowledge_any(uuid, text)', '@extschema:integration_health@.integration_incidents',
+    'incident_id', '@extschema@.acknowledge_type($1, $2)');
+END
+$$;
+
+-- ---------------------------------------------------------------------------------------------
 -- What Citus does not run as it is written
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.replace_views(function regprocedure)
+CREATE FUNCTION @extschema@.replace_by_copy(function regprocedure)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -427,31 +479,43 @@ DECLARE
   about text := obj_description(function, 'pg_proc');
 BEGIN
   PERFORM @extschema@.put_aside(function);
-  EXECUTE replace(definition, 'integration_health_private.maintenance ', '@extschema:integration_health@.integration_maintenance ');
+  EXECUTE replace(replace(definition, 'integration_health_private.maintenance ', '@extschema:integration_health@.integration_maintenance '),
+                  '@extschema@.', 'integration_health_private.');
   EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.replace_views(regprocedure) IS
-  'Moves a function to this schema, and puts a copy in its place that names the table integration_maintenance instead of its '
-  'view: Citus does not write through views.';
+COMMENT ON FUNCTION @extschema@.replace_by_copy(regprocedure) IS
+  'Moves a function to this schema, and puts a copy in its place that calls the functions which have been put in the place of '
+  'others, and names the table integration_maintenance instead of its view: Citus does not write through views.';
 
 DO $$
 BEGIN
-  PERFORM @extschema@.replace_views(f::regprocedure)
+  PERFORM @extschema@.replace_by_copy(f::regprocedure)
      FROM unnest(ARRAY[
        'integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)',
        'integration_health_private.cut_maintenance(uuid)', 'integration_health_private.expire_maintenance(timestamptz)',
-       '@extschema:integration_health@.forget_organisation(uuid)']) AS f;
+       '@extschema:integration_health@.forget_organisation(uuid)',
+       '@extschema:integration_health@.finish_alert(uuid, integer, boolean, text)']) AS f;
 END
 $$;
+
+-- Both change reference tables after they have been to the shards.
+ALTER FUNCTION @extschema:integration_health@.integration_health_cleanup(interval, integer)
+  SET citus.multi_shard_modify_mode = 'sequential';
+ALTER FUNCTION @extschema:integration_health@.integration_health_watch(integer)
+  SET citus.multi_shard_modify_mode = 'sequential';
 
 DO $$
 BEGIN
   PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
     WHERE p.pronamespace = 'integration_health_private'::regnamespace AND p.proname IN ('record_round', 'apply_rate_limit',
-                                                                                        'end_passive_mode', 'lease_probe');
+                                                                                        'end_passive_mode', 'lease_probe', 'plan_monitors',
+                                                                                        'enqueue_alert', 'failing_types', 'watch_types',
+                                                                                        'silent_since', 'keep_samples', 'read_samples',
+                                                                                        'global_uptime');
   PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_due_health_checks(integer)');
+  PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_alerts(integer, interval)');
 END
 $$;
 
@@ -679,6 +743,440 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.lease_checks(integer) IS 'Does the work of claim_due_health_checks.';
 
+-- The trigger of integration_types fires on each node, which looks after its own shards.
+CREATE FUNCTION integration_health_private.plan_monitors(of_type text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  part oid;
+BEGIN
+  IF @extschema@.is_on_shard() THEN
+    PERFORM @extschema@.plan_monitors(of_type);
+    RETURN;
+  END IF;
+  PERFORM pg_catalog.lock_shard_metadata(5, ARRAY(
+    SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid));
+  FOR part IN SELECT * FROM @extschema@.shards_here() LOOP
+    PERFORM @extschema@.on_shard(
+      part, 'SELECT to_jsonb(true) FROM integration_health_private.plan_monitors($1 #>> ''{}'')', to_jsonb(of_type));
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.plan_monitors(text) IS
+  'Computes due_at again for those pairs of a type, in the shards of this node, that are not due yet. Errors: 55000 as '
+  'require_own_triggers.';
+
+CREATE FUNCTION @extschema@.shards_here()
+RETURNS SETOF oid
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+    SELECT c.part::oid
+      FROM pg_catalog.pg_dist_shard AS s
+      JOIN pg_catalog.pg_dist_placement AS p ON p.shardid = s.shardid
+      JOIN pg_catalog.pg_dist_local_group AS g ON g.groupid = p.groupid
+     CROSS JOIN LATERAL to_regclass(format('%I.%I', '@extschema@', 'anchors_' || s.shardid)) AS c (part)
+     WHERE s.logicalrelid = '@extschema@.anchors'::regclass AND c.part IS NOT NULL
+     ORDER BY s.shardid;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.shards_here() IS 'Returns the shards of anchors on this node.';
+
+CREATE FUNCTION @extschema@.silent_on_shard()
+RETURNS TABLE (since timestamptz, types jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT s.since, s.types FROM @extschema@.silent_since() AS s WHERE s.since IS NOT NULL;
+END;
+COMMENT ON FUNCTION @extschema@.silent_on_shard() IS 'Returns what silent_since finds on the shard; no row when that is nothing.';
+
+CREATE FUNCTION integration_health_private.silent_since()
+RETURNS TABLE (since timestamptz, types jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT min(r.since), jsonb_agg(DISTINCT t.type ORDER BY t.type)
+    FROM @extschema@.everywhere('SELECT to_jsonb(s) FROM @extschema@.silent_on_shard() AS s', '{}') AS j
+   CROSS JOIN LATERAL jsonb_to_record(j) AS r (since timestamptz, types jsonb)
+   CROSS JOIN LATERAL jsonb_array_elements(r.types) AS t (type)
+$$;
+COMMENT ON FUNCTION integration_health_private.silent_since() IS
+  'Returns since when a pair is due that nobody has claimed for a check_interval, and the types of such pairs, of all shards.';
+
+-- ---------------------------------------------------------------------------------------------
+-- What is not there yet
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.refuse(what text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = format('%s is not available on Citus yet', what),
+    HINT = 'docs/citus.md lists what is.';
+END
+$$;
+COMMENT ON FUNCTION @extschema@.refuse(text) IS 'Raises 0A000.';
+
+CREATE FUNCTION integration_health_private.keep_samples()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.keep_samples() IS 'Keeps nothing, since nothing can read it: see read_samples.';
+
+CREATE FUNCTION integration_health_private.read_samples()
+RETURNS TABLE (metric text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM @extschema@.refuse('get_health_metrics');
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.read_samples() IS 'Raises 0A000: the metrics of the shards are not merged yet.';
+
+CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM @extschema@.refuse('get_global_uptime');
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz) IS
+  'Raises 0A000: the uptime of the shards is not merged yet.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Incidents and alerts of types, in tables of their own
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION integration_health_private.enqueue_alert(
+  kind text, cause text, org_id uuid, integration_type text, facts jsonb)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE WHEN $3 IS NULL THEN @extschema@.enqueue_type_alert($1, $2, NULL, $4, $5, clock_timestamp())
+              ELSE @extschema@.enqueue_alert($1, $2, $3, $4, $5) END;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb) IS
+  'Writes the alert of a kind that a cause makes, unless it is there, and returns whether it was not. Errors: 55000 as '
+  'require_own_triggers.';
+
+CREATE FUNCTION @extschema@.enqueue_type_alert(
+  kind text, cause text, of_incident uuid, integration_type text, facts jsonb, due_at timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  id uuid := integration_health_private.alert_id($1 || ':' || $2);
+  moment timestamptz := clock_timestamp();
+  message jsonb := integration_health_private.alert_payload(
+    $1, id, moment, NULL, $4, integration_health_private.display_name($4), $5);
+  written bigint;
+BEGIN
+  INSERT INTO @extschema@.type_alerts AS a (alert_id, kind, integration_type, incident_id, payload, created_at, due_at, attempt)
+  VALUES (id, $1, $4, $3, message, moment, $6, 0)
+      ON CONFLICT (alert_id) DO NOTHING;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  RETURN written > 0;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.enqueue_type_alert(text, text, uuid, text, jsonb, timestamptz) IS
+  'Writes the alert of a kind that a cause makes about a type, or about all, unless it is there, and returns whether it was not.';
+
+CREATE FUNCTION integration_health_private.failing_types()
+RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN ARRAY(SELECT i.integration_type FROM @extschema@.type_incidents AS i WHERE i.resolved_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.failing_types() IS 'Returns the types that have an open incident.';
+
+CREATE FUNCTION @extschema@.alert_type_incident(incident @extschema@.type_incidents, kind text, occasion text, due_at timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN @extschema@.enqueue_type_alert(
+    kind, incident.incident_id::text || occasion, incident.incident_id, incident.integration_type,
+    jsonb_build_object(
+      'incident_id', incident.incident_id, 'cause', incident.cause, 'failures', incident.failures,
+      'started_at', integration_health_private.utc_text(incident.started_at),
+      'confirmed_at', integration_health_private.utc_text(incident.confirmed_at),
+      'resolved_at', integration_health_private.utc_text(incident.resolved_at)), due_at)::integer;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.alert_type_incident(@extschema@.type_incidents, text, text, timestamptz) IS
+  'Writes an alert of an incident of a type, one for each occasion, and returns how many were not there yet.';
+
+CREATE FUNCTION @extschema@.tell_of_type(incident @extschema@.type_incidents)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+BEGIN
+  IF incident.alerted_at > moment - interval '24 hours' OR incident.alerted_at IS NOT NULL AND incident.acknowledged_at IS NOT NULL
+     OR cardinality(integration_health_private.muted(ARRAY[NULL::uuid], incident.integration_type)) > 0 THEN
+    RETURN 0;
+  END IF;
+  UPDATE @extschema@.type_incidents AS i SET alerted_at = moment WHERE i.incident_id = incident.incident_id;
+  IF incident.alerted_at IS NULL THEN
+    RETURN @extschema@.alert_type_incident(incident, 'incident_opened', '', moment);
+  END IF;
+  RETURN @extschema@.alert_type_incident(
+    incident, 'incident_reminded', ':' || integration_health_private.utc_text(incident.alerted_at), moment);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.tell_of_type(@extschema@.type_incidents) IS
+  'Writes the alert of an open incident of a type, or every 24 hours a reminder, unless it is muted, and returns how many.';
+
+CREATE FUNCTION @extschema@.resolve_type_incident(incident @extschema@.type_incidents)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  is_told boolean;
+BEGIN
+  incident.resolved_at := GREATEST(clock_timestamp(), incident.confirmed_at);
+  UPDATE @extschema@.type_incidents AS i SET resolved_at = incident.resolved_at WHERE i.incident_id = incident.incident_id;
+  PERFORM integration_health_private.send_incident(ROW(incident.*)::integration_health_private.incidents, 'resolved');
+  -- What no worker has seen yet has become pointless.
+  DELETE FROM @extschema@.type_alerts AS a WHERE a.incident_id = incident.incident_id AND a.claimed_at IS NULL;
+  SELECT bool_or(a.delivered_at IS NULL AND a.died_at IS NULL) INTO is_told
+    FROM @extschema@.type_alerts AS a WHERE a.incident_id = incident.incident_id;
+  IF is_told IS NOT NULL THEN
+    PERFORM @extschema@.alert_type_incident(
+      incident, 'incident_resolved', '', CASE WHEN is_told THEN 'infinity' ELSE clock_timestamp() END);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.resolve_type_incident(@extschema@.type_incidents) IS
+  'Resolves an incident of a type, whose row must be locked, and writes the alert if somebody was told of it.';
+
+CREATE FUNCTION @extschema@.open_type_incident(of_type text, failing bigint)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  incident @extschema@.type_incidents;
+  moment timestamptz := clock_timestamp();
+BEGIN
+  SELECT i.cause, i.started_at INTO incident.cause, incident.started_at
+    FROM @extschema:integration_health@.integration_incidents AS i
+   WHERE i.integration_type = of_type AND i.resolved_at IS NULL ORDER BY i.started_at LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  incident.incident_id := gen_random_uuid();
+  incident.integration_type := of_type;
+  incident.confirmed_at := GREATEST(moment, incident.started_at);
+  incident.failures := failing;
+  INSERT INTO @extschema@.type_incidents (incident_id, integration_type, cause, started_at, confirmed_at, failures)
+  VALUES (incident.incident_id, of_type, incident.cause, incident.started_at, incident.confirmed_at, incident.failures)
+      ON CONFLICT (integration_type) WHERE resolved_at IS NULL DO NOTHING;
+  IF NOT EXISTS (SELECT 1 FROM @extschema@.type_incidents AS i WHERE i.incident_id = incident.incident_id) THEN
+    RETURN 0;
+  END IF;
+  PERFORM integration_health_private.send_incident(ROW(incident.*)::integration_health_private.incidents, 'opened');
+  RETURN @extschema@.tell_of_type(incident);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.open_type_incident(text, bigint) IS
+  'Opens an incident of a type of which so many pairs fail, unless none of them has a confirmed incident, and returns the number '
+  'of alerts written.';
+
+CREATE FUNCTION integration_health_private.watch_types()
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET citus.multi_shard_modify_mode = 'sequential' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  type record;
+  incident @extschema@.type_incidents;
+  alerts bigint := 0;
+BEGIN
+  IF @extschema@.is_on_shard() THEN
+    RETURN 0;
+  END IF;
+  PERFORM @extschema@.apply_notes();
+  FOR type IN
+    SELECT c.integration_type, sum(c.delta)::bigint AS total,
+           COALESCE(sum(c.delta) FILTER (WHERE c.status = 'unhealthy'), 0)::bigint AS failing
+      FROM @extschema:integration_health@.integration_health_counts AS c GROUP BY c.integration_type ORDER BY c.integration_type
+  LOOP
+    SELECT i.* INTO incident FROM @extschema@.type_incidents AS i
+     WHERE i.integration_type = type.integration_type AND i.resolved_at IS NULL FOR UPDATE;
+    IF incident.incident_id IS NULL THEN
+      CONTINUE WHEN type.failing < GREATEST(10, 0.2 * type.total);
+      alerts := alerts + @extschema@.open_type_incident(type.integration_type, type.failing);
+    ELSIF type.failing < GREATEST(10, 0.2 * type.total) / 2 THEN
+      PERFORM @extschema@.resolve_type_incident(incident);
+      CONTINUE;
+    ELSE
+      alerts := alerts + @extschema@.tell_of_type(incident);
+      IF type.failing > incident.failures THEN
+        UPDATE @extschema@.type_incidents AS i SET failures = type.failing WHERE i.incident_id = incident.incident_id;
+      END IF;
+    END IF;
+    PERFORM integration_health_private.withdraw_alerts(type.integration_type);
+  END LOOP;
+  RETURN alerts;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.watch_types() IS
+  'Opens and resolves the incidents of types, tells of them, and withdraws the alerts of pairs whose type has one; returns the '
+  'number of alerts written. On a shard it does nothing.';
+
+CREATE FUNCTION @extschema@.lease_type_alerts(max_rows integer, lease interval)
+RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := clock_timestamp();
+  until timestamptz := moment + interval '1 microsecond' * integration_health_private.micros(lease);
+  alert @extschema@.type_alerts;
+BEGIN
+  FOR alert IN
+    SELECT a.* FROM @extschema@.type_alerts AS a
+     WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= moment ORDER BY a.due_at LIMIT max_rows FOR UPDATE
+  LOOP
+    IF alert.attempt > 0 AND integration_health_private.wait_after(alert.attempt) IS NULL THEN
+      UPDATE @extschema@.type_alerts AS a
+         SET died_at = moment, lease_until = NULL, error = 'the worker of the last attempt reported nothing'
+       WHERE a.alert_id = alert.alert_id;
+      PERFORM @extschema@.release_type_alert(alert.incident_id);
+      CONTINUE;
+    END IF;
+    UPDATE @extschema@.type_alerts AS a SET attempt = alert.attempt + 1, claimed_at = moment, due_at = until, lease_until = until
+     WHERE a.alert_id = alert.alert_id;
+    RETURN QUERY SELECT alert.alert_id, alert.kind, NULL::uuid, alert.integration_type, alert.attempt + 1, alert.payload;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lease_type_alerts(integer, interval) IS 'Hands out alerts of types and of all, as claim_alerts.';
+
+CREATE FUNCTION @extschema@.release_type_alert(of_incident uuid)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM @extschema@.type_alerts AS e
+                  WHERE e.incident_id = of_incident AND isfinite(e.due_at) AND e.delivered_at IS NULL AND e.died_at IS NULL) THEN
+    UPDATE @extschema@.type_alerts AS a SET due_at = moment
+     WHERE a.incident_id = of_incident AND a.due_at = 'infinity' AND a.delivered_at IS NULL AND a.died_at IS NULL;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.release_type_alert(uuid) IS 'As release_alert, for an incident of a type.';
+
+CREATE FUNCTION @extschema@.end_type_lease(id uuid, of_attempt integer, is_delivered boolean, message text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  alert @extschema@.type_alerts;
+  wait interval;
+BEGIN
+  SELECT a.* INTO alert FROM @extschema@.type_alerts AS a WHERE a.alert_id = id FOR UPDATE;
+  IF alert.alert_id IS NULL OR alert.delivered_at IS NOT NULL OR alert.claimed_at IS NULL
+     OR NOT is_delivered AND (alert.died_at IS NOT NULL OR alert.attempt <> of_attempt) THEN
+    RETURN false;
+  END IF;
+  wait := integration_health_private.wait_after(alert.attempt);
+  alert.delivered_at := CASE WHEN is_delivered THEN moment END;
+  alert.died_at := CASE WHEN NOT is_delivered AND wait IS NULL THEN moment END;
+  alert.due_at := CASE WHEN is_delivered THEN alert.due_at ELSE COALESCE(moment + wait, alert.due_at) END;
+  alert.error := CASE WHEN NOT is_delivered THEN "left"(COALESCE(message, 'no reason was given'), 2000) END;
+  UPDATE @extschema@.type_alerts AS a
+     SET lease_until = NULL, delivered_at = alert.delivered_at, died_at = alert.died_at, due_at = alert.due_at, error = alert.error
+   WHERE a.alert_id = id;
+  IF alert.delivered_at IS NOT NULL OR alert.died_at IS NOT NULL THEN
+    PERFORM @extschema@.release_type_alert(alert.incident_id);
+  END IF;
+  RETURN true;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.end_type_lease(uuid, integer, boolean, text) IS 'As end_lease, for an alert of a type or of all.';
+
+CREATE FUNCTION @extschema@.revive_type_alert(id uuid)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  revived bigint;
+BEGIN
+  PERFORM integration_health_private.require_arguments('{alert_id}', ARRAY[id IS NULL]);
+  UPDATE @extschema@.type_alerts AS a SET died_at = NULL, due_at = moment, attempt = 0
+   WHERE a.alert_id = id AND a.died_at IS NOT NULL AND a.delivered_at IS NULL;
+  GET DIAGNOSTICS revived = ROW_COUNT;
+  RETURN revived > 0;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.revive_type_alert(uuid) IS 'As revive_alert, for an alert of a type or of all.';
+
+CREATE FUNCTION @extschema@.acknowledge_type(id uuid, message text)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  moment timestamptz := clock_timestamp();
+  who text := integration_health_private.claimed_subject();
+  incident @extschema@.type_incidents;
+BEGIN
+  PERFORM integration_health_private.require_arguments('{incident_id}', ARRAY[id IS NULL]);
+  UPDATE @extschema@.type_incidents AS i SET acknowledged_at = moment, acknowledged_by = who, note = message
+   WHERE i.incident_id = id
+  RETURNING i.* INTO incident;
+  IF incident.incident_id IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'there is no such incident',
+      HINT = 'get_org_incidents() lists the incidents of an organisation.';
+  END IF;
+  PERFORM integration_health_private.send_incident(ROW(incident.*)::integration_health_private.incidents, 'acknowledged');
+  RETURN moment;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.acknowledge_type(uuid, text) IS
+  'As acknowledge_any, for an incident of a type. Errors: 22023 when there is no such incident.';
+
+CREATE FUNCTION @extschema@.lease_alerts(max_rows integer, lease interval)
+RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  due jsonb;
+  wanted bigint := max_rows;
+  leased bigint;
+BEGIN
+  PERFORM integration_health_private.require_max_rows(max_rows);
+  IF lease IS NULL OR lease < interval '1 second' OR lease > interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
+      HINT = 'Leave the argument out for 1 minute.';
+  END IF;
+  PERFORM integration_health_private.watch_types();
+  RETURN QUERY SELECT * FROM @extschema@.lease_type_alerts(max_rows, lease);
+  GET DIAGNOSTICS leased = ROW_COUNT;
+  wanted := wanted - leased;
+  SELECT jsonb_object_agg(j ->> 'place', j -> 'due') INTO due
+    FROM @extschema@.on_every_shard(
+           'SELECT jsonb_build_object(''place'', $1 ->> ''place'', ''due'', count(*)) FROM ('
+           'SELECT FROM @extschema:integration_health@.integration_alerts AS a '
+           'WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= clock_timestamp() LIMIT ($1 ->> ''wanted'')::bigint) AS d',
+           jsonb_build_object('wanted', wanted)) AS j;
+  RETURN QUERY
+    SELECT r.*
+      FROM @extschema@.on_every_shard(
+             'SELECT to_jsonb(l) FROM integration_health_private.lease_alerts(GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1), '
+             '($1 ->> ''lease'')::interval) AS l WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
+             jsonb_build_object('shares', @extschema@.shares(due, wanted), 'lease', lease)) AS j
+     CROSS JOIN LATERAL jsonb_to_record(j) AS r (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer,
+                                                 payload jsonb);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lease_alerts(integer, interval) IS 'Does the work of claim_alerts.';
+
+CREATE FUNCTION @extschema:integration_health@.claim_alerts(max_rows integer DEFAULT 100, lease interval DEFAULT '1 minute')
+RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+  SELECT l.alert_id, l.kind, l.org_id, l.integration_type, l.attempt, l.payload FROM @extschema@.lease_alerts($1, $2) AS l;
+END;
+
 CREATE FUNCTION @extschema:integration_health@.claim_due_health_checks(max_rows integer DEFAULT 100)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE sql VOLATILE
@@ -798,3 +1296,165 @@ COMMENT ON FUNCTION @extschema:integration_health@.integration_health_distribute
   'distributed; those that are already are left as they are. Writers wait until it ends. Errors: 22023 when shards is not '
   'between 1 and 64000, 55000 when this is not the coordinator or a node does not load the library at its start, 42501 when the '
   'caller does not own the tables.';
+
+-- ---------------------------------------------------------------------------------------------
+-- Rights: whoever may call a function may call what has taken its place, and the other way round
+-- ---------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.replaced()
+RETURNS TABLE (original regprocedure, replacement regprocedure)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT o.oid::regprocedure, r.oid::regprocedure
+    FROM pg_catalog.pg_proc o
+    JOIN pg_catalog.pg_proc r ON r.proname = o.proname AND r.proargtypes = o.proargtypes AND r.oid <> o.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.pronamespace
+   WHERE o.pronamespace = '@extschema@'::regnamespace
+     AND n.nspname IN ('integration_health_private', '@extschema:integration_health@')
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'e'
+                        AND e.extname = 'integration_health_citus');
+END;
+COMMENT ON FUNCTION @extschema@.replaced() IS
+  'Returns the functions that were put aside, and those that have taken their places.';
+
+CREATE FUNCTION @extschema@.copy_rights(from_function regprocedure, to_function regprocedure)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  grantee regrole;
+BEGIN
+  EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', to_function);
+  FOR grantee IN
+    SELECT a.grantee::regrole FROM pg_proc AS p, aclexplode(p.proacl) AS a
+     WHERE p.oid = from_function AND a.grantee NOT IN (0, p.proowner)
+  LOOP
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', to_function, grantee);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.copy_rights(regprocedure, regprocedure) IS
+  'Lets those call to_function who may call from_function, and not everybody.';
+
+CREATE FUNCTION @extschema@.holders()
+RETURNS TABLE (role regrole, is_reader boolean)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT a.grantee::regrole, pg_catalog.bool_and(w.is_reader)
+    FROM (VALUES ('@extschema:integration_health@.get_health_jobs()', true),
+                 ('@extschema:integration_health@.record_health_checks(jsonb)', false)) AS w (function, is_reader)
+    JOIN pg_catalog.pg_proc p ON p.oid = w.function::regprocedure
+   CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
+   WHERE a.grantee NOT IN (0, p.proowner)
+   GROUP BY a.grantee;
+END;
+COMMENT ON FUNCTION @extschema@.holders() IS 'Returns the readers and the writers, by functions that stay where they are.';
+
+CREATE FUNCTION @extschema@.grant_helpers()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  holder record;
+BEGIN
+  FOR holder IN SELECT h.role, h.is_reader FROM @extschema@.holders() AS h LOOP
+    EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', holder.role);
+    EXECUTE format(
+      'GRANT EXECUTE ON FUNCTION @extschema@.is_on_shard(), @extschema@.shard_of(uuid), @extschema@.on_shard(oid, text, jsonb), '
+      '@extschema@.on_shard_of(uuid, text, jsonb), @extschema@.for_organisation(uuid, text, jsonb), '
+      'integration_health_private.enter_shard(oid) TO %s', holder.role);
+    IF NOT holder.is_reader THEN
+      EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION @extschema@.lease_checks(integer), @extschema@.lease_alerts(integer, interval) TO %s',
+        holder.role);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_helpers() IS
+  'Lets readers and writers call what finds the shard of an organisation. What runs there has their rights.';
+
+DO $$
+DECLARE
+  function regprocedure;
+BEGIN
+  FOR function IN
+    SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      JOIN pg_extension AS e ON e.oid = d.refobjid
+     WHERE d.deptype = 'e' AND e.extname = 'integration_health_citus'
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+  END LOOP;
+  PERFORM @extschema@.copy_rights(r.original, r.replacement) FROM @extschema@.replaced() AS r;
+  PERFORM @extschema@.grant_helpers();
+END
+$$;
+
+DO $$
+BEGIN
+  PERFORM @extschema@.put_aside('@extschema:integration_health@.grant_integration_health(regrole, regrole)');
+END
+$$;
+
+CREATE FUNCTION @extschema@.grant_on_node(reader regrole, writer regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  command text;
+  roles text := concat_ws(', ', 'PUBLIC', to_regrole('anon')::text, reader::text, writer::text);
+BEGIN
+  FOR command IN SELECT format('REVOKE ALL ON FUNCTION %s FROM %s', r.replacement, roles) FROM @extschema@.replaced() AS r LOOP
+    EXECUTE command;
+  END LOOP;
+  PERFORM @extschema@.grant_integration_health(reader, writer);
+  FOR command IN
+    SELECT format('GRANT EXECUTE ON FUNCTION %s, %s TO %s', f.original, f.replacement, h.role)
+      FROM integration_health_private.rights() AS r
+      JOIN @extschema@.replaced() AS f
+        ON f.replacement = integration_health_private.oid_of(format(r.object, integration_health_private.schema_name()))
+      JOIN (VALUES (reader, true), (writer, false)) AS h (role, is_reader)
+        ON h.role IS NOT NULL AND CASE WHEN h.is_reader THEN r.reader ELSE r.writer END
+  LOOP
+    EXECUTE command;
+  END LOOP;
+  PERFORM @extschema@.grant_helpers();
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_on_node(regrole, regrole) IS
+  'Does on this node what grant_integration_health does. Errors: as that.';
+
+CREATE FUNCTION @extschema@.grant_on_worker(reader regrole, writer regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET citus.enable_ddl_propagation = off SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM @extschema@.grant_on_node(reader, writer);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.grant_on_worker(regrole, regrole) IS
+  'Does on a worker what grant_integration_health does, and nothing on other nodes. Errors: as that.';
+
+CREATE FUNCTION @extschema:integration_health@.grant_integration_health(reader regrole, writer regrole)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  failed text;
+BEGIN
+  IF NOT pg_catalog.citus_is_coordinator() THEN
+    PERFORM @extschema@.grant_on_worker(reader, writer);
+    RETURN;
+  END IF;
+  -- Citus takes grants on tables to the other nodes, but not those on functions of an extension.
+  SELECT string_agg(format('%s:%s: %s', n.nodename, n.nodeport, r.result), '; ') INTO failed
+    FROM pg_catalog.run_command_on_workers(format('SELECT @extschema@.grant_on_worker(%L, %L)', reader, writer)) AS r
+    JOIN pg_catalog.pg_dist_node AS n ON n.nodename = r.nodename AND n.nodeport = r.nodeport
+   WHERE NOT r.success;
+  IF failed IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'a node did not grant the rights', DETAIL = failed,
+      HINT = 'Correct the cause, and call the function again.';
+  END IF;
+  PERFORM @extschema@.grant_on_node(reader, writer);
+END
+$$;
+COMMENT ON FUNCTION @extschema:integration_health@.grant_integration_health(regrole, regrole) IS
+  'Grants the rights of a reader and of a writer, on all nodes when called on the coordinator: see integration_health. To be '
+  'called again after citus_add_node. Errors: 42704 when a role does not exist, 42501 when the caller does not own the tables, '
+  '55000 when another node reports an error.';
