@@ -43,6 +43,11 @@ ALTER TABLE @extschema@.type_alerts ADD PRIMARY KEY (alert_id);
 COMMENT ON TABLE @extschema@.type_alerts IS
   'The alerts of types and of all, which integration_alerts cannot hold here: its rows are distributed by org_id.';
 
+ALTER TABLE @extschema@.anchors ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.mode_notes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.type_incidents ENABLE ROW LEVEL SECURITY;
+ALTER TABLE @extschema@.type_alerts ENABLE ROW LEVEL SECURITY;
+
 WITH moved AS (DELETE FROM @extschema:integration_health@.integration_incidents WHERE org_id IS NULL RETURNING *)
 INSERT INTO @extschema@.type_incidents SELECT * FROM moved;
 WITH moved AS (DELETE FROM @extschema:integration_health@.integration_alerts WHERE org_id IS NULL RETURNING *)
@@ -218,7 +223,8 @@ BEGIN
   FOR shard IN
     SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
      WHERE s.logicalrelid = anchors
-       AND s.shardid NOT IN (SELECT pg_catalog.get_shard_id_for_distribution_column(anchors, a.org_id) FROM @extschema@.anchors AS a)
+       AND s.shardid NOT IN (SELECT pg_catalog.get_shard_id_for_distribution_column(anchors, a.org_id)
+                               FROM @extschema@.anchors AS a)
   LOOP
     anchor := @extschema@.anchor_for(shard.shardid);
     IF anchor IS NOT NULL THEN
@@ -266,7 +272,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT pg_catalog.format('SELECT to_jsonb(f) FROM %s(%s) AS f', call_of.name, (
            SELECT pg_catalog.string_agg(
-                    pg_catalog.format('($1 ->> %L)::%s', i - 1, pg_catalog.format_type(p.proargtypes[i - 1], NULL)), ', ' ORDER BY i)
+                    pg_catalog.format('($1 ->> %L)::%s', i - 1, pg_catalog.format_type(p.proargtypes[i - 1], NULL)), ', '
+                    ORDER BY i)
              FROM pg_catalog.generate_series(1, p.pronargs) AS i))
     FROM pg_catalog.pg_proc p WHERE p.oid = function;
 END;
@@ -286,11 +293,13 @@ DECLARE
 BEGIN
   SELECT p.pronamespace::regnamespace,
          format(
-           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SET intervalstyle = ''postgres'' SET search_path = pg_catalog, pg_temp '
-           'AS $f$ SELECT %s FROM @extschema@.for_organisation($1, %L, jsonb_build_object(%s)) AS j%s $f$',
+           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SET intervalstyle = ''postgres'' '
+           'SET search_path = pg_catalog, pg_temp AS $f$ '
+           'SELECT %s FROM @extschema@.for_organisation($1, %L, jsonb_build_object(%s)) AS j%s $f$',
            p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
            CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
-           CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', format_type(p.prorettype, NULL)) ELSE 'r.*' END,
+           CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', format_type(p.prorettype, NULL))
+                ELSE 'r.*' END,
            @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
            (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
            CASE WHEN columns IS NOT NULL THEN format(' CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns)
@@ -381,8 +390,9 @@ COMMENT ON FUNCTION @extschema@.replace_by_merge(regprocedure, text) IS
 
 DO $$
 BEGIN
-  PERFORM @extschema@.replace_by_merge(format('%s.%s', CASE WHEN m.is_private THEN 'integration_health_private'
-                                                       ELSE '@extschema:integration_health@' END, m.function)::regprocedure, m.merge)
+  PERFORM @extschema@.replace_by_merge(
+            format('%s.%s', CASE WHEN m.is_private THEN 'integration_health_private' ELSE '@extschema:integration_health@' END,
+                   m.function)::regprocedure, m.merge)
      FROM (VALUES
        (true, 'delete_history(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
        (true, 'delete_runs(timestamptz, bigint)', 'SELECT sum(j::bigint)::bigint FROM r'),
@@ -435,8 +445,10 @@ BEGIN
          format(
            'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$ '
            'DECLARE owner uuid; BEGIN SELECT t.org_id INTO owner FROM %s AS t WHERE t.%I = $1; '
-           '%s RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %L, jsonb_build_object(%s)) AS j); END $f$',
-           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), of_table, key,
+           '%s RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %L, jsonb_build_object(%s)) AS j); '
+           'END $f$',
+           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), of_table,
+           key,
            CASE WHEN of_type IS NOT NULL THEN format('IF owner IS NULL THEN RETURN %s; END IF;', of_type) ELSE '' END,
            format_type(p.prorettype, NULL), @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
            (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i))
@@ -479,8 +491,9 @@ DECLARE
   about text := obj_description(function, 'pg_proc');
 BEGIN
   PERFORM @extschema@.put_aside(function);
-  EXECUTE replace(replace(definition, 'integration_health_private.maintenance ', '@extschema:integration_health@.integration_maintenance '),
-                  '@extschema@.', 'integration_health_private.');
+  definition := replace(definition, 'integration_health_private.maintenance ',
+                        '@extschema:integration_health@.integration_maintenance ');
+  EXECUTE replace(definition, '@extschema@.', 'integration_health_private.');
   EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
      FROM pg_proc AS p WHERE p.oid = function;
 END
@@ -509,11 +522,9 @@ ALTER FUNCTION @extschema:integration_health@.integration_health_watch(integer)
 DO $$
 BEGIN
   PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
-    WHERE p.pronamespace = 'integration_health_private'::regnamespace AND p.proname IN ('record_round', 'apply_rate_limit',
-                                                                                        'end_passive_mode', 'lease_probe', 'plan_monitors',
-                                                                                        'enqueue_alert', 'failing_types', 'watch_types',
-                                                                                        'silent_since', 'keep_samples', 'read_samples',
-                                                                                        'global_uptime');
+    WHERE p.pronamespace = 'integration_health_private'::regnamespace
+      AND p.proname IN ('record_round', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors', 'enqueue_alert',
+                        'failing_types', 'watch_types', 'silent_since', 'keep_samples', 'read_samples', 'global_uptime');
   PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_due_health_checks(integer)');
   PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_alerts(integer, interval)');
 END
@@ -657,8 +668,9 @@ BEGIN
       OR NOT integration_health_private.has_waited(type.passive_until, type.max_backoff, moment);
     SELECT (j ->> 'place')::uuid INTO place
       FROM @extschema@.on_every_shard(
-             'SELECT jsonb_build_object(''place'', $1 ->> ''place'') FROM @extschema@.due_on_shard(ARRAY[$1 ->> ''type''], 1) AS d '
-             'WHERE d.due > 0', jsonb_build_object('type', name)) AS j
+             'SELECT jsonb_build_object(''place'', $1 ->> ''place'') '
+             'FROM @extschema@.due_on_shard(ARRAY[$1 ->> ''type''], 1) AS d WHERE d.due > 0',
+             jsonb_build_object('type', name)) AS j
      ORDER BY random() LIMIT 1;
     CONTINUE WHEN place IS NULL;
     type.passive_until := moment + integration_health_private.backoff(
@@ -667,9 +679,11 @@ BEGIN
     PERFORM integration_health_private.store_type(type);
     RETURN QUERY
       SELECT r.* FROM @extschema@.for_organisation(
-               place, 'SELECT to_jsonb(p) FROM @extschema@.probe_on_shard($1 ->> ''type'', ($1 ->> ''moment'')::timestamptz) AS p',
+               place,
+               'SELECT to_jsonb(p) FROM @extschema@.probe_on_shard($1 ->> ''type'', ($1 ->> ''moment'')::timestamptz) AS p',
                jsonb_build_object('type', name, 'moment', moment)) AS j
-       CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz, check_interval interval);
+       CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz,
+                                                   check_interval interval);
   END LOOP;
 END
 $$;
@@ -735,8 +749,9 @@ BEGIN
   RETURN QUERY
     SELECT r.*
       FROM @extschema@.on_every_shard(
-             'SELECT to_jsonb(l) FROM integration_health_private.lease_checks(GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1)) '
-             'AS l WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
+             'SELECT to_jsonb(l) FROM integration_health_private.lease_checks('
+             'GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1)) AS l '
+             'WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
              jsonb_build_object('shares', @extschema@.shares(due, wanted))) AS j
      CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz, check_interval interval);
 END
@@ -755,7 +770,8 @@ BEGIN
     RETURN;
   END IF;
   PERFORM pg_catalog.lock_shard_metadata(5, ARRAY(
-    SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid));
+    SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
+     WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid));
   FOR part IN SELECT * FROM @extschema@.shards_here() LOOP
     PERFORM @extschema@.on_shard(
       part, 'SELECT to_jsonb(true) FROM integration_health_private.plan_monitors($1 #>> ''{}'')', to_jsonb(of_type));
@@ -914,7 +930,8 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
 BEGIN
-  IF incident.alerted_at > moment - interval '24 hours' OR incident.alerted_at IS NOT NULL AND incident.acknowledged_at IS NOT NULL
+  IF incident.alerted_at > moment - interval '24 hours'
+     OR incident.alerted_at IS NOT NULL AND incident.acknowledged_at IS NOT NULL
      OR cardinality(integration_health_private.muted(ARRAY[NULL::uuid], incident.integration_type)) > 0 THEN
     RETURN 0;
   END IF;
@@ -1085,7 +1102,8 @@ BEGIN
   alert.due_at := CASE WHEN is_delivered THEN alert.due_at ELSE COALESCE(moment + wait, alert.due_at) END;
   alert.error := CASE WHEN NOT is_delivered THEN "left"(COALESCE(message, 'no reason was given'), 2000) END;
   UPDATE @extschema@.type_alerts AS a
-     SET lease_until = NULL, delivered_at = alert.delivered_at, died_at = alert.died_at, due_at = alert.due_at, error = alert.error
+     SET lease_until = NULL, delivered_at = alert.delivered_at, died_at = alert.died_at, due_at = alert.due_at,
+         error = alert.error
    WHERE a.alert_id = id;
   IF alert.delivered_at IS NOT NULL OR alert.died_at IS NOT NULL THEN
     PERFORM @extschema@.release_type_alert(alert.incident_id);
@@ -1156,12 +1174,14 @@ BEGIN
     FROM @extschema@.on_every_shard(
            'SELECT jsonb_build_object(''place'', $1 ->> ''place'', ''due'', count(*)) FROM ('
            'SELECT FROM @extschema:integration_health@.integration_alerts AS a '
-           'WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= clock_timestamp() LIMIT ($1 ->> ''wanted'')::bigint) AS d',
+           'WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= clock_timestamp() '
+           'LIMIT ($1 ->> ''wanted'')::bigint) AS d',
            jsonb_build_object('wanted', wanted)) AS j;
   RETURN QUERY
     SELECT r.*
       FROM @extschema@.on_every_shard(
-             'SELECT to_jsonb(l) FROM integration_health_private.lease_alerts(GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1), '
+             'SELECT to_jsonb(l) FROM integration_health_private.lease_alerts('
+             'GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1), '
              '($1 ->> ''lease'')::interval) AS l WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
              jsonb_build_object('shares', @extschema@.shares(due, wanted), 'lease', lease)) AS j
      CROSS JOIN LATERAL jsonb_to_record(j) AS r (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer,
@@ -1244,7 +1264,8 @@ BEGIN
    WHERE NOT r.success OR r.result !~ '\mintegration_health\M';
   IF unready IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '55000',
-      MESSAGE = 'a node does not load the library of integration_health at its start', DETAIL = format('These do not: %s.', unready),
+      MESSAGE = 'a node does not load the library of integration_health at its start',
+      DETAIL = format('These do not: %s.', unready),
       HINT = 'Set shared_preload_libraries to ''citus, integration_health'' on each node, and restart it.';
   END IF;
 END
@@ -1374,22 +1395,6 @@ COMMENT ON FUNCTION @extschema@.grant_helpers() IS
   'Lets readers and writers call what finds the shard of an organisation. What runs there has their rights.';
 
 DO $$
-DECLARE
-  function regprocedure;
-BEGIN
-  FOR function IN
-    SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-      JOIN pg_extension AS e ON e.oid = d.refobjid
-     WHERE d.deptype = 'e' AND e.extname = 'integration_health_citus'
-  LOOP
-    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
-  END LOOP;
-  PERFORM @extschema@.copy_rights(r.original, r.replacement) FROM @extschema@.replaced() AS r;
-  PERFORM @extschema@.grant_helpers();
-END
-$$;
-
-DO $$
 BEGIN
   PERFORM @extschema@.put_aside('@extschema:integration_health@.grant_integration_health(regrole, regrole)');
 END
@@ -1458,3 +1463,19 @@ COMMENT ON FUNCTION @extschema:integration_health@.grant_integration_health(regr
   'Grants the rights of a reader and of a writer, on all nodes when called on the coordinator: see integration_health. To be '
   'called again after citus_add_node. Errors: 42704 when a role does not exist, 42501 when the caller does not own the tables, '
   '55000 when another node reports an error.';
+
+DO $$
+DECLARE
+  function regprocedure;
+BEGIN
+  FOR function IN
+    SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      JOIN pg_extension AS e ON e.oid = d.refobjid
+     WHERE d.deptype = 'e' AND e.extname = 'integration_health_citus'
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+  END LOOP;
+  PERFORM @extschema@.copy_rights(r.original, r.replacement) FROM @extschema@.replaced() AS r;
+  PERFORM @extschema@.grant_helpers();
+END
+$$;
