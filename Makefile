@@ -48,7 +48,7 @@ EXTRA_CLEAN = $(UNIT_TESTS) build
 # The goals of scripts/test, which does its own builds. PGXS is not included for these, since its own goal check only
 # says that there is none. make unit is defined below; make trusted makes the trusted edition, and scripts/test trusted
 # tests it.
-CHECKS = check lint compile fuzz harness regress update clock isolation tap partitions rest playground package matrix sanitize coverage
+CHECKS = check lint compile fuzz harness regress update clock isolation tap partitions rest playground package citus matrix sanitize coverage
 ifneq ($(filter $(CHECKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(CHECKS),$(MAKECMDGOALS)),)
 $(error these take no other goals: $(CHECKS))
