@@ -160,7 +160,9 @@ BEGIN
   -- This runs for every check, so it has few statements, and all that is rare is behind one condition. Only the triggers of
   -- the extension have arguments: that of an update that does not set http_status has one, the other has two.
   IF TG_NARGS = 0 OR TG_NARGS = 1 AND TG_ARGV[0] <> 'rest' THEN
-    IF integration_health_private.logical_table(TG_RELID) <> '@extschema@.integration_health_status'::regclass THEN
+    IF TG_RELID <> '@extschema@.integration_health_status'::regclass
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
+                        WHERE i.inhrelid = TG_RELID AND i.inhparent = '@extschema@.integration_health_status'::regclass) THEN
       RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('table "%s" has no health history', TG_TABLE_NAME);
     END IF;
     RAISE EXCEPTION USING ERRCODE = '39P01',
