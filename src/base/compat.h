@@ -74,6 +74,13 @@ typedef RTEPermissionInfo ColumnRights;
 #define BuildAttrMap(from, to) build_attrmap_by_name(from, to, false)
 #endif
 
+/* Before 16, a walker was declared with empty parentheses, which C23 takes for no arguments. */
+#if PG_VERSION_NUM < 160000
+#define TREE_WALKER(function) ((bool (*)(void))(void (*)(void))(function))
+#else
+#define TREE_WALKER(function) (function)
+#endif
+
 /* 17 moved the local transaction ID, which tells the transactions of a session apart. */
 #if PG_VERSION_NUM < 170000
 #define MyLocalTransaction() (MyProc->lxid)

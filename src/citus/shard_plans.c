@@ -169,12 +169,12 @@ SwapWalker(Node *node, void *swap)
 	if (node == NULL)
 		return false;
 	if (!IsA(node, Query))
-		return expression_tree_walker(node, SwapWalker, swap);
+		return expression_tree_walker(node, TREE_WALKER(SwapWalker), swap);
 	query = (Query *) node;
 	if (HasFunctions(query))
 		InlineFunctions(query, swap);
 	SwapRelations(query);
-	return query_tree_walker(query, SwapWalker, swap, 0);
+	return query_tree_walker(query, TREE_WALKER(SwapWalker), swap, 0);
 }
 
 /*
