@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# nodes.sh: a node is added and shards move to it and back, while all nodes write and claim: nothing is lost, doubled or misplaced.
+
+start_node 3
+sql 3 -c 'SET citus.enable_ddl_propagation = off' -c 'CREATE ROLE authenticator LOGIN NOINHERIT' -c 'GRANT anon, authenticated, service_role TO authenticator'
+check 0 'a node is added' t -c "SELECT citus_add_node('127.0.0.1', $(port 3)) > 0"
+check 3 'it has both extensions' 2 -c "SELECT count(*) FROM pg_extension WHERE extname LIKE 'integration\_health%'"
+sql 3 -c 'SET citus.enable_ddl_propagation = off' -c "$(sed -n '/^CREATE FUNCTION pre_request/,/^\$\$;/p' "$root/docs/citus.md")" || true
+check 0 'and grants' '' -c "SELECT grant_integration_health('authenticated', 'service_role')"
+
+# shards: the number of the shard of status, where it is and where it goes.
+move() {
+  sql 0 -o /dev/null -c 'SET statement_timeout = 0' -c "SELECT citus_move_shard_placement(shardid, '127.0.0.1', nodeport, '127.0.0.1', $2, '${3:-force_logical}')
+    FROM (SELECT shardid, nodeport FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
+           WHERE logicalrelid = 'integration_health_status'::regclass ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
+}
+: >"$work/moves"
+sql 0 -c "UPDATE integration_monitors SET enabled = true, due_at = now() - interval '1 minute', claimed_at = NULL"
+checks_before=$(sql 0 -c 'SELECT sum(check_no) FROM integration_health_status')
+for node in 0 1 2 3; do
+  pgbench -n -c 1 -T 14 -h 127.0.0.1 -U postgres -p "$(port $node)" -f "$work/flip.sql" h >"$work/bench.$node" 2>&1 &
+  writers[node]=$!
+  for _ in {1..20}; do sql $node -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(4)' || true; sleep 0.3; done >"$work/claims.$node" 2>&1 &
+  claimers[node]=$!
+done
+move 3 "$(port 3)"
+move 5 "$(port 3)" block_writes
+move 3 "$(port 1)"
+move 4 "$(port 3)"
+wait "${writers[@]}" "${claimers[@]}" || true
+check 0 'moves did not fail' '' -c "SELECT \$e\$$(grep ERROR "$work/moves" | head -n 1)\$e\$"
+check 0 'nor did writers' '' -c "SELECT \$e\$$(grep -h 'aborted\|ERROR' "$work"/bench.* | head -n 1)\$e\$"
+check 0 'nor did claims' '' -c "SELECT \$e\$$(grep -h ERROR "$work"/claims.* | head -n 1)\$e\$"
+claimed=$(cat "$work"/claims.* | grep -vc ERROR || true)
+check 0 'each pair was handed out once' "$claimed" -c "SELECT $(grep -hv ERROR "$work"/claims.* | sort -u | wc -l)"
+check 0 'every pair was handed out' "$claimed" -c 'SELECT count(*) FROM integration_monitors'
+written=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$work"/bench.* | paste -sd +)
+check 0 'every check has been recorded' "$((checks_before + written))" -c 'SELECT sum(check_no) FROM integration_health_status'
+check 0 'two shards are on the new node' 2 -c "SELECT count(*) FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
+  WHERE logicalrelid = 'integration_health_status'::regclass AND nodeport = $(port 3)"
+consistent 'on four nodes'
+
+# --- through the new node, and to it
+for node in 0 3; do
+  for n in 0 1 2 3 4 5; do
+    request $node "organisation $n goes on" 1 "$writer" -c "SELECT (record_health_check('$(member_org $n)', 'xledger', 'healthy')).check_no
+      - (SELECT max(check_no) FROM integration_health_history WHERE org_id = '$(member_org $n)' AND integration_type = 'xledger')" -c COMMIT
+    request $node "member $n reads" "$(member_org $n) healthy" "$(member "$(member_org $n)")" -c "SELECT org_id || ' ' || status FROM integration_health_status"
+  done
+done
+consistent 'written by the new node'
