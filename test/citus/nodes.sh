@@ -6,6 +6,7 @@ sql 3 -c 'SET citus.enable_ddl_propagation = off' -c 'CREATE ROLE authenticator 
 check 0 'a node is added' t -c "SELECT citus_add_node('127.0.0.1', $(port 3)) > 0"
 check 3 'it has both extensions' 2 -c "SELECT count(*) FROM pg_extension WHERE extname LIKE 'integration\_health%'"
 sql 3 -c 'SET citus.enable_ddl_propagation = off' -c "$(sed -n '/^CREATE FUNCTION pre_request/,/^\$\$;/p' "$root/docs/citus.md")" || true
+check 0 'and the reference tables' '' -c 'SELECT replicate_reference_tables()'
 check 0 'and grants' '' -c "SELECT grant_integration_health('authenticated', 'service_role')"
 
 # shards: the number of the shard of status, where it is and where it goes.
@@ -43,8 +44,8 @@ consistent 'on four nodes'
 # --- through the new node, and to it
 for node in 0 3; do
   for n in 0 1 2 3 4 5; do
-    request $node "organisation $n goes on" 1 "$writer" -c "SELECT (record_health_check('$(member_org $n)', 'xledger', 'healthy')).check_no
-      - (SELECT max(check_no) FROM integration_health_history WHERE org_id = '$(member_org $n)' AND integration_type = 'xledger')" -c COMMIT
+    last=$(sql 0 -c "SELECT check_no FROM integration_health_status WHERE org_id = '$(member_org $n)'")
+    request $node "organisation $n goes on" $((last + 1)) "$writer" -c "SELECT check_no FROM record_health_check('$(member_org $n)', 'xledger', 'healthy')" -c COMMIT
     request $node "member $n reads" "$(member_org $n) healthy" "$(member "$(member_org $n)")" -c "SELECT org_id || ' ' || status FROM integration_health_status"
   done
 done
