@@ -16,7 +16,7 @@ move() {
            WHERE logicalrelid = 'integration_health_status'::regclass ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
 }
 : >"$work/moves"
-sql 0 -c "UPDATE integration_monitors SET enabled = true, due_at = now() - interval '1 minute', claimed_at = NULL"
+sql 0 -c 'UPDATE integration_monitors SET enabled = true WHERE NOT enabled' -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL"
 checks_before=$(sql 0 -c 'SELECT sum(check_no) FROM integration_health_status')
 for node in 0 1 2 3; do
   pgbench -n -c 1 -T 14 -h 127.0.0.1 -U postgres -p "$(port $node)" -f "$work/flip.sql" h >"$work/bench.$node" 2>&1 &
