@@ -2449,20 +2449,33 @@ $$;
 COMMENT ON FUNCTION integration_health_private.release_alert(uuid) IS
   'Lets the alert be handed out that waited for earlier ones of the same incident, if none of them is left.';
 
+CREATE FUNCTION integration_health_private.alert_lease(lease interval)
+RETURNS interval
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  length interval := interval '1 microsecond' * integration_health_private.micros(lease);
+BEGIN
+  IF length IS NULL OR length < interval '1 second' OR length > interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
+      HINT = 'Leave the argument out for 1 minute.';
+  END IF;
+  RETURN length;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_lease(interval) IS
+  'Returns how long a worker has an alert, as a time span. Errors: 22023 when that is null or not 1 second to 1 day.';
+
 CREATE FUNCTION integration_health_private.lease_alerts(max_rows integer, lease interval)
 RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   moment timestamptz;
-  length interval := interval '1 microsecond' * integration_health_private.micros(lease);
+  length interval;
   alert record;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
-  IF length IS NULL OR length < interval '1 second' OR length > interval '1 day' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
-      HINT = 'Leave the argument out for 1 minute.';
-  END IF;
+  length := integration_health_private.alert_lease(lease);
   -- Also where no job runs, the alerts of a type's pairs give way to one alert of the type.
   PERFORM integration_health_private.watch_types();
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));
@@ -6615,12 +6628,21 @@ COMMENT ON FUNCTION public.get_org_syncs(uuid, integer) IS
 -- A type fails when at least 10 of its pairs do, and a fifth of them; less than half of that ends it. Failures that are not
 -- confirmed count, since the checks of a type are spread over its check_interval: when the first pair has failed twice, most
 -- of the others have failed once.
+CREATE FUNCTION integration_health_private.failing_limit(pairs numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT GREATEST(10, 0.2 * pairs);
+END;
+COMMENT ON FUNCTION integration_health_private.failing_limit(numeric) IS
+  'Returns from how many failing pairs on a type of so many fails.';
+
 CREATE FUNCTION integration_health_private.type_failures()
 RETURNS TABLE (integration_type text, failing bigint, fails boolean, recovered boolean, incident_id uuid)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT t.integration_type, c.failing, c.failing >= GREATEST(10, 0.2 * c.total),
-         c.failing < GREATEST(10, 0.2 * c.total) / 2, i.incident_id
+  SELECT t.integration_type, c.failing, c.failing >= integration_health_private.failing_limit(c.total),
+         c.failing < integration_health_private.failing_limit(c.total) / 2, i.incident_id
     FROM public.integration_types t
     LEFT JOIN (SELECT d.integration_type, pg_catalog.sum(d.delta)::bigint AS total,
                       COALESCE(pg_catalog.sum(d.delta) FILTER (WHERE d.status = 'unhealthy'), 0)::bigint AS failing
@@ -6629,7 +6651,7 @@ BEGIN ATOMIC
    CROSS JOIN LATERAL (SELECT COALESCE(n.total, 0), COALESCE(n.failing, 0)) AS c (total, failing)
     LEFT JOIN public.integration_incidents i
       ON i.integration_type = t.integration_type AND i.org_id IS NULL AND i.resolved_at IS NULL
-   WHERE i.incident_id IS NOT NULL OR c.failing >= GREATEST(10, 0.2 * c.total)
+   WHERE i.incident_id IS NOT NULL OR c.failing >= integration_health_private.failing_limit(c.total)
    ORDER BY t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.type_failures() IS
@@ -8176,6 +8198,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb)'),
          ('FUNCTION integration_health_private.wait_after(integer)'),
          ('FUNCTION integration_health_private.release_alert(uuid)'),
+         ('FUNCTION integration_health_private.alert_lease(interval)'),
          ('FUNCTION integration_health_private.lease_alerts(integer, interval)'),
          ('FUNCTION public.claim_alerts(integer, interval)'),
          ('FUNCTION integration_health_private.end_lease(uuid, integer, boolean, text)'),
@@ -8357,6 +8380,7 @@ BEGIN ATOMIC
          ('FUNCTION public.get_org_overview(uuid, text)'),
          ('FUNCTION integration_health_private.org_syncs(uuid, timestamptz)'),
          ('FUNCTION public.get_org_syncs(uuid, integer)'),
+         ('FUNCTION integration_health_private.failing_limit(numeric)'),
          ('FUNCTION integration_health_private.type_failures()'),
          ('FUNCTION integration_health_private.is_muted(integration_health_private.incidents)'),
          ('FUNCTION integration_health_private.tell_of(integration_health_private.incidents)'),

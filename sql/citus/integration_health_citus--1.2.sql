@@ -92,7 +92,7 @@ CREATE FUNCTION @extschema@.is_on_shard()
 RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT COALESCE(pg_catalog.current_setting('integration_health_private.shard', true), '') NOT IN ('', '0');
+  SELECT COALESCE(pg_catalog.current_setting('integration_health_private.shard', true), '') <> '';
 END;
 COMMENT ON FUNCTION @extschema@.is_on_shard() IS
   'Returns whether statements that name the tables of integration_health now mean one shard.';
@@ -168,8 +168,8 @@ COMMENT ON FUNCTION @extschema@.on_every_shard(text, jsonb) IS
 
 -- Citus does not know that the query may write. Without this lock a shard could be moved meanwhile, and what was written to it
 -- be left behind: the moves of Citus wait for the lock.
-CREATE FUNCTION @extschema@.hold_shards()
-RETURNS void
+CREATE FUNCTION @extschema@.lock_shards()
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   shards bigint[];
@@ -177,15 +177,27 @@ BEGIN
   shards := ARRAY(SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
                    WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid);
   PERFORM pg_catalog.lock_shard_metadata(5, shards);
+  RETURN cardinality(shards);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lock_shards() IS
+  'Makes the moves of shards wait for the end of the transaction, and returns how many shards there are.';
+
+CREATE FUNCTION @extschema@.hold_shards()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  -- A statement of its own: what Citus plans before it has the lock may look for a shard where it no longer is.
+  shards bigint := @extschema@.lock_shards();
+BEGIN
   -- A shard that was split since has no anchor in one of its halves.
-  IF cardinality(shards) <> (SELECT count(*) FROM @extschema@.anchors) THEN
+  IF shards <> (SELECT count(*) FROM @extschema@.anchors) THEN
     PERFORM @extschema@.fill_anchors();
   END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.hold_shards() IS
-  'Makes the moves of shards wait for the end of the transaction, and makes sure that each shard has an anchor. Errors: as '
-  'fill_anchors.';
+  'Calls lock_shards, and makes sure that each shard has an anchor. Errors: as fill_anchors.';
 
 CREATE FUNCTION @extschema@.anchor_for(shard bigint)
 RETURNS uuid
@@ -238,20 +250,43 @@ COMMENT ON FUNCTION @extschema@.fill_anchors() IS
   'has one.';
 
 -- ---------------------------------------------------------------------------------------------
--- The functions of one organisation: each moves to this schema, where it works on a shard, and a function with its name and
--- arguments takes its place, which finds that shard.
+-- Functions in the place of others: those move to this schema, where they work on a shard
 -- ---------------------------------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.put_aside(moved regprocedure)
-RETURNS text
+CREATE FUNCTION @extschema@.put_aside(function regprocedure)
+RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  EXECUTE format('ALTER FUNCTION %s SET SCHEMA @extschema@', moved);
-  RETURN format('@extschema@.%I', (SELECT p.proname FROM pg_proc AS p WHERE p.oid = moved));
+  EXECUTE format('ALTER FUNCTION %s SET SCHEMA @extschema@', function);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.put_aside(regprocedure) IS
-  'Moves a function to this schema, and returns its name there.';
+COMMENT ON FUNCTION @extschema@.put_aside(regprocedure) IS 'Moves a function to this schema.';
+
+CREATE FUNCTION @extschema@.replace_by(function regprocedure, definition text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text := function::text;
+BEGIN
+  PERFORM @extschema@.put_aside(function);
+  EXECUTE definition;
+  EXECUTE format('COMMENT ON FUNCTION %s IS %L', name, obj_description(function, 'pg_proc'));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.replace_by(regprocedure, text) IS
+  'Moves a function to this schema, and puts one in its place, with the same comment, that the definition creates.';
+
+CREATE FUNCTION @extschema@.head_of(function regprocedure)
+RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT pg_catalog.format('CREATE FUNCTION %s.%I(%s) RETURNS %s %s SET search_path = pg_catalog, pg_temp',
+           p.pronamespace::regnamespace, p.proname, pg_catalog.pg_get_function_arguments(p.oid),
+           pg_catalog.pg_get_function_result(p.oid), CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END)
+    FROM pg_catalog.pg_proc p WHERE p.oid = function;
+END;
+COMMENT ON FUNCTION @extschema@.head_of(regprocedure) IS
+  'Returns the beginning of the definition of a function with the name, arguments, result and volatility of this one.';
 
 CREATE FUNCTION @extschema@.columns_of(function regprocedure)
 RETURNS text
@@ -266,57 +301,50 @@ END;
 COMMENT ON FUNCTION @extschema@.columns_of(regprocedure) IS
   'Returns the columns of the rows that a function returns, as a column definition list; null when it returns a type.';
 
-CREATE FUNCTION @extschema@.call_of(function regprocedure, name text)
+-- The query has its arguments from the members "0", "1", ... of the object $1.
+CREATE FUNCTION @extschema@.call_of(function regprocedure)
 RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  SELECT pg_catalog.format('SELECT to_jsonb(f) FROM %s(%s) AS f', call_of.name, (
-           SELECT pg_catalog.string_agg(
-                    pg_catalog.format('($1 ->> %L)::%s', i - 1, pg_catalog.format_type(p.proargtypes[i - 1], NULL)), ', '
-                    ORDER BY i)
-             FROM pg_catalog.generate_series(1, p.pronargs) AS i))
-    FROM pg_catalog.pg_proc p WHERE p.oid = function;
+  SELECT pg_catalog.format('%L, jsonb_build_object(%s)',
+           pg_catalog.format('SELECT to_jsonb(f) FROM @extschema@.%I(%s) AS f', p.proname, pg_catalog.string_agg(
+             pg_catalog.format('($1 ->> %L)::%s', i - 1, pg_catalog.format_type(p.proargtypes[i - 1], NULL)), ', ' ORDER BY i)
+             FILTER (WHERE i IS NOT NULL)),
+           pg_catalog.string_agg(pg_catalog.format('%L, $%s', i - 1, i), ', ' ORDER BY i) FILTER (WHERE i IS NOT NULL))
+    FROM pg_catalog.pg_proc p LEFT JOIN LATERAL pg_catalog.generate_series(1, p.pronargs) AS i ON true
+   WHERE p.oid = function GROUP BY p.oid;
 END;
-COMMENT ON FUNCTION @extschema@.call_of(regprocedure, text) IS
-  'Returns the query that calls a function by another name, with its arguments from the members "0", "1", ... of the object $1, '
-  'and returns each row as JSON.';
+COMMENT ON FUNCTION @extschema@.call_of(regprocedure) IS
+  'Returns the arguments with which for_organisation and others call a function, moved to this schema, as the body of one with '
+  'the same arguments writes them: the query, whose rows are JSON, and its args.';
+
+-- ---------------------------------------------------------------------------------------------
+-- The functions of one organisation: the one in its place finds the shard
+-- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.replace_by_route(function regprocedure)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schema text;
   columns text := @extschema@.columns_of(function);
-  is_row boolean := (SELECT t.typtype = 'c' FROM pg_proc AS p JOIN pg_type AS t ON t.oid = p.prorettype WHERE p.oid = function);
-  about text := obj_description(function, 'pg_proc');
-  definition text;
+  result text;
+  is_row boolean;
 BEGIN
-  SELECT p.pronamespace::regnamespace,
-         format(
-           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SET intervalstyle = ''postgres'' '
-           'SET search_path = pg_catalog, pg_temp AS $f$ '
-           'SELECT %s FROM @extschema@.for_organisation($1, %L, jsonb_build_object(%s)) AS j%s $f$',
-           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
-           CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
-           CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', format_type(p.prorettype, NULL))
-                ELSE 'r.*' END,
-           @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
-           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
-           CASE WHEN columns IS NOT NULL THEN format(' CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns)
-                WHEN is_row
-                THEN format(' CROSS JOIN LATERAL jsonb_populate_record(NULL::%s, j) AS r', format_type(p.prorettype, NULL))
-                ELSE '' END)
-    INTO schema, definition
-    FROM pg_proc AS p WHERE p.oid = function;
-  PERFORM @extschema@.put_aside(function);
-  EXECUTE definition;
-  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
-     FROM pg_proc AS p WHERE p.oid = function;
+  SELECT format_type(t.oid, NULL), t.typtype = 'c' INTO result, is_row
+    FROM pg_proc AS p JOIN pg_type AS t ON t.oid = p.prorettype WHERE p.oid = function;
+  PERFORM @extschema@.replace_by(function, format(
+    '%s LANGUAGE sql SET intervalstyle = ''postgres'' AS $f$ SELECT %s FROM @extschema@.for_organisation($1, %s) AS j%s $f$',
+    @extschema@.head_of(function),
+    CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', result) ELSE 'r.*' END,
+    @extschema@.call_of(function),
+    CASE WHEN columns IS NOT NULL THEN format(' CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns)
+         WHEN is_row THEN format(' CROSS JOIN LATERAL jsonb_populate_record(NULL::%s, j) AS r', result)
+         ELSE '' END));
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_route(regprocedure) IS
-  'Moves a function whose first argument is an organisation to this schema, and puts one in its place that calls it on the '
-  'shard of that organisation, with the rights of the caller.';
+  'Replaces a function whose first argument is an organisation by one that calls it on the shard of that organisation, with the '
+  'rights of the caller.';
 
 DO $$
 BEGIN
@@ -337,9 +365,8 @@ END
 $$;
 
 -- ---------------------------------------------------------------------------------------------
--- The functions of all organisations: each moves to this schema, where it works on a shard, and one with its name and arguments
--- takes its place, which calls it on every shard and merges the results. Each belongs to the owner of this extension and is
--- called by functions of integration_health that have checked the caller.
+-- The functions of all organisations: the one in its place calls it on every shard, with the rights of the owner, and merges the
+-- results. Functions of integration_health that have checked the caller call it.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.everywhere(query text, args jsonb)
@@ -361,32 +388,18 @@ CREATE FUNCTION @extschema@.replace_by_merge(function regprocedure, merge text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schema text;
   columns text := @extschema@.columns_of(function);
-  about text := obj_description(function, 'pg_proc');
-  definition text;
 BEGIN
-  SELECT p.pronamespace::regnamespace,
-         format(
-           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql %s SECURITY DEFINER SET intervalstyle = ''postgres'' '
-           'SET search_path = pg_catalog, pg_temp AS $f$ %s FROM @extschema@.everywhere(%L, jsonb_build_object(%s)) AS j %s $f$',
-           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
-           CASE p.provolatile WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
-           split_part(merge, ' FROM r', 1), @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
-           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i),
-           CASE WHEN columns IS NULL THEN '' ELSE format('CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns) END
-           || split_part(merge, ' FROM r', 2))
-    INTO schema, definition
-    FROM pg_proc AS p WHERE p.oid = function;
-  PERFORM @extschema@.put_aside(function);
-  EXECUTE definition;
-  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
-     FROM pg_proc AS p WHERE p.oid = function;
+  PERFORM @extschema@.replace_by(function, format(
+    '%s LANGUAGE sql SECURITY DEFINER SET intervalstyle = ''postgres'' AS $f$ %s FROM @extschema@.everywhere(%s) AS j %s $f$',
+    @extschema@.head_of(function), split_part(merge, ' FROM r', 1), @extschema@.call_of(function),
+    CASE WHEN columns IS NULL THEN '' ELSE format('CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns) END
+    || split_part(merge, ' FROM r', 2)));
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_merge(regprocedure, text) IS
-  'Moves a function to this schema, and puts one in its place that calls it on every shard and merges the rows by a query '
-  'SELECT ... FROM r ..., in which r are the rows of all shards, or j the single values.';
+  'Replaces a function by one that calls it on every shard and merges the rows by a query SELECT ... FROM r ..., in which r are '
+  'the rows of all shards, or j the single values.';
 
 DO $$
 BEGIN
@@ -436,33 +449,20 @@ $$;
 CREATE FUNCTION @extschema@.replace_by_search(function regprocedure, of_table regclass, key name, of_type text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  about text := obj_description(function, 'pg_proc');
-  schema text;
-  definition text;
 BEGIN
-  SELECT p.pronamespace::regnamespace,
-         format(
-           'CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$ '
-           'DECLARE owner uuid; BEGIN SELECT t.org_id INTO owner FROM %s AS t WHERE t.%I = $1; '
-           '%s RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %L, jsonb_build_object(%s)) AS j); '
-           'END $f$',
-           p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), of_table,
-           key,
-           CASE WHEN of_type IS NOT NULL THEN format('IF owner IS NULL THEN RETURN %s; END IF;', of_type) ELSE '' END,
-           format_type(p.prorettype, NULL), @extschema@.call_of(function, format('@extschema@.%I', p.proname)),
-           (SELECT string_agg(format('%L, $%s', i - 1, i), ', ' ORDER BY i) FROM generate_series(1, p.pronargs) AS i))
-    INTO schema, definition
-    FROM pg_proc AS p WHERE p.oid = function;
-  PERFORM @extschema@.put_aside(function);
-  EXECUTE definition;
-  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
+  PERFORM @extschema@.replace_by(function, format(
+            '%s LANGUAGE plpgsql SECURITY DEFINER AS $f$ '
+            'DECLARE owner uuid; BEGIN SELECT t.org_id INTO owner FROM %s AS t WHERE t.%I = $1; '
+            'IF owner IS NULL THEN RETURN %s; END IF; '
+            'RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %s) AS j); END $f$',
+            @extschema@.head_of(function), of_table, key, of_type, format_type(p.prorettype, NULL),
+            @extschema@.call_of(function)))
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_search(regprocedure, regclass, name, text) IS
-  'Moves a function whose first argument is the key of a row to this schema, and puts one in its place that finds out whose row '
-  'it is, and calls it on the shard of that organisation, or evaluates of_type if the row is nobody''s.';
+  'Replaces a function whose first argument is the key of a row by one that finds out whose row it is, and calls it on the shard '
+  'of that organisation, or evaluates of_type if the row is nobody''s.';
 
 DO $$
 BEGIN
@@ -486,21 +486,15 @@ CREATE FUNCTION @extschema@.replace_by_copy(function regprocedure)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  schema text := (SELECT p.pronamespace::regnamespace FROM pg_proc AS p WHERE p.oid = function);
-  definition text := pg_get_functiondef(function);
-  about text := obj_description(function, 'pg_proc');
+  definition text := replace(pg_get_functiondef(function), 'integration_health_private.maintenance ',
+                             '@extschema:integration_health@.integration_maintenance ');
 BEGIN
-  PERFORM @extschema@.put_aside(function);
-  definition := replace(definition, 'integration_health_private.maintenance ',
-                        '@extschema:integration_health@.integration_maintenance ');
-  EXECUTE replace(definition, '@extschema@.', 'integration_health_private.');
-  EXECUTE format('COMMENT ON FUNCTION %s.%I(%s) IS %L', schema, p.proname, pg_get_function_identity_arguments(p.oid), about)
-     FROM pg_proc AS p WHERE p.oid = function;
+  PERFORM @extschema@.replace_by(function, replace(definition, '@extschema@.', 'integration_health_private.'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_copy(regprocedure) IS
-  'Moves a function to this schema, and puts a copy in its place that calls the functions which have been put in the place of '
-  'others, and names the table integration_maintenance instead of its view: Citus does not write through views.';
+  'Replaces a function by a copy that calls the functions which have been put in the place of others, and names the table '
+  'integration_maintenance instead of its view: Citus does not write through views.';
 
 DO $$
 BEGIN
@@ -525,8 +519,6 @@ BEGIN
     WHERE p.pronamespace = 'integration_health_private'::regnamespace
       AND p.proname IN ('record_round', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors', 'enqueue_alert',
                         'failing_types', 'watch_types', 'silent_since', 'keep_samples', 'read_samples', 'global_uptime');
-  PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_due_health_checks(integer)');
-  PERFORM @extschema@.put_aside('@extschema:integration_health@.claim_alerts(integer, interval)');
 END
 $$;
 
@@ -564,17 +556,13 @@ CREATE FUNCTION integration_health_private.apply_rate_limit(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF @extschema@.is_on_shard() THEN
-    INSERT INTO @extschema@.mode_notes (org_id, integration_type, asked_until, by_probe, answered)
-    VALUES (@extschema@.place(), type.integration_type, $2, $3, false);
-  ELSE
-    PERFORM @extschema@.apply_rate_limit(type, asked_until, by_probe);
-  END IF;
+  INSERT INTO @extschema@.mode_notes (org_id, integration_type, asked_until, by_probe, answered)
+  VALUES (@extschema@.place(), type.integration_type, $2, $3, false);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.apply_rate_limit(
   @extschema:integration_health@.integration_types, timestamptz, boolean) IS
-  'On a shard, notes that a check of the type was rate limited; elsewhere, puts the type into passive mode.';
+  'Notes that a check of the type was rate limited.';
 
 CREATE FUNCTION integration_health_private.end_passive_mode(
   type @extschema:integration_health@.integration_types, org_ids uuid[], may_wait boolean)
@@ -727,6 +715,53 @@ END;
 COMMENT ON FUNCTION @extschema@.shares(jsonb, bigint) IS
   'Divides wanted among the members of an object, none of which gets more than its value.';
 
+CREATE FUNCTION @extschema@.due_here(query text, args jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  due bigint;
+BEGIN
+  EXECUTE query USING (args ->> 'wanted')::bigint INTO due;
+  RETURN jsonb_build_object('place', args -> 'place', 'due', COALESCE(due, 0));
+END
+$$;
+COMMENT ON FUNCTION @extschema@.due_here(text, jsonb) IS
+  'Runs a query, with the member wanted of args as $1, and returns its value as due, beside the member place of args.';
+
+CREATE FUNCTION @extschema@.lease_here(call text, args jsonb)
+RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  share bigint := (args #>> ARRAY['shares', args ->> 'place'])::bigint;
+BEGIN
+  IF share IS NOT NULL THEN
+    RETURN QUERY EXECUTE format('SELECT to_jsonb(l) FROM %s AS l', call) USING share;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lease_here(text, jsonb) IS
+  'Calls a function, with the share of this place as $1, if it has one, and returns its rows.';
+
+CREATE FUNCTION @extschema@.share_out(due text, call text, wanted bigint)
+RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  due_by_place jsonb;
+BEGIN
+  SELECT jsonb_object_agg(j ->> 'place', j -> 'due') INTO due_by_place
+    FROM @extschema@.on_every_shard(
+           format('SELECT @extschema@.due_here(%L, $1)', due), jsonb_build_object('wanted', wanted)) AS j;
+  RETURN QUERY
+    SELECT j.*
+      FROM @extschema@.on_every_shard(
+             format('SELECT * FROM @extschema@.lease_here(%L, $1)', call),
+             jsonb_build_object('shares', @extschema@.shares(due_by_place, wanted))) AS j;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.share_out(text, text, bigint) IS
+  'Asks each shard, by the query due with wanted as $1, how much it has, and calls a function with its share of wanted as $1 on '
+  'those that have any; returns the rows of all. Errors: as on_every_shard.';
+
 CREATE FUNCTION @extschema@.lease_checks(max_rows integer)
 RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET search_path = pg_catalog, pg_temp AS $$
@@ -734,25 +769,18 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET se
 DECLARE
   wanted bigint := max_rows;
   leased bigint;
-  due jsonb;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
   PERFORM @extschema@.apply_notes();
   RETURN QUERY SELECT * FROM @extschema@.lease_probes() LIMIT wanted;
   GET DIAGNOSTICS leased = ROW_COUNT;
   wanted := wanted - leased;
-  SELECT jsonb_object_agg(j ->> 'place', j -> 'due') INTO due
-    FROM @extschema@.on_every_shard(
-           'SELECT jsonb_build_object(''place'', $1 ->> ''place'', ''due'', sum(d.due)) FROM @extschema@.due_on_shard('
-           'ARRAY(SELECT t.integration_type FROM @extschema:integration_health@.integration_types AS t '
-           'WHERE t.monitoring_mode = ''active''), ($1 ->> ''wanted'')::bigint) AS d', jsonb_build_object('wanted', wanted)) AS j;
   RETURN QUERY
     SELECT r.*
-      FROM @extschema@.on_every_shard(
-             'SELECT to_jsonb(l) FROM integration_health_private.lease_checks('
-             'GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1)) AS l '
-             'WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
-             jsonb_build_object('shares', @extschema@.shares(due, wanted))) AS j
+      FROM @extschema@.share_out(
+             'SELECT sum(d.due) FROM @extschema@.due_on_shard(ARRAY(SELECT t.integration_type '
+             'FROM @extschema:integration_health@.integration_types AS t WHERE t.monitoring_mode = ''active''), $1) AS d',
+             'integration_health_private.lease_checks($1::integer)', wanted) AS j
      CROSS JOIN LATERAL jsonb_to_record(j) AS r (org_id uuid, integration_type text, due_at timestamptz, check_interval interval);
 END
 $$;
@@ -765,16 +793,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   part oid;
 BEGIN
-  IF @extschema@.is_on_shard() THEN
-    PERFORM @extschema@.plan_monitors(of_type);
-    RETURN;
-  END IF;
-  PERFORM pg_catalog.lock_shard_metadata(5, ARRAY(
-    SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
-     WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid));
+  PERFORM @extschema@.lock_shards();
   FOR part IN SELECT * FROM @extschema@.shards_here() LOOP
     PERFORM @extschema@.on_shard(
-      part, 'SELECT to_jsonb(true) FROM integration_health_private.plan_monitors($1 #>> ''{}'')', to_jsonb(of_type));
+      part, 'SELECT to_jsonb(true) FROM @extschema@.plan_monitors($1 #>> ''{}'')', to_jsonb(of_type));
   END LOOP;
 END
 $$;
@@ -798,19 +820,12 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.shards_here() IS 'Returns the shards of anchors on this node.';
 
-CREATE FUNCTION @extschema@.silent_on_shard()
-RETURNS TABLE (since timestamptz, types jsonb)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT s.since, s.types FROM @extschema@.silent_since() AS s WHERE s.since IS NOT NULL;
-END;
-COMMENT ON FUNCTION @extschema@.silent_on_shard() IS 'Returns what silent_since finds on the shard; no row when that is nothing.';
-
 CREATE FUNCTION integration_health_private.silent_since()
 RETURNS TABLE (since timestamptz, types jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT min(r.since), jsonb_agg(DISTINCT t.type ORDER BY t.type)
-    FROM @extschema@.everywhere('SELECT to_jsonb(s) FROM @extschema@.silent_on_shard() AS s', '{}') AS j
+    FROM @extschema@.everywhere(
+           'SELECT to_jsonb(s) FROM @extschema@.silent_since() AS s WHERE s.since IS NOT NULL', '{}') AS j
    CROSS JOIN LATERAL jsonb_to_record(j) AS r (since timestamptz, types jsonb)
    CROSS JOIN LATERAL jsonb_array_elements(r.types) AS t (type)
 $$;
@@ -1020,9 +1035,9 @@ BEGIN
     SELECT i.* INTO incident FROM @extschema@.type_incidents AS i
      WHERE i.integration_type = type.integration_type AND i.resolved_at IS NULL FOR UPDATE;
     IF incident.incident_id IS NULL THEN
-      CONTINUE WHEN type.failing < GREATEST(10, 0.2 * type.total);
+      CONTINUE WHEN type.failing < integration_health_private.failing_limit(type.total);
       alerts := alerts + @extschema@.open_type_incident(type.integration_type, type.failing);
-    ELSIF type.failing < GREATEST(10, 0.2 * type.total) / 2 THEN
+    ELSIF type.failing < integration_health_private.failing_limit(type.total) / 2 THEN
       PERFORM @extschema@.resolve_type_incident(incident);
       CONTINUE;
     ELSE
@@ -1046,7 +1061,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   moment timestamptz := clock_timestamp();
-  until timestamptz := moment + interval '1 microsecond' * integration_health_private.micros(lease);
+  until timestamptz := moment + integration_health_private.alert_lease(lease);
   alert @extschema@.type_alerts;
 BEGIN
   FOR alert IN
@@ -1157,52 +1172,36 @@ RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, att
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET intervalstyle = 'postgres' SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  due jsonb;
   wanted bigint := max_rows;
   leased bigint;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
-  IF lease IS NULL OR lease < interval '1 second' OR lease > interval '1 day' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
-      HINT = 'Leave the argument out for 1 minute.';
-  END IF;
   PERFORM integration_health_private.watch_types();
   RETURN QUERY SELECT * FROM @extschema@.lease_type_alerts(max_rows, lease);
   GET DIAGNOSTICS leased = ROW_COUNT;
   wanted := wanted - leased;
-  SELECT jsonb_object_agg(j ->> 'place', j -> 'due') INTO due
-    FROM @extschema@.on_every_shard(
-           'SELECT jsonb_build_object(''place'', $1 ->> ''place'', ''due'', count(*)) FROM ('
-           'SELECT FROM @extschema:integration_health@.integration_alerts AS a '
-           'WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= clock_timestamp() '
-           'LIMIT ($1 ->> ''wanted'')::bigint) AS d',
-           jsonb_build_object('wanted', wanted)) AS j;
   RETURN QUERY
     SELECT r.*
-      FROM @extschema@.on_every_shard(
-             'SELECT to_jsonb(l) FROM integration_health_private.lease_alerts('
-             'GREATEST(($1 #>> ARRAY[''shares'', $1 ->> ''place''])::integer, 1), '
-             '($1 ->> ''lease'')::interval) AS l WHERE $1 -> ''shares'' ? ($1 ->> ''place'')',
-             jsonb_build_object('shares', @extschema@.shares(due, wanted), 'lease', lease)) AS j
+      FROM @extschema@.share_out(
+             'SELECT count(*) FROM (SELECT FROM @extschema:integration_health@.integration_alerts AS a '
+             'WHERE a.delivered_at IS NULL AND a.died_at IS NULL AND a.due_at <= clock_timestamp() LIMIT $1) AS d',
+             format('integration_health_private.lease_alerts($1::integer, %L)', lease), wanted) AS j
      CROSS JOIN LATERAL jsonb_to_record(j) AS r (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer,
                                                  payload jsonb);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.lease_alerts(integer, interval) IS 'Does the work of claim_alerts.';
 
-CREATE FUNCTION @extschema:integration_health@.claim_alerts(max_rows integer DEFAULT 100, lease interval DEFAULT '1 minute')
-RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT l.alert_id, l.kind, l.org_id, l.integration_type, l.attempt, l.payload FROM @extschema@.lease_alerts($1, $2) AS l;
-END;
-
-CREATE FUNCTION @extschema:integration_health@.claim_due_health_checks(max_rows integer DEFAULT 100)
-RETURNS TABLE (org_id uuid, integration_type text, due_at timestamptz, check_interval interval)
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-  SELECT l.org_id, l.integration_type, l.due_at, l.check_interval FROM @extschema@.lease_checks($1) AS l;
-END;
+DO $$
+BEGIN
+  PERFORM @extschema@.replace_by(f::regprocedure, @extschema@.head_of(f::regprocedure) || l)
+     FROM (VALUES
+       ('@extschema:integration_health@.claim_due_health_checks(integer)',
+        ' LANGUAGE sql AS $f$ SELECT * FROM @extschema@.lease_checks($1) $f$'),
+       ('@extschema:integration_health@.claim_alerts(integer, interval)',
+        ' LANGUAGE sql AS $f$ SELECT * FROM @extschema@.lease_alerts($1, $2) $f$')) AS c (f, l);
+END
+$$;
 
 -- ---------------------------------------------------------------------------------------------
 -- Distribution
@@ -1357,27 +1356,13 @@ $$;
 COMMENT ON FUNCTION @extschema@.copy_rights(regprocedure, regprocedure) IS
   'Lets those call to_function who may call from_function, and not everybody.';
 
-CREATE FUNCTION @extschema@.holders()
-RETURNS TABLE (role regrole, is_reader boolean)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT a.grantee::regrole, pg_catalog.bool_and(w.is_reader)
-    FROM (VALUES ('@extschema:integration_health@.get_health_jobs()', true),
-                 ('@extschema:integration_health@.record_health_checks(jsonb)', false)) AS w (function, is_reader)
-    JOIN pg_catalog.pg_proc p ON p.oid = w.function::regprocedure
-   CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
-   WHERE a.grantee NOT IN (0, p.proowner)
-   GROUP BY a.grantee;
-END;
-COMMENT ON FUNCTION @extschema@.holders() IS 'Returns the readers and the writers, by functions that stay where they are.';
-
 CREATE FUNCTION @extschema@.grant_helpers()
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   holder record;
 BEGIN
-  FOR holder IN SELECT h.role, h.is_reader FROM @extschema@.holders() AS h LOOP
+  FOR holder IN SELECT h.role, h.is_reader FROM integration_health_private.holders() AS h LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', holder.role);
     EXECUTE format(
       'GRANT EXECUTE ON FUNCTION @extschema@.is_on_shard(), @extschema@.shard_of(uuid), @extschema@.on_shard(oid, text, jsonb), '

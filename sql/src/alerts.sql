@@ -130,20 +130,33 @@ $$;
 COMMENT ON FUNCTION integration_health_private.release_alert(uuid) IS
   'Lets the alert be handed out that waited for earlier ones of the same incident, if none of them is left.';
 
+CREATE FUNCTION integration_health_private.alert_lease(lease interval)
+RETURNS interval
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  length interval := interval '1 microsecond' * integration_health_private.micros(lease);
+BEGIN
+  IF length IS NULL OR length < interval '1 second' OR length > interval '1 day' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
+      HINT = 'Leave the argument out for 1 minute.';
+  END IF;
+  RETURN length;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.alert_lease(interval) IS
+  'Returns how long a worker has an alert, as a time span. Errors: 22023 when that is null or not 1 second to 1 day.';
+
 CREATE FUNCTION integration_health_private.lease_alerts(max_rows integer, lease interval)
 RETURNS TABLE (alert_id uuid, kind text, org_id uuid, integration_type text, attempt integer, payload jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET enable_seqscan = off SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   moment timestamptz;
-  length interval := interval '1 microsecond' * integration_health_private.micros(lease);
+  length interval;
   alert record;
 BEGIN
   PERFORM integration_health_private.require_max_rows(max_rows);
-  IF length IS NULL OR length < interval '1 second' OR length > interval '1 day' THEN
-    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'lease must be between 1 second and 1 day',
-      HINT = 'Leave the argument out for 1 minute.';
-  END IF;
+  length := integration_health_private.alert_lease(lease);
   -- Also where no job runs, the alerts of a type's pairs give way to one alert of the type.
   PERFORM integration_health_private.watch_types();
   PERFORM integration_health_private.require_own_triggers(integration_health_private.relation('integration_alerts'));

@@ -5,12 +5,21 @@
 -- A type fails when at least 10 of its pairs do, and a fifth of them; less than half of that ends it. Failures that are not
 -- confirmed count, since the checks of a type are spread over its check_interval: when the first pair has failed twice, most
 -- of the others have failed once.
+CREATE FUNCTION integration_health_private.failing_limit(pairs numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT GREATEST(10, 0.2 * pairs);
+END;
+COMMENT ON FUNCTION integration_health_private.failing_limit(numeric) IS
+  'Returns from how many failing pairs on a type of so many fails.';
+
 CREATE FUNCTION integration_health_private.type_failures()
 RETURNS TABLE (integration_type text, failing bigint, fails boolean, recovered boolean, incident_id uuid)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
-  SELECT t.integration_type, c.failing, c.failing >= GREATEST(10, 0.2 * c.total),
-         c.failing < GREATEST(10, 0.2 * c.total) / 2, i.incident_id
+  SELECT t.integration_type, c.failing, c.failing >= integration_health_private.failing_limit(c.total),
+         c.failing < integration_health_private.failing_limit(c.total) / 2, i.incident_id
     FROM @extschema@.integration_types t
     LEFT JOIN (SELECT d.integration_type, pg_catalog.sum(d.delta)::bigint AS total,
                       COALESCE(pg_catalog.sum(d.delta) FILTER (WHERE d.status = 'unhealthy'), 0)::bigint AS failing
@@ -19,7 +28,7 @@ BEGIN ATOMIC
    CROSS JOIN LATERAL (SELECT COALESCE(n.total, 0), COALESCE(n.failing, 0)) AS c (total, failing)
     LEFT JOIN @extschema@.integration_incidents i
       ON i.integration_type = t.integration_type AND i.org_id IS NULL AND i.resolved_at IS NULL
-   WHERE i.incident_id IS NOT NULL OR c.failing >= GREATEST(10, 0.2 * c.total)
+   WHERE i.incident_id IS NOT NULL OR c.failing >= integration_health_private.failing_limit(c.total)
    ORDER BY t.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.type_failures() IS

@@ -56,8 +56,8 @@ RowOf(TupleTableSlot *slot, Relation table)
 
 /*
  * FindLatestRow finds the row of a table that has these primary key values, the first of which
- * is org_id if the table is partitioned or distributed, and returns it in *row as a composite value in the
- * current memory context, unless row is NULL.  LATEST_ROW_WAIT and LATEST_ROW_SKIP lock the row
+ * is org_id if the table is partitioned or distributed, and returns it in *row as a composite
+ * value in the current memory context, unless row is NULL.  LATEST_ROW_WAIT and LATEST_ROW_SKIP lock the row
  * FOR NO KEY UPDATE, and the table and the partition in ROW SHARE mode, until the end of the
  * transaction.  Returns false if there is no such row or, with LATEST_ROW_SKIP, if another
  * transaction has locked it.  55000 if the table has no primary key of nkeys columns;

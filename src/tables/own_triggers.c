@@ -101,8 +101,9 @@ RequireNoIntruderIn(Oid part, Oid writer)
 
 /*
  * RequireOwnTriggers calls RequireNoIntruder for a table and its partitions or, inside a shard of
- * Citus, the shard that is written to, which it locks in ROW EXCLUSIVE mode.  The caller holds that lock on the table, or a stronger one, until the end
- * of the transaction, so that nobody else can add a trigger or rule.
+ * Citus, the shard that is written to, which it locks in ROW EXCLUSIVE mode.  The caller holds
+ * that lock on the table, or a stronger one, until the end of the transaction, so that nobody else
+ * can add a trigger or rule.
  */
 void
 RequireOwnTriggers(Relation rel, Oid writer)

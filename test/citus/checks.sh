@@ -2,10 +2,7 @@
 # checks.sh: what run tests on its three nodes; check compares, and fails by telling.
 
 a=00000000-0000-4000-8000-00000000000a b=00000000-0000-4000-8000-00000000000b
-# As PostgREST and its pre-request, which docs/citus.md has, do it.
-for node in 0 1 2; do
-  sql $node -c 'SET citus.enable_ddl_propagation = off' -c "$(sed -n '/^CREATE FUNCTION pre_request/,/^\$\$;/p' "$root/docs/citus.md")"
-done
+# As PostgREST does it.
 claims() { echo "SELECT set_config('role', '$1', true), set_config('request.jwt.claims', '$2', true); SELECT pre_request()"; }
 member() { claims authenticated "{\"app_metadata\": {\"org_id\": \"$1\"}}"; }
 admin=$(claims authenticated '{"app_metadata": {"role": "global_admin"}}')

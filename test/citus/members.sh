@@ -2,10 +2,6 @@
 # members.sh: what organisations read and what a backend writes, as PostgREST does it: logged in as authenticator, with the role
 # and the claims of the request.
 
-for node in 0 1 2; do
-  sql $node -c 'SET citus.enable_ddl_propagation = off' -c 'CREATE ROLE authenticator LOGIN NOINHERIT' \
-    -c 'GRANT anon, authenticated, service_role TO authenticator'
-done
 writer=$(claims service_role '{"role": "service_role"}')
 member_org() { printf '00000000-0000-4000-8000-0000000001%02d' "$1"; }
 hour="date_trunc('hour', now())"

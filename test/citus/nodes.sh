@@ -2,10 +2,8 @@
 # nodes.sh: a node is added and shards move to it and back, while all nodes write and claim: nothing is lost, doubled or misplaced.
 
 start_node 3
-sql 3 -c 'SET citus.enable_ddl_propagation = off' -c 'CREATE ROLE authenticator LOGIN NOINHERIT' -c 'GRANT anon, authenticated, service_role TO authenticator'
 check 0 'a node is added' t -c "SELECT citus_add_node('127.0.0.1', $(port 3)) > 0"
 check 3 'it has both extensions' 2 -c "SELECT count(*) FROM pg_extension WHERE extname LIKE 'integration\_health%'"
-sql 3 -c 'SET citus.enable_ddl_propagation = off' -c "$(sed -n '/^CREATE FUNCTION pre_request/,/^\$\$;/p' "$root/docs/citus.md")" || true
 check 0 'and the reference tables' '' -c 'SELECT replicate_reference_tables()'
 check 0 'and grants' '' -c "SELECT grant_integration_health('authenticated', 'service_role')"
 
