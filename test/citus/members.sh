@@ -2,11 +2,7 @@
 # members.sh: what organisations read and what a backend writes, as PostgREST does it: logged in as authenticator, with the role
 # and the claims of the request.
 
-writer=$(claims service_role '{"role": "service_role"}')
-member_org() { printf '00000000-0000-4000-8000-0000000001%02d' "$1"; }
 hour="date_trunc('hour', now())"
-# request NODE WHAT EXPECTED CLAIMS STATEMENT...: a check in a transaction with these claims.
-request() { check "$1" "$2" "$3" -U authenticator -c "BEGIN; $4" "${@:5}"; }
 
 # --- a backend writes the same through each node; the organisations lie in several shards
 for n in 0 1 2 3 4 5; do
