@@ -22,17 +22,19 @@ EXTENSION = integration_health
 MODULE_big = integration_health
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(top)/$(EXTENSION).control)
 # The scripts of released versions, and those that update one to the next.
-DATA := $(filter-out %--$(EXTVERSION).sql,$(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)--*.sql)))
+DATA := $(filter-out %--$(EXTVERSION).sql,$(patsubst $(top)/%,%,$(wildcard $(top)/sql/$(EXTENSION)*--*.sql)))
 LAST := $(shell printf '%s\n' $(DATA) | sed -n 's/.*--\([0-9.]*\)\.sql$$/\1/p' | sort -V | tail -n 1)
-# The extension for Citus is SQL alone: the C that it needs is in the library.
-DATA += $(patsubst $(top)/%,%,$(wildcard $(top)/sql/citus/*))
+DATA += sql/citus/$(EXTENSION)_citus.control
 # The script of this version, and the one that updates the last release to it, assembled from the parts of the contract in
 # the order of their dependencies.
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 UPDATE = $(LAST:%=sql/$(EXTENSION)--%--$(EXTVERSION).sql)
 PARTS = $(patsubst %,sql/src/%.sql,header base partitions access samples catalog health transitions days maintenance alerts incidents monitors changes passive \
 	leases recording syncs runs names warm_ups sync_reports reports uptime overview watch jobs metrics dump rights)
-DATA_built = $(SCRIPT) $(UPDATE)
+# The extension for Citus is SQL alone: the C that it needs is in the library.
+CITUS_SCRIPT = sql/$(EXTENSION)_citus--$(EXTVERSION).sql
+CITUS_PARTS = $(patsubst %,sql/citus/%.sql,header tables shards replace organisation everywhere search copies modes claims absent types distribute rights)
+DATA_built = $(SCRIPT) $(UPDATE) $(CITUS_SCRIPT)
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 PG_CFLAGS = -fvisibility=hidden
@@ -71,6 +73,10 @@ ASSEMBLE = $(PERL) $(top)/sql/assemble --version=$(EXTVERSION)
 PARTS_OF = $(filter sql/src/% $(top)/sql/src/%,$^)
 $(SCRIPT) $(UPDATE): $(PARTS) $(top)/sql/assemble
 	$(ASSEMBLE) $(if $(filter $(UPDATE),$@),--from=$(LAST)) $(PARTS_OF) >$@.part
+	mv $@.part $@
+
+$(CITUS_SCRIPT): $(CITUS_PARTS) $(top)/sql/assemble
+	$(ASSEMBLE) $(filter %.sql,$^) >$@.part
 	mv $@.part $@
 
 # The trusted edition: the same contract, with the engine in PL/pgSQL.
@@ -114,11 +120,11 @@ install-trusted: $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(TRUSTED)/$(EXTENSION).con
 	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'
 	$(INSTALL_DATA) $^ $(wildcard $(top)/sql/trusted/$(EXTENSION)--*.sql) '$(DESTDIR)$(datadir)/extension/'
 
-release: $(SCRIPT) $(UPDATE) $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(MIGRATIONS)
+release: $(SCRIPT) $(UPDATE) $(CITUS_SCRIPT) $(TRUSTED_SCRIPT) $(TRUSTED_UPDATE) $(MIGRATIONS)
 	mkdir -p sql/trusted
 	cp $(filter $(TRUSTED)/%,$(filter-out %/migration.sql,$^)) sql/trusted
 	cp $(TRUSTED)/migration.sql sql/trusted/migration--$(EXTVERSION).sql
-	cd sql && sha256sum $(EXTENSION)--*.sql trusted/*.sql >SHA256SUMS
+	cd sql && sha256sum $(EXTENSION)*--*.sql trusted/*.sql >SHA256SUMS
 
 # For goals that depend on SCHEMA, which may differ from the last time.
 FORCE:

@@ -56,7 +56,7 @@ build() {
   dir=$(mktemp -d)
   cp -r "$root"/{Makefile,integration_health.control,sql,src,test} "$dir"
   rm -f "$dir"/src/*/*.{o,bc}
-  touch "$dir"/sql/src/*
+  touch "$dir"/sql/src/* "$dir"/sql/citus/*
   say "building and installing into PostgreSQL $pg_major"
   make -s -C "$dir" "$@" "install${EDITION:+-$EDITION}" >"$dir/log" 2>&1 || { cat "$dir/log" >&2; rm -rf "$dir"; die "the build failed"; }
   rm -rf "$dir"

@@ -17,7 +17,9 @@ check() {
 # claims ROLE CLAIMS: begins a request as PostgREST does.
 claims() { echo "SELECT set_config('role', '$1', true), set_config('request.jwt.claims', '$2', true); SELECT pre_request()"; }
 member() { claims authenticated "{\"app_metadata\": {\"org_id\": \"$1\"}}"; }
+# shellcheck disable=SC2034
 admin=$(claims authenticated '{"app_metadata": {"role": "global_admin"}}')
+# shellcheck disable=SC2034
 writer=$(claims service_role '{"role": "service_role"}')
 member_org() { printf '00000000-0000-4000-8000-0000000001%02d' "$1"; }
 # request NODE WHAT EXPECTED CLAIMS STATEMENT...: a check in a transaction with these claims.
