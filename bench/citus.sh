@@ -28,7 +28,8 @@ request() {
   cat <<SQL
 \set n random(1, $organisations)
 BEGIN;
-SELECT set_config('role', 'authenticated', true), set_config('request.jwt.claims', format('$1', lpad((:n)::text, 32, '0')::uuid), true);
+SELECT set_config('role', 'authenticated', true),
+       set_config('request.jwt.claims', format('$1', lpad((:n)::text, 32, '0')::uuid), true);
 \if :citus
 SELECT pre_request();
 \endif
@@ -55,7 +56,8 @@ define_statements() {
   statement healthy postgres 300 'upsert of a pair, healthy' < <(upsert "\\set n random(1, $organisations)" "'healthy'")
   # 151 pairs become unhealthy, and then healthy again
   statement change postgres 301 'upsert of a pair, a change of status each time' < <(
-    upsert $'\\set k :k + 1\n\\set n 1 + :k % 151' "(CASE WHEN :k < 151 THEN 'unhealthy' ELSE 'healthy' END)::integration_health_state")
+    upsert $'\\set k :k + 1\n\\set n 1 + :k % 151' \
+      "(CASE WHEN :k < 151 THEN 'unhealthy' ELSE 'healthy' END)::integration_health_state")
   statement record postgres 300 'record_health_check' <<SQL
 \set n random(1, $organisations)
 SELECT record_health_check(lpad((:n)::text, 32, '0')::uuid, 'xledger', 'healthy', 100, 200);
@@ -64,9 +66,9 @@ SQL
     request "$member" "SELECT count(*) FROM get_org_health_status(lpad((:n)::text, 32, '0')::uuid)")
   statement trend authenticator 200 'get_health_trend, a member' < <(
     request "$member" "SELECT count(*) FROM get_health_trend(lpad((:n)::text, 32, '0')::uuid, 'xledger')")
-  statement summary authenticator 20 'get_global_health_summary, an admin' < <(
+  statement summary authenticator 15 'get_global_health_summary, an admin' < <(
     request '{"app_metadata": {"role": "global_admin"}}' 'SELECT sum(total) FROM get_global_health_summary()')
-  statement batch postgres 5 "$batch, healthy" <<SQL
+  statement batch postgres 4 "$batch, healthy" <<SQL
 SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = 'healthy';
 SQL
   statement outage postgres 3 "$batch, all fail" "$batch, all fail again" "$batch, all recover" <<SQL
@@ -77,7 +79,7 @@ SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = '
 SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = 'healthy';
 \endif
 SQL
-  statement insert_select postgres 5 'INSERT ... SELECT, upsert of 2,000 pairs' <<SQL
+  statement insert_select postgres 4 'INSERT ... SELECT, upsert of 2,000 pairs' <<SQL
 INSERT INTO integration_health_status (org_id, integration_type, status, latency_ms, http_status)
 SELECT lpad(n::text, 32, '0')::uuid, 'xledger', 'healthy', 100, 200 FROM generate_series(1, $organisations / 2) AS n ORDER BY 1
 ON CONFLICT (org_id, integration_type) DO UPDATE
@@ -88,10 +90,10 @@ SQL
 
 # run NODE DATABASE NAME TIMES [OPTION...]: runs a statement TIMES times in a session.
 run() {
-  local is_citus=1
+  local is_citus=1 output
   [ "$1" != 5 ] || is_citus=0
-  pgbench -n -M prepared -c 1 -t "$4" -D k=-1 -D half=1 -D citus=$is_citus "${@:5}" -h 127.0.0.1 -p "$(port "$1")" \
-    -U "${user_of[$3]}" -f "$work/$3.sql" "$2" >"$work/pgbench.$1" 2>&1 || { cat "$work/pgbench.$1" >&2; die "$3 failed in $2 on node $1"; }
+  output=$(pgbench -n -M prepared -c 1 -t "$4" -D k=-1 -D half=1 -D citus=$is_citus "${@:5}" -h 127.0.0.1 -p "$(port "$1")" \
+    -U "${user_of[$3]}" -f "$work/$3.sql" "$2" 2>&1) || { say "$output"; die "$3 failed in $2 on node $1"; }
 }
 
 # measure NAME TARGET ROUND: adds the mean times of a statement to $work/samples: what, target, round, ms.
@@ -106,36 +108,53 @@ measure() {
 
 # cpu NODE: the seconds of CPU of all processes of a node until now. The postmaster has those of its children that have ended.
 cpu() {
-  { sed 's/(.*)//' /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v postmaster="$(head -n 1 "$work/node$1/data/postmaster.pid")" \
-    -v ticks="$(getconf CLK_TCK)" '$1 == postmaster || $3 == postmaster { sum += $13 + $14 + $15 + $16 } END { print sum / ticks }'
+  local postmaster pid
+  postmaster=$(head -n 1 "$work/node$1/data/postmaster.pid")
+  {
+    sed 's/.*) /ended /' "/proc/$postmaster/stat"
+    for pid in $postmaster $(cat "/proc/$postmaster/task/$postmaster/children"); do
+      cat "/proc/$pid/schedstat" 2>/dev/null || true
+    done
+  } | awk -v ticks="$(getconf CLK_TCK)" '/^ended/ { sum += ($15 + $16) / ticks; next } { sum += $1 / 1e9 } END { print sum }'
 }
 
-# load NAME DATABASE ROUND CHECKS TIMES: four sessions of a statement, two at a time, on the workers in turn, each of which runs
-# it TIMES times, CHECKS checks each time. Adds the CPU to $work/cpu: statement, database, round, checks, node, seconds.
-load() {
-  local node half session nodes=(5) pids=() before=()
-  [ "$2" = plain ] || mapfile -t nodes < <(seq 0 "${workers[$2]}")
-  for node in "${nodes[@]}"; do before[node]=$(cpu "$node"); done
+# sessions NAME DATABASE TIMES: runs a statement TIMES times in each of four sessions, two at a time, on the workers in turn.
+sessions() {
+  local half session node pid pids=()
   for half in 1 2; do
     for session in 0 2; do
       node=5
       [ "$2" = plain ] || node=$((1 + (session + half - 1) % workers[$2]))
-      run $node "$2" "$1" "$5" -D half=$half
+      run $node "$2" "$1" "$3" -D half=$half
     done &
     pids+=($!)
   done
-  for half in "${pids[@]}"; do wait "$half"; done
-  sleep 0.5   # until the backends have ended, also those that they have called on other nodes
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  sleep 0.2   # for the backends to end, also those that they have called on other nodes
+}
+
+# load NAME DATABASE ROUND CHECKS TIMES: adds the CPU that sessions of TIMES statements of CHECKS checks each take, beside that
+# of their start and first statement, to $work/cpu: statement, database, round, checks, node, seconds.
+load() {
+  local node nodes=(5) times before=() after=()
+  local -A spent
+  [ "$2" = plain ] || mapfile -t nodes < <(seq 0 "${workers[$2]}")
+  for times in 1 $((1 + $5)); do
+    for node in "${nodes[@]}"; do before[node]=$(cpu "$node"); done
+    sessions "$1" "$2" $times
+    for node in "${nodes[@]}"; do after[node]=$(cpu "$node"); done
+    for node in "${nodes[@]}"; do spent[$node]="${after[node]} - ${before[node]} - (${spent[$node]-0})"; done
+  done
   for node in "${nodes[@]}"; do
-    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $((4 * $4 * $5)) "$node" "$(awk "BEGIN { print $(cpu "$node") - ${before[node]} }")"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $((4 * $4 * $5)) "$node" "$(awk "BEGIN { print ${spent[$node]} }")"
   done >>"$work/cpu"
 }
 
-# create_batches NODE: creates a table with the arguments of record_health_checks: those of one or other half of the organisations.
+# create_batches NODE: creates a table with the arguments of record_health_checks: one or the other half of the organisations.
 create_batches() {
   sql "$1" -c "CREATE TABLE batch AS
-    SELECT half, status, jsonb_agg(jsonb_build_object('org_id', lpad(n::text, 32, '0')::uuid, 'integration_type', 'xledger', 'status', status,
-                                                      'latency_ms', 100)) AS checks
+    SELECT half, status, jsonb_agg(jsonb_build_object('org_id', lpad(n::text, 32, '0')::uuid, 'integration_type', 'xledger',
+                                                      'status', status, 'latency_ms', 100)) AS checks
       FROM (VALUES ('healthy'), ('unhealthy')) AS s (status), generate_series(1, $organisations) AS n
      CROSS JOIN LATERAL (SELECT 1 + (n - 1) / ($organisations / 2)) AS h (half) GROUP BY half, status"
 }
@@ -150,8 +169,9 @@ copy_plain() {
 
 # make_installations: starts the nodes and makes all installations. The rings are full.
 make_installations() {
-  local node database=plain settings=(fsync=on full_page_writes=off wal_init_zero=off shared_buffers=512MB max_wal_size=16GB
-    checkpoint_timeout=1h autovacuum=off)
+  local node database=plain settings
+  read -ra settings <<<"fsync=on full_page_writes=off wal_init_zero=off shared_buffers=512MB max_wal_size=16GB autovacuum=off \
+    checkpoint_timeout=1h ${BENCH_SETTINGS:-}"
   for node in 0 1 2 3 4; do start_server $node "${settings[@]}"; done
   start_server 5 "${settings[@]}" shared_preload_libraries=integration_health
   create_database 5
@@ -188,8 +208,9 @@ make_installations() {
 
 # tidy NODE: as many pairs are due in each round, and the jobs and autovacuum would have been here.
 tidy() {
-  sql "$1" -o /dev/null -c "UPDATE integration_monitors SET due_at = now() - interval '1 hour', claimed_at = now() - interval '1 day'" \
-    -c 'SELECT integration_health_compact()' -c 'VACUUM ANALYZE integration_health_status, integration_health_history, integration_health_counts,
+  sql "$1" -o /dev/null -c 'SELECT integration_health_compact()' \
+    -c "UPDATE integration_monitors SET due_at = now() - interval '1 hour', claimed_at = now() - interval '1 day'" \
+    -c 'VACUUM ANALYZE integration_health_status, integration_health_history, integration_health_counts,
       integration_health_transitions, integration_incidents, integration_alerts, integration_monitors'
 }
 
@@ -198,37 +219,43 @@ median_of() { echo "round(percentile_cont(0.5) WITHIN GROUP (ORDER BY $1) FILTER
 
 # report: reads the samples into the server without Citus, and writes the tables.
 report() {
-  local target columns=
+  local of="FILTER (WHERE s.target = 'worker')" columns='' target version shards
+  local -A title=([partitions]='32 partitions' [coordinator]=coordinator [worker]=worker)
   export PGHOST=127.0.0.1 PGPORT
   PGPORT=$(port 5)
-  q -c 'CREATE TABLE sample (n integer GENERATED ALWAYS AS IDENTITY, what text, target text, round integer, ms numeric)' \
-    -c 'CREATE TABLE cpu (n integer GENERATED ALWAYS AS IDENTITY, load text, database text, round integer, checks bigint, node integer, s numeric)' \
-    -c "\copy sample (what, target, round, ms) FROM '$work/samples'" -c "\copy cpu (load, database, round, checks, node, s) FROM '$work/cpu'"
+  q -c 'CREATE TABLE sample (n serial, what text, target text, round integer, ms numeric)' \
+    -c 'CREATE TABLE cpu (n serial, load text, database text, round integer, checks integer, node integer, s numeric)' \
+    -c "\\copy sample (what, target, round, ms) FROM '$work/samples'" \
+    -c "\\copy cpu (load, database, round, checks, node, s) FROM '$work/cpu'"
+  version=$(database=two_workers sql 0 -c "SELECT split_part(citus_version(), ' ', 2)")
+  shards=$(database=two_workers sql 0 \
+    -c "SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'integration_health_status'::regclass")
   for target in partitions coordinator worker; do
-    columns+=", $(median_of s.ms 2 "s.target = '$target'") AS \"$target: ms\", $(median_of 's.ms / p.ms' 2 "s.target = '$target'") AS \"times plain\""
+    columns+=", $(median_of s.ms 2 "s.target = '$target'") AS \"${title[$target]}: ms\",
+      $(median_of 's.ms / p.ms' 2 "s.target = '$target'") AS \"times plain\""
   done
   cat <<TEXT
-\`CITUS_PG_CONFIG=$CITUS_PG_CONFIG scripts/bench citus\`, $rounds rounds: Citus $(database=two_workers sql 0 -c "SELECT extversion FROM pg_extension
-  WHERE extname = 'citus'"), $(database=two_workers sql 0 -c "SELECT shard_count FROM citus_tables WHERE table_name = 'integration_health_status'::regclass") shards,
-all servers on one machine, data on $(df --output=fstype "$work" | tail -n 1). One client; Citus has two workers.
+\`scripts/bench citus\`${BENCH_SETTINGS:+ with BENCH_SETTINGS=\"$BENCH_SETTINGS\"}, medians of $rounds rounds.
+Citus $version, $shards shards on two workers; all servers on one machine, data on $(df --output=fstype "$work" | tail -n 1); one client.
+Min and max are of the last ratio.
 
 TEXT
   markdown "SELECT s.what AS statement, $(median_of s.ms 2 "s.target = 'plain'") AS \"plain: ms\"$columns,
-      round(min(s.ms / p.ms) FILTER (WHERE s.target = 'worker'), 2) AS min, round(max(s.ms / p.ms) FILTER (WHERE s.target = 'worker'), 2) AS max
+      round(min(s.ms / p.ms) $of, 2) AS min, round(max(s.ms / p.ms) $of, 2) AS max
     FROM sample s JOIN sample p ON p.what = s.what AND p.round = s.round AND p.target = 'plain' GROUP BY s.what ORDER BY min(s.n)"
   cat <<TEXT
 
-The same checks through the workers in turn, two clients: seconds of CPU, user and system, of all processes of a server, for 1,000
-checks.
+Checks through the workers in turn, two clients: CPU of all processes of the servers, user and system, in seconds for 1,000 checks.
 
 TEXT
-  markdown "SELECT c.load AS checks, c.database AS servers, $(median_of c.s 3) AS \"CPU s\", $(median_of 'c.s / p.s' 2) AS \"times plain\",
+  markdown "SELECT CASE c.load WHEN 'healthy' THEN 'upserts of a pair' ELSE 'record_health_checks of 2,000 pairs' END AS checks,
+      replace(c.database, '_', ' ') AS servers, $(median_of c.s 3) AS \"CPU\", $(median_of 'c.s / p.s' 2) AS \"times plain\",
       $(median_of c.busiest 3) AS \"of the busiest server\", $(median_of 'c.busiest / p.s' 2) AS \"times plain\",
-      $(median_of '100 * c.busiest / c.s' 0) AS \"its share, %\", $(median_of '100 * c.coordinator / c.s' 1) AS \"share of the coordinator, %\"
-    FROM (SELECT min(n) AS n, load, database, round, 1000 * sum(s) / checks AS s, 1000 * max(s) / checks AS busiest,
-                 1000 * sum(s) FILTER (WHERE node = 0) / checks AS coordinator FROM cpu GROUP BY load, database, round, checks) AS c
-    JOIN (SELECT load, round, 1000 * sum(s) / checks AS s FROM cpu WHERE database = 'plain' GROUP BY load, round, checks) AS p USING (load, round)
-   GROUP BY c.load, c.database ORDER BY min(c.n)"
+      $(median_of '100 * c.busiest / c.s' 0) AS \"its share, %\"
+    FROM (SELECT min(n) AS n, load, database, round, 1000 * sum(s) / checks AS s, 1000 * max(s) / checks AS busiest
+            FROM cpu GROUP BY load, database, round, checks) AS c
+    JOIN (SELECT load, round, 1000 * s / checks AS s FROM cpu WHERE database = 'plain') AS p USING (load, round)
+   GROUP BY c.load, c.database ORDER BY c.load DESC, min(c.n)"
 }
 
 # times_plain WHAT: the median of the time through a worker, divided by that of the same round on plain.
@@ -249,8 +276,10 @@ citus() {
     for name in "${names[@]}"; do
       for target in plain partitions coordinator worker; do measure "$name" "$target" "$r"; done
     done
-    for database in plain $clusters; do load healthy "$database" "$r" 1 1000; done
-    for database in plain $clusters; do load batch "$database" "$r" $((organisations / 2)) 5; done
+    for database in plain $clusters; do
+      load healthy "$database" "$r" 1 1000
+      load batch "$database" "$r" $((organisations / 2)) 3
+    done
   done
   report >"$out/citus.md"
   for what in 'upsert of a pair, healthy' 'upsert of a pair, a change of status each time'; do
