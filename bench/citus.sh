@@ -53,22 +53,22 @@ SQL
 # define_statements: all that is measured, in this order.
 define_statements() {
   local member='{"app_metadata": {"org_id": "%s"}}' batch='record_health_checks of 2,000 pairs'
-  statement healthy postgres 300 'upsert of a pair, healthy' < <(upsert "\\set n random(1, $organisations)" "'healthy'")
-  # 151 pairs become unhealthy, and then healthy again
-  statement change postgres 301 'upsert of a pair, a change of status each time' < <(
-    upsert $'\\set k :k + 1\n\\set n 1 + :k % 151' \
-      "(CASE WHEN :k < 151 THEN 'unhealthy' ELSE 'healthy' END)::integration_health_state")
-  statement record postgres 300 'record_health_check' <<SQL
+  statement healthy postgres 200 'upsert of a pair, healthy' < <(upsert "\\set n random(1, $organisations)" "'healthy'")
+  # 101 pairs become unhealthy, and then healthy again
+  statement change postgres 201 'upsert of a pair, a change of status each time' < <(
+    upsert $'\\set k :k + 1\n\\set n 1 + :k % 101' \
+      "(CASE WHEN :k < 101 THEN 'unhealthy' ELSE 'healthy' END)::integration_health_state")
+  statement record postgres 200 'record_health_check' <<SQL
 \set n random(1, $organisations)
 SELECT record_health_check(lpad((:n)::text, 32, '0')::uuid, 'xledger', 'healthy', 100, 200);
 SQL
-  statement org_status authenticator 200 'get_org_health_status, a member' < <(
+  statement org_status authenticator 150 'get_org_health_status, a member' < <(
     request "$member" "SELECT count(*) FROM get_org_health_status(lpad((:n)::text, 32, '0')::uuid)")
-  statement trend authenticator 200 'get_health_trend, a member' < <(
+  statement trend authenticator 150 'get_health_trend, a member' < <(
     request "$member" "SELECT count(*) FROM get_health_trend(lpad((:n)::text, 32, '0')::uuid, 'xledger')")
-  statement summary authenticator 15 'get_global_health_summary, an admin' < <(
+  statement summary authenticator 10 'get_global_health_summary, an admin' < <(
     request '{"app_metadata": {"role": "global_admin"}}' 'SELECT sum(total) FROM get_global_health_summary()')
-  statement batch postgres 4 "$batch, healthy" <<SQL
+  statement batch postgres 3 "$batch, healthy" <<SQL
 SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = 'healthy';
 SQL
   statement outage postgres 3 "$batch, all fail" "$batch, all fail again" "$batch, all recover" <<SQL
@@ -79,7 +79,7 @@ SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = '
 SELECT record_health_checks(checks) FROM batch WHERE half = :half AND status = 'healthy';
 \endif
 SQL
-  statement insert_select postgres 4 'INSERT ... SELECT, upsert of 2,000 pairs' <<SQL
+  statement insert_select postgres 3 'INSERT ... SELECT, upsert of 2,000 pairs' <<SQL
 INSERT INTO integration_health_status (org_id, integration_type, status, latency_ms, http_status)
 SELECT lpad(n::text, 32, '0')::uuid, 'xledger', 'healthy', 100, 200 FROM generate_series(1, $organisations / 2) AS n ORDER BY 1
 ON CONFLICT (org_id, integration_type) DO UPDATE
@@ -278,7 +278,7 @@ citus() {
     done
     for database in plain $clusters; do
       load healthy "$database" "$r" 1 1000
-      load batch "$database" "$r" $((organisations / 2)) 3
+      load batch "$database" "$r" $((organisations / 2)) 2
     done
   done
   report >"$out/citus.md"
