@@ -219,7 +219,7 @@ median_of() { echo "round(percentile_cont(0.5) WITHIN GROUP (ORDER BY $1) FILTER
 
 # report: reads the samples into the server without Citus, and writes the tables.
 report() {
-  local of="FILTER (WHERE s.target = 'worker')" columns='' target version shards
+  local of="FILTER (WHERE s.target = 'worker')" columns='' target version shards files
   local -A title=([partitions]='32 partitions' [coordinator]=coordinator [worker]=worker)
   export PGHOST=127.0.0.1 PGPORT
   PGPORT=$(port 5)
@@ -230,14 +230,15 @@ report() {
   version=$(database=two_workers sql 0 -c "SELECT split_part(citus_version(), ' ', 2)")
   shards=$(database=two_workers sql 0 \
     -c "SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'integration_health_status'::regclass")
+  files=$(df --output=fstype "$work" | tail -n 1)
   for target in partitions coordinator worker; do
     columns+=", $(median_of s.ms 2 "s.target = '$target'") AS \"${title[$target]}: ms\",
       $(median_of 's.ms / p.ms' 2 "s.target = '$target'") AS \"times plain\""
   done
   cat <<TEXT
 \`scripts/bench citus\`${BENCH_SETTINGS:+ with BENCH_SETTINGS=\"$BENCH_SETTINGS\"}, medians of $rounds rounds.
-Citus $version, $shards shards on two workers; all servers on one machine, data on $(df --output=fstype "$work" | tail -n 1); one client.
-Min and max are of the last ratio.
+Citus $version, $shards shards on two workers; all servers on one machine, data on $files; one client. Min and max
+are of the last ratio.
 
 TEXT
   markdown "SELECT s.what AS statement, $(median_of s.ms 2 "s.target = 'plain'") AS \"plain: ms\"$columns,
@@ -245,7 +246,7 @@ TEXT
     FROM sample s JOIN sample p ON p.what = s.what AND p.round = s.round AND p.target = 'plain' GROUP BY s.what ORDER BY min(s.n)"
   cat <<TEXT
 
-Checks through the workers in turn, two clients: CPU of all processes of the servers, user and system, in seconds for 1,000 checks.
+Checks through the workers in turn, two clients; seconds of CPU, user and system, of all server processes, for 1,000 checks.
 
 TEXT
   markdown "SELECT CASE c.load WHEN 'healthy' THEN 'upserts of a pair' ELSE 'record_health_checks of 2,000 pairs' END AS checks,
