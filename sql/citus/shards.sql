@@ -85,10 +85,16 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   shards bigint[];
+  held bigint[] := '{}';
 BEGIN
-  shards := ARRAY(SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
-                   WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid);
-  PERFORM pg_catalog.lock_shard_metadata(5, shards);
+  -- Again after each wait: it may have been for a split, which makes new shards.
+  LOOP
+    shards := ARRAY(SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
+                     WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid);
+    EXIT WHEN shards = held;
+    PERFORM pg_catalog.lock_shard_metadata(5, shards);
+    held := shards;
+  END LOOP;
   RETURN cardinality(shards);
 END
 $$;
@@ -143,6 +149,7 @@ DECLARE
   anchors constant regclass := '@extschema@.anchors';
   shard record;
   anchor uuid;
+  first uuid;
 BEGIN
   FOR shard IN
     SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
@@ -151,8 +158,13 @@ BEGIN
                                FROM @extschema@.anchors AS a)
   LOOP
     anchor := @extschema@.anchor_for(shard.shardid);
-    IF anchor IS NOT NULL THEN
-      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor) ON CONFLICT DO NOTHING;
+    CONTINUE WHEN anchor IS NULL;
+    -- One session at a time, whatever its node: on_every_shard would call a shard that has two anchors twice.
+    SELECT a.org_id INTO first FROM @extschema@.anchors AS a ORDER BY a.org_id LIMIT 1;
+    PERFORM FROM @extschema@.anchors AS a WHERE a.org_id = first FOR UPDATE;
+    IF NOT EXISTS (SELECT 1 FROM @extschema@.anchors AS a
+                    WHERE pg_catalog.get_shard_id_for_distribution_column(anchors, a.org_id) = shard.shardid) THEN
+      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor);
     END IF;
   END LOOP;
 END

@@ -70,3 +70,30 @@ done
 wait $splitter "${claimers[@]}"
 check 0 'claims that wait for a split leave nothing out' "$(cat "$work"/claims.[012] | sort -u | wc -l)" -c 'SELECT count(*) FROM integration_monitors'
 exact 'split while they wait'
+
+# --- an organisation is isolated before it has a status
+c=$(member_org 50)
+sql 0 -o /dev/null -c "$(isolate "$c")"
+before=$(shards)
+check 2 'what goes to every shard goes to those that have an organisation' "$((before - 1)) in $((before - 1))" -c 'SELECT integration_health_compact()' -c "SELECT $anchors"
+for node in 0 1 2; do
+  request $node 'the first check' 1 "$writer" -c "SELECT check_no FROM record_health_check('$c', 'xledger', 'healthy')"
+  request $node 'the first upsert' 1 "$writer" -c "INSERT INTO integration_health_status AS s (org_id, integration_type, status)
+    VALUES ('$c', 'xledger', 'healthy') ON CONFLICT (org_id, integration_type) DO UPDATE SET status = EXCLUDED.status RETURNING s.check_no"
+  request $node 'the first batch' 1 "$writer" -c "SELECT record_health_checks('[{\"org_id\": \"$c\", \"integration_type\": \"xledger\", \"status\": \"healthy\"}]')"
+  request $node 'its monitor' t "$writer" -c "SELECT enabled FROM set_monitor('$c', 'xledger')"
+done
+works "$c" xledger 'isolated first'
+request 1 'its pair is claimed' 1 "$writer" -c "SELECT enabled FROM set_monitor('$c', 'xledger')" -c COMMIT -c "$due" -c "SELECT count(*) FROM claim_due_health_checks(1000) WHERE org_id = '$c'"
+exact 'isolated first'
+check 2 'and marked as stale' unknown -c "UPDATE integration_health_status SET checked_at = now() - interval '1 day' WHERE org_id = '$c'" \
+  -c 'SELECT mark_stale_health()' -c "SELECT status FROM integration_health_status WHERE org_id = '$c'"
+check 0 'forgotten' 0 -c "SELECT forget_organisation('$c')" -c "SELECT count(*) FROM integration_health_history WHERE org_id = '$c'"
+exact forgotten
+
+# --- shards are rebalanced
+# lean: moves shards until one node has two more than the other.
+under_load 'a rebalance that blocks writers' -c "SELECT rebalance_table_shards('integration_health_status', shard_transfer_mode => 'block_writes')"
+exact rebalanced
+under_load 'a rebalance in the background' -c 'SELECT citus_rebalance_start()' -c 'SELECT citus_rebalance_wait()'
+exact 'rebalanced in the background'
