@@ -82,7 +82,7 @@ under_load() {
     claimers+=($!)
   done
   sleep 0.5
-  check 0 "$1" '' -o /dev/null "${@:2}"
+  check 0 "$1" '' -o /dev/null -c 'SET client_min_messages = warning' "${@:2}"
   kill -s ALRM "${writers[@]}" || true
   : >"$work/ended"
   wait "${claimers[@]}"
@@ -95,10 +95,10 @@ under_load() {
   consistent "$1"
 }
 
-# move N PORT [MODE]: moves the shards beside the Nth of the status table to another node.
+# move N PORT [MODE [FROM]]: moves the shards beside the Nth of the status table (on the node with the port FROM) to another node.
 move() {
   sql 0 -o /dev/null -c 'SET statement_timeout = 0' -c "SELECT citus_move_shard_placement(shardid, '127.0.0.1', nodeport, '127.0.0.1', $2, '${3:-force_logical}')
     FROM (SELECT shardid, nodeport FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
-           WHERE logicalrelid = 'integration_health_status'::regclass ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
+           WHERE logicalrelid = 'integration_health_status'::regclass AND nodeport IN (${4:-nodeport}) ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
 }
 : >"$work/moves"
