@@ -33,7 +33,7 @@ PARTS = $(patsubst %,sql/src/%.sql,header base partitions access samples catalog
 	leases recording syncs runs names warm_ups sync_reports reports uptime overview watch jobs metrics dump rights)
 # The extension for Citus is SQL alone: the C that it needs is in the library.
 CITUS_SCRIPT = sql/$(EXTENSION)_citus--$(EXTVERSION).sql
-CITUS_PARTS = $(patsubst %,sql/citus/%.sql,header tables shards replace organisation everywhere search copies modes claims absent types distribute rights)
+CITUS_PARTS = $(patsubst %,sql/citus/%.sql,header tables shards replace organisation shares everywhere search recording samples modes claims types copies distribute rights)
 DATA_built = $(SCRIPT) $(UPDATE) $(CITUS_SCRIPT)
 OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src

@@ -6,8 +6,15 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   definition text := replace(pg_get_functiondef(function), 'integration_health_private.maintenance ',
                              '@extschema:integration_health@.integration_maintenance ');
+  called record;
 BEGIN
-  PERFORM @extschema@.replace_by(function, replace(definition, '@extschema@.', 'integration_health_private.'));
+  FOR called IN
+    SELECT DISTINCT o.proname AS name, r.pronamespace::regnamespace AS schema
+      FROM @extschema@.replaced() AS p JOIN pg_proc AS o ON o.oid = p.original JOIN pg_proc AS r ON r.oid = p.replacement
+  LOOP
+    definition := replace(definition, format('@extschema@.%I(', called.name), format('%s.%I(', called.schema, called.name));
+  END LOOP;
+  PERFORM @extschema@.replace_by(function, definition);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_copy(regprocedure) IS
@@ -20,6 +27,9 @@ BEGIN
      FROM unnest(ARRAY[
        'integration_health_private.add_maintenance(uuid, text, timestamptz, timestamptz, text)',
        'integration_health_private.cut_maintenance(uuid)', 'integration_health_private.expire_maintenance(timestamptz)',
+       'integration_health_private.global_uptime(timestamptz, timestamptz)',
+       '@extschema:integration_health@.integration_health_compact()', 'integration_health_private.run_counts()',
+       'integration_health_private.run_stale()',
        '@extschema:integration_health@.forget_organisation(uuid)',
        '@extschema:integration_health@.finish_alert(uuid, integer, boolean, text)']) AS f;
 END
@@ -30,37 +40,3 @@ ALTER FUNCTION @extschema:integration_health@.integration_health_cleanup(interva
   SET citus.multi_shard_modify_mode = 'sequential';
 ALTER FUNCTION @extschema:integration_health@.integration_health_watch(integer)
   SET citus.multi_shard_modify_mode = 'sequential';
-
-DO $$
-BEGIN
-  PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
-    WHERE p.pronamespace = 'integration_health_private'::regnamespace
-      AND p.proname IN ('record_round', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors', 'enqueue_alert',
-                        'failing_types', 'watch_types', 'silent_since', 'keep_samples', 'read_samples', 'global_uptime');
-END
-$$;
-
-CREATE FUNCTION integration_health_private.record_round(
-  org_ids uuid[], types text[], statuses @extschema:integration_health@.integration_health_state[], latencies integer[],
-  http_statuses integer[], errors text[], retries integer[], times timestamptz[],
-  causes @extschema:integration_health@.integration_failure_cause[])
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  recorded bigint;
-BEGIN
-  INSERT INTO @extschema:integration_health@.integration_health_status AS s
-         (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)
-  SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8),
-                           unnest($9))
-      ON CONFLICT (org_id, integration_type) DO UPDATE
-     SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
-         error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at, cause = EXCLUDED.cause;
-  GET DIAGNOSTICS recorded = ROW_COUNT;
-  RETURN recorded;
-END
-$$;
-COMMENT ON FUNCTION integration_health_private.record_round(
-  uuid[], text[], @extschema:integration_health@.integration_health_state[], integer[], integer[], text[], integer[],
-  timestamptz[], @extschema:integration_health@.integration_failure_cause[]) IS
-  'Records a round of entry_rounds by one statement, and returns the number of checks.';

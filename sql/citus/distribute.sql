@@ -30,6 +30,7 @@ BEGIN ATOMIC
          (2, '@extschema:integration_health@.integration_maintenance', true),
          (3, '@extschema@.type_incidents', true),
          (4, '@extschema@.type_alerts', true),
+         (0, 'integration_health_private.kept_samples', true),
          (5, '@extschema@.anchors', false),
          (6, '@extschema@.mode_notes', false),
          (7, '@extschema:integration_health@.integration_health_history', false),

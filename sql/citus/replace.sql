@@ -64,3 +64,20 @@ END;
 COMMENT ON FUNCTION @extschema@.call_of(regprocedure) IS
   'Returns the arguments with which for_organisation and others call a function, moved to this schema, as the body of one with '
   'the same arguments writes them: the query, whose rows are JSON, and its args.';
+
+CREATE FUNCTION @extschema@.replaced()
+RETURNS TABLE (original regprocedure, replacement regprocedure)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT o.oid::regprocedure, r.oid::regprocedure
+    FROM pg_catalog.pg_proc o
+    JOIN pg_catalog.pg_proc r ON r.proname = o.proname AND r.proargtypes = o.proargtypes AND r.oid <> o.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.pronamespace
+   WHERE o.pronamespace = '@extschema@'::regnamespace
+     AND n.nspname IN ('integration_health_private', '@extschema:integration_health@')
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'e'
+                        AND e.extname = 'integration_health_citus');
+END;
+COMMENT ON FUNCTION @extschema@.replaced() IS
+  'Returns the functions that were put aside, and those that have taken their places.';

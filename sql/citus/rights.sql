@@ -1,22 +1,5 @@
 -- Rights: whoever may call a function may call what has taken its place, and the other way round
 
-CREATE FUNCTION @extschema@.replaced()
-RETURNS TABLE (original regprocedure, replacement regprocedure)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  SELECT o.oid::regprocedure, r.oid::regprocedure
-    FROM pg_catalog.pg_proc o
-    JOIN pg_catalog.pg_proc r ON r.proname = o.proname AND r.proargtypes = o.proargtypes AND r.oid <> o.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid = r.pronamespace
-   WHERE o.pronamespace = '@extschema@'::regnamespace
-     AND n.nspname IN ('integration_health_private', '@extschema:integration_health@')
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'e'
-                        AND e.extname = 'integration_health_citus');
-END;
-COMMENT ON FUNCTION @extschema@.replaced() IS
-  'Returns the functions that were put aside, and those that have taken their places.';
-
 CREATE FUNCTION @extschema@.copy_rights(from_function regprocedure, to_function regprocedure)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -45,11 +28,12 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', holder.role);
     EXECUTE format(
       'GRANT EXECUTE ON FUNCTION @extschema@.is_on_shard(), @extschema@.shard_of(uuid), @extschema@.on_shard(oid, text, jsonb), '
-      '@extschema@.on_shard_of(uuid, text, jsonb), @extschema@.for_organisation(uuid, text, jsonb), '
+      '@extschema@.on_shard_of(uuid, text, jsonb), @extschema@.read_organisation(uuid, text, jsonb), '
       'integration_health_private.enter_shard(oid) TO %s', holder.role);
     IF NOT holder.is_reader THEN
       EXECUTE format(
-        'GRANT EXECUTE ON FUNCTION @extschema@.lease_checks(integer), @extschema@.lease_alerts(integer, interval) TO %s',
+        'GRANT EXECUTE ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb), @extschema@.lock_shard_of(uuid), '
+        '@extschema@.lease_checks(integer), @extschema@.lease_alerts(integer, interval) TO %s',
         holder.role);
     END IF;
   END LOOP;

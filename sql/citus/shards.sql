@@ -46,7 +46,7 @@ COMMENT ON FUNCTION @extschema@.on_shard_of(uuid, text, jsonb) IS
   'Calls on_shard for the shard of an organisation. Errors: as on_shard.';
 
 -- The count gives one row, whatever the organisation has, and tells Citus on which node the function is to be called.
-CREATE FUNCTION @extschema@.for_organisation(org_id uuid, query text, args jsonb)
+CREATE FUNCTION @extschema@.read_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -59,9 +59,34 @@ BEGIN
      CROSS JOIN LATERAL @extschema@.on_shard_of(place, $2, $3) AS r;
 END
 $$;
+COMMENT ON FUNCTION @extschema@.read_organisation(uuid, text, jsonb) IS
+  'Runs a query that writes nothing, with args as $1, on the shard of an organisation, with the rights of the caller, and returns '
+  'its rows. Errors: as on_shard.';
+
+-- Citus does not know that a query may write. Without this lock the shard could be moved meanwhile, and what was written to it be
+-- left behind: the moves of Citus wait for the lock.
+CREATE FUNCTION @extschema@.lock_shard_of(org_id uuid)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[pg_catalog.get_shard_id_for_distribution_column(
+    '@extschema@.anchors'::regclass, COALESCE(org_id, '00000000-0000-0000-0000-000000000000'))]);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.lock_shard_of(uuid) IS
+  'Makes the moves of the shard of an organisation wait for the end of the transaction.';
+
+CREATE FUNCTION @extschema@.for_organisation(org_id uuid, query text, args jsonb)
+RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- A statement of its own: what Citus plans before it has the lock may look for the shard where it no longer is.
+  PERFORM @extschema@.lock_shard_of($1);
+  RETURN QUERY SELECT * FROM @extschema@.read_organisation($1, $2, $3);
+END
+$$;
 COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
-  'Runs a query, with args as $1, on the shard of an organisation, with the rights of the caller, and returns its rows. '
-  'Errors: as on_shard.';
+  'Calls lock_shard_of and read_organisation, for a query that may write. Errors: as on_shard.';
 
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
@@ -78,8 +103,7 @@ COMMENT ON FUNCTION @extschema@.on_every_shard(text, jsonb) IS
   'Runs a query, with args as $1, on each shard, and returns the rows of all. The argument place is an organisation of the '
   'shard. Errors: as on_shard and hold_shards.';
 
--- Citus does not know that the query may write. Without this lock a shard could be moved meanwhile, and what was written to it
--- be left behind: the moves of Citus wait for the lock.
+-- As lock_shard_of.
 CREATE FUNCTION @extschema@.lock_shards()
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -105,7 +129,7 @@ CREATE FUNCTION @extschema@.hold_shards()
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- A statement of its own: what Citus plans before it has the lock may look for a shard where it no longer is.
+  -- A statement of its own, as in for_organisation.
   shards bigint := @extschema@.lock_shards();
 BEGIN
   -- A shard that was split since has no anchor in one of its halves.

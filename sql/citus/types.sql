@@ -5,8 +5,18 @@ CREATE FUNCTION integration_health_private.enqueue_alert(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN CASE WHEN $3 IS NULL THEN @extschema@.enqueue_type_alert($1, $2, NULL, $4, $5, clock_timestamp())
-              ELSE @extschema@.enqueue_alert($1, $2, $3, $4, $5) END;
+  IF $3 IS NULL THEN
+    RETURN @extschema@.enqueue_type_alert($1, $2, NULL, $4, $5, clock_timestamp());
+  ELSIF @extschema@.is_on_shard() THEN
+    RETURN @extschema@.enqueue_alert($1, $2, $3, $4, $5);
+  END IF;
+  RETURN (
+    SELECT j::boolean
+      FROM @extschema@.for_organisation(
+             $3,
+             'SELECT to_jsonb(@extschema@.enqueue_alert($1 ->> ''kind'', $1 ->> ''cause'', ($1 ->> ''org_id'')::uuid, '
+             '$1 ->> ''type'', $1 -> ''facts''))',
+             jsonb_build_object('kind', $1, 'cause', $2, 'org_id', $3, 'type', $4, 'facts', $5)) AS j);
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.enqueue_alert(text, text, uuid, text, jsonb) IS

@@ -187,10 +187,10 @@ COMMENT ON FUNCTION @extschema@.get_uptime_days(uuid, text, integer, text) IS
 -- status all the time; a transition at some time moves what has passed of the window until then from the status after it to
 -- the status before it, or to none, if there was none. The clock by which that is told stands still during maintenance of all
 -- pairs of the type. Maintenance of single organisations is taken out pair by pair.
-CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+CREATE FUNCTION integration_health_private.uptime_sums(since timestamptz, until timestamptz)
 RETURNS TABLE (
-  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
-  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+  integration_type text, display_name text, healthy numeric, degraded numeric, unhealthy numeric, unknown numeric,
+  planned numeric, incidents bigint, resolved bigint, took interval, pairs numeric)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   WITH counted AS MATERIALIZED (
@@ -241,30 +241,43 @@ BEGIN ATOMIC
      CROSS JOIN LATERAL integration_health_private.status_spans(o.org_id, o.integration_type, o.planned) s
     UNION ALL
     SELECT o.integration_type, NULL, 0, 0, integration_health_private.seconds(o.planned) FROM own o
-  ), whole AS (
-    SELECT c.integration_type, c.display_name, c.window_s, COALESCE(pg_catalog.sum(p.pairs), 0) AS pairs,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'healthy'), 0) AS healthy,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'degraded'), 0) AS degraded,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unhealthy'), 0) AS unhealthy,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unknown'), 0) AS unknown,
-           COALESCE(pg_catalog.sum(p.planned), 0) AS planned
-      FROM counted c
-      LEFT JOIN part p ON p.integration_type = c.integration_type
-     GROUP BY c.integration_type, c.display_name, c.window_s
   ), incidents AS (
-    SELECT x.integration_type, pg_catalog.count(*) AS incidents, pg_catalog.avg(x.took) AS mttr
+    SELECT x.integration_type, pg_catalog.count(*) AS incidents, pg_catalog.count(x.took) AS resolved,
+           pg_catalog.sum(x.took) AS took
       FROM integration_health_private.incident_times(since, until) x
      WHERE x.org_id IS NOT NULL GROUP BY x.integration_type
   )
-  SELECT w.integration_type, w.display_name,
-         integration_health_private.percentage(w.healthy + w.degraded, w.healthy + w.degraded + w.unhealthy),
-         integration_health_private.percentage(w.healthy + w.degraded + w.unhealthy, w.pairs * w.window_s - w.planned),
-         pg_catalog.floor(w.healthy)::bigint, pg_catalog.floor(w.degraded)::bigint, pg_catalog.floor(w.unhealthy)::bigint,
-         pg_catalog.floor(w.unknown)::bigint, pg_catalog.floor(w.planned)::bigint, COALESCE(i.incidents, 0), i.mttr,
-         w.pairs::bigint
-    FROM whole w
-    LEFT JOIN incidents i ON i.integration_type = w.integration_type
-   ORDER BY w.display_name, w.integration_type;
+  SELECT c.integration_type, c.display_name,
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'healthy'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'degraded'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unhealthy'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unknown'), 0),
+         COALESCE(pg_catalog.sum(p.planned), 0), COALESCE(i.incidents, 0), COALESCE(i.resolved, 0), i.took,
+         COALESCE(pg_catalog.sum(p.pairs), 0)
+    FROM counted c
+    LEFT JOIN part p ON p.integration_type = c.integration_type
+    LEFT JOIN incidents i ON i.integration_type = c.integration_type
+   GROUP BY c.integration_type, c.display_name, i.incidents, i.resolved, i.took;
+END;
+COMMENT ON FUNCTION integration_health_private.uptime_sums(timestamptz, timestamptz) IS
+  'Returns what get_global_uptime reports as sums, exact and in seconds, for the time from since to before until: of the pairs of '
+  'each type, and of the incidents of pairs and those of them that were resolved.';
+
+CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT u.integration_type, u.display_name,
+         integration_health_private.percentage(u.healthy + u.degraded, u.healthy + u.degraded + u.unhealthy),
+         integration_health_private.percentage(
+           u.healthy + u.degraded + u.unhealthy, u.pairs * extract(epoch FROM until - since) - u.planned),
+         pg_catalog.floor(u.healthy)::bigint, pg_catalog.floor(u.degraded)::bigint, pg_catalog.floor(u.unhealthy)::bigint,
+         pg_catalog.floor(u.unknown)::bigint, pg_catalog.floor(u.planned)::bigint, u.incidents,
+         u.took / NULLIF(u.resolved, 0), u.pairs::bigint
+    FROM integration_health_private.uptime_sums(since, until) u
+   ORDER BY u.display_name, u.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz) IS
   'Runs the query of get_global_uptime, for the time from since to before until.';

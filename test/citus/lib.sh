@@ -49,7 +49,7 @@ start_writers() {
   recorded_before=$(sql 0 -c 'SELECT sum(check_no) FROM integration_health_status')
   rm -f "$work"/bench.*
   for node in "${@:2}"; do
-    pgbench -n -c 2 -T "$1" -h 127.0.0.1 -U postgres -p "$(port "$node")" -f "$work/flip.sql" h >"$work/bench.$node" 2>&1 &
+    pgbench -n -c 2 -T "$1" -h 127.0.0.1 -U postgres -p "$(port "$node")" -f "$work/flip.sql" -f "$work/call.sql" h >"$work/bench.$node" 2>&1 &
     writers+=($!)
   done
 }
@@ -67,6 +67,12 @@ cat >"$work/flip.sql" <<'P'
 INSERT INTO integration_health_status (org_id, integration_type, status)
 VALUES (md5('org' || :o)::uuid, 'xledger', (CASE WHEN :s = 1 THEN 'healthy' ELSE 'unhealthy' END)::integration_health_state)
 ON CONFLICT (org_id, integration_type) DO UPDATE SET status = EXCLUDED.status;
+P
+cat >"$work/call.sql" <<'P'
+\set o random(1, 60)
+\set s random(1, 2)
+SELECT check_no FROM record_health_check(
+  md5('org' || :o)::uuid, 'xledger', (CASE WHEN :s = 1 THEN 'healthy' ELSE 'unhealthy' END)::integration_health_state);
 P
 
 # under_load WHAT STATEMENT...: runs statements on the coordinator while the nodes 0, 1 and 2 write and claim, until they end;

@@ -1,0 +1,35 @@
+-- Functions whose replacements are written out, here and in the parts that follow
+
+DO $$
+BEGIN
+  PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
+    WHERE p.pronamespace = 'integration_health_private'::regnamespace
+      AND p.proname IN ('record_round', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors', 'enqueue_alert',
+                        'failing_types', 'watch_types', 'note_job');
+END
+$$;
+
+CREATE FUNCTION integration_health_private.record_round(
+  org_ids uuid[], types text[], statuses @extschema:integration_health@.integration_health_state[], latencies integer[],
+  http_statuses integer[], errors text[], retries integer[], times timestamptz[],
+  causes @extschema:integration_health@.integration_failure_cause[])
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  recorded bigint;
+BEGIN
+  INSERT INTO @extschema:integration_health@.integration_health_status AS s
+         (org_id, integration_type, status, latency_ms, http_status, error, retry_after, checked_at, cause)
+  SELECT * FROM ROWS FROM (unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8),
+                           unnest($9))
+      ON CONFLICT (org_id, integration_type) DO UPDATE
+     SET status = EXCLUDED.status, latency_ms = EXCLUDED.latency_ms, http_status = EXCLUDED.http_status,
+         error = EXCLUDED.error, retry_after = EXCLUDED.retry_after, checked_at = EXCLUDED.checked_at, cause = EXCLUDED.cause;
+  GET DIAGNOSTICS recorded = ROW_COUNT;
+  RETURN recorded;
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.record_round(
+  uuid[], text[], @extschema:integration_health@.integration_health_state[], integer[], integer[], text[], integer[],
+  timestamptz[], @extschema:integration_health@.integration_failure_cause[]) IS
+  'Records a round of entry_rounds by one statement, and returns the number of checks.';
