@@ -5599,36 +5599,44 @@ COMMENT ON FUNCTION integration_health_private.org_ids() IS 'Calls integration_h
 -- ---------------------------------------------------------------------------------------------
 
 -- A schedule whose period passed without a call, because no job ran, is moved on to the next period.
-CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
+CREATE FUNCTION integration_health_private.move_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
-LANGUAGE sql VOLATILE SECURITY DEFINER
-SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
-  SELECT integration_health_private.note_job('integration_health_warm_up');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['public.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
     SELECT d.org_id, d.integration_type,
-           CASE WHEN d.warm_up_for > take_warm_ups.moment THEN d.warm_up_for
-                ELSE public.integration_sync_next_period(d.every, d.anchor, d.time_zone, take_warm_ups.moment) END AS period
+           CASE WHEN d.warm_up_for > move_warm_ups.moment THEN d.warm_up_for
+                ELSE public.integration_sync_next_period(d.every, d.anchor, d.time_zone, move_warm_ups.moment) END AS period
       FROM public.integration_sync_schedules d
-     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= take_warm_ups.horizon
-       AND CASE WHEN d.warm_up_for <= take_warm_ups.horizon
+     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= move_warm_ups.horizon
+       AND CASE WHEN d.warm_up_for <= move_warm_ups.horizon
                 THEN integration_health_private.usable_time_zone(
                        d.org_id, d.integration_type, d.every, d.anchor, d.time_zone) IS NOT NULL END
        FOR NO KEY UPDATE SKIP LOCKED
   ), moved AS (
     UPDATE public.integration_sync_schedules s
-       SET warm_up_for = COALESCE(CASE WHEN d.period <= take_warm_ups.horizon
+       SET warm_up_for = COALESCE(CASE WHEN d.period <= move_warm_ups.horizon
                                        THEN public.integration_sync_next_period(s.every, s.anchor, s.time_zone, d.period)
                                        ELSE d.period END, 'infinity')
       FROM due d WHERE s.org_id = d.org_id AND s.integration_type = d.integration_type
     RETURNING s.org_id, s.integration_type, d.period, s.warm_up_url
   )
-  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
+  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= move_warm_ups.horizon;
 END;
-COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
+COMMENT ON FUNCTION integration_health_private.move_warm_ups(timestamptz, timestamptz) IS
   'Returns the schedules with a period after moment, and not after horizon, for which the worker has not been called, '
   'and notes that it has. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_warm_up');
+  SELECT * FROM integration_health_private.move_warm_ups(take_warm_ups.moment, take_warm_ups.horizon);
+END;
+COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
+  'Calls move_warm_ups, with the rights of the owner, and notes that the job was done. Errors: as move_warm_ups.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
@@ -5709,17 +5717,17 @@ COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
   'Calls require_all_rows for schedules, plans and runs.';
 
 -- The schedules whose last period can be claimed; earlier periods do not count.
-CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
+CREATE FUNCTION integration_health_private.due_periods(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
-  idempotency_key text)
+  idempotency_key text, due_at timestamptz)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT s.org_id, s.integration_type, p.scheduled_for,
          COALESCE((SELECT r.attempt FROM public.integration_sync_runs r
                     WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type
                       AND r.scheduled_for = p.scheduled_for), 0),
-         public.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
+         public.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for), s.due_at
     FROM public.integration_sync_schedules s
    CROSS JOIN LATERAL public.integration_sync_last_period(
            s.every, s.anchor, integration_health_private.usable_time_zone(
@@ -5730,9 +5738,10 @@ BEGIN ATOMIC
           WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.scheduled_for = p.scheduled_for
             AND NOT integration_health_private.may_lease(
                   r.outcome, r.attempt, r.finished_at, r.lease_until, s.max_attempts, s.retry_backoff, pg_catalog.now()))
-   ORDER BY s.due_at LIMIT due_syncs.max_rows;
+   ORDER BY s.due_at LIMIT due_periods.max_rows;
 END;
-COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'Runs the query of get_due_syncs.';
+COMMENT ON FUNCTION integration_health_private.due_periods(integer) IS
+  'Runs the query of get_due_syncs; due_at is since when a period can be claimed.';
 
 -- As in lease_checks, the index is used however many schedules are due.
 CREATE FUNCTION public.get_due_syncs(max_rows integer DEFAULT 1000)
@@ -5744,7 +5753,9 @@ SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_
 BEGIN
   PERFORM integration_health_private.require_max_rows(get_due_syncs.max_rows);
   PERFORM integration_health_private.require_all_syncs();
-  RETURN QUERY SELECT * FROM integration_health_private.due_syncs(get_due_syncs.max_rows);
+  RETURN QUERY
+    SELECT d.org_id, d.integration_type, d.scheduled_for, d.attempts, d.idempotency_key
+      FROM integration_health_private.due_periods(get_due_syncs.max_rows) AS d;
 END
 $$;
 COMMENT ON FUNCTION public.get_due_syncs(integer) IS
@@ -6352,10 +6363,10 @@ COMMENT ON FUNCTION public.get_uptime_days(uuid, text, integer, text) IS
 -- status all the time; a transition at some time moves what has passed of the window until then from the status after it to
 -- the status before it, or to none, if there was none. The clock by which that is told stands still during maintenance of all
 -- pairs of the type. Maintenance of single organisations is taken out pair by pair.
-CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+CREATE FUNCTION integration_health_private.uptime_sums(since timestamptz, until timestamptz)
 RETURNS TABLE (
-  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
-  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+  integration_type text, display_name text, healthy numeric, degraded numeric, unhealthy numeric, unknown numeric,
+  planned numeric, incidents bigint, resolved bigint, took interval, pairs numeric)
 LANGUAGE sql STABLE ROWS 10
 BEGIN ATOMIC
   WITH counted AS MATERIALIZED (
@@ -6406,30 +6417,43 @@ BEGIN ATOMIC
      CROSS JOIN LATERAL integration_health_private.status_spans(o.org_id, o.integration_type, o.planned) s
     UNION ALL
     SELECT o.integration_type, NULL, 0, 0, integration_health_private.seconds(o.planned) FROM own o
-  ), whole AS (
-    SELECT c.integration_type, c.display_name, c.window_s, COALESCE(pg_catalog.sum(p.pairs), 0) AS pairs,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'healthy'), 0) AS healthy,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'degraded'), 0) AS degraded,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unhealthy'), 0) AS unhealthy,
-           COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unknown'), 0) AS unknown,
-           COALESCE(pg_catalog.sum(p.planned), 0) AS planned
-      FROM counted c
-      LEFT JOIN part p ON p.integration_type = c.integration_type
-     GROUP BY c.integration_type, c.display_name, c.window_s
   ), incidents AS (
-    SELECT x.integration_type, pg_catalog.count(*) AS incidents, pg_catalog.avg(x.took) AS mttr
+    SELECT x.integration_type, pg_catalog.count(*) AS incidents, pg_catalog.count(x.took) AS resolved,
+           pg_catalog.sum(x.took) AS took
       FROM integration_health_private.incident_times(since, until) x
      WHERE x.org_id IS NOT NULL GROUP BY x.integration_type
   )
-  SELECT w.integration_type, w.display_name,
-         integration_health_private.percentage(w.healthy + w.degraded, w.healthy + w.degraded + w.unhealthy),
-         integration_health_private.percentage(w.healthy + w.degraded + w.unhealthy, w.pairs * w.window_s - w.planned),
-         pg_catalog.floor(w.healthy)::bigint, pg_catalog.floor(w.degraded)::bigint, pg_catalog.floor(w.unhealthy)::bigint,
-         pg_catalog.floor(w.unknown)::bigint, pg_catalog.floor(w.planned)::bigint, COALESCE(i.incidents, 0), i.mttr,
-         w.pairs::bigint
-    FROM whole w
-    LEFT JOIN incidents i ON i.integration_type = w.integration_type
-   ORDER BY w.display_name, w.integration_type;
+  SELECT c.integration_type, c.display_name,
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'healthy'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'degraded'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unhealthy'), 0),
+         COALESCE(pg_catalog.sum(p.seconds) FILTER (WHERE p.status = 'unknown'), 0),
+         COALESCE(pg_catalog.sum(p.planned), 0), COALESCE(i.incidents, 0), COALESCE(i.resolved, 0), i.took,
+         COALESCE(pg_catalog.sum(p.pairs), 0)
+    FROM counted c
+    LEFT JOIN part p ON p.integration_type = c.integration_type
+    LEFT JOIN incidents i ON i.integration_type = c.integration_type
+   GROUP BY c.integration_type, c.display_name, i.incidents, i.resolved, i.took;
+END;
+COMMENT ON FUNCTION integration_health_private.uptime_sums(timestamptz, timestamptz) IS
+  'Returns what get_global_uptime reports as sums, exact and in seconds, for the time from since to before until: of the pairs '
+  'of each type, and of the incidents of pairs and those of them that were resolved.';
+
+CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
+RETURNS TABLE (
+  integration_type text, display_name text, uptime_pct numeric, coverage_pct numeric, healthy_s bigint, degraded_s bigint,
+  unhealthy_s bigint, unknown_s bigint, planned_s bigint, incidents bigint, mttr interval, pairs bigint)
+LANGUAGE sql STABLE ROWS 10
+BEGIN ATOMIC
+  SELECT u.integration_type, u.display_name,
+         integration_health_private.percentage(u.healthy + u.degraded, u.healthy + u.degraded + u.unhealthy),
+         integration_health_private.percentage(
+           u.healthy + u.degraded + u.unhealthy, u.pairs * extract(epoch FROM until - since) - u.planned),
+         pg_catalog.floor(u.healthy)::bigint, pg_catalog.floor(u.degraded)::bigint, pg_catalog.floor(u.unhealthy)::bigint,
+         pg_catalog.floor(u.unknown)::bigint, pg_catalog.floor(u.planned)::bigint, u.incidents,
+         u.took / NULLIF(u.resolved, 0), u.pairs::bigint
+    FROM integration_health_private.uptime_sums(since, until) u
+   ORDER BY u.display_name, u.integration_type;
 END;
 COMMENT ON FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz) IS
   'Runs the query of get_global_uptime, for the time from since to before until.';
@@ -7239,12 +7263,10 @@ COMMENT ON FUNCTION public.integration_health_cleanup(interval, integer) IS
 -- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
 -- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
 -- series of failures found it locked, becomes due at once. SKIP LOCKED keeps the job out of the way of the monitors.
-CREATE FUNCTION public.mark_stale_health(max_rows integer DEFAULT 10000)
+CREATE FUNCTION integration_health_private.mark_stale(max_rows integer)
 RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-  SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
-  SELECT integration_health_private.note_job('integration_health_stale');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     'public.integration_health_status'::regclass, 'public.integration_monitors'::regclass]);
   WITH stale AS MATERIALIZED (
@@ -7263,7 +7285,7 @@ BEGIN ATOMIC
              s.checked_at, s.consecutive_failures, t.monitoring_mode, t.check_interval, t.max_backoff,
              GREATEST(t.planned_since, t.passive_until), m.enabled, m.claimed_at, m.due_at, m.planned_since)
            < pg_catalog.now()
-     LIMIT mark_stale_health.max_rows FOR UPDATE OF s SKIP LOCKED
+     LIMIT mark_stale.max_rows FOR UPDATE OF s SKIP LOCKED
   ), late AS MATERIALIZED (
     SELECT o.org_id, o.integration_type
       FROM stale x
@@ -7288,6 +7310,17 @@ BEGIN ATOMIC
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM marked;
+END;
+COMMENT ON FUNCTION integration_health_private.mark_stale(integer) IS
+  'Does the work of mark_stale_health. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION public.mark_stale_health(max_rows integer DEFAULT 10000)
+RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
+  SELECT integration_health_private.note_job('integration_health_stale');
+  SELECT integration_health_private.mark_stale(mark_stale_health.max_rows);
 END;
 COMMENT ON FUNCTION public.mark_stale_health(integer) IS
   'Records status unknown for at most max_rows pairs that are stale, and returns how many. A pair is stale when it '
@@ -8340,11 +8373,12 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.is_time_zone(text)'),
          ('FUNCTION integration_health_private.sync_key(uuid, text, timestamptz)'),
          ('FUNCTION integration_health_private.org_ids()'),
+         ('FUNCTION integration_health_private.move_warm_ups(timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.has_http_post()'),
          ('FUNCTION public.dispatch_sync_warm_ups(interval)'),
          ('FUNCTION integration_health_private.require_all_syncs()'),
-         ('FUNCTION integration_health_private.due_syncs(integer)'),
+         ('FUNCTION integration_health_private.due_periods(integer)'),
          ('FUNCTION public.get_due_syncs(integer)'),
          ('FUNCTION integration_health_private.sync_drift(uuid, timestamptz)'),
          ('FUNCTION public.get_sync_drift(uuid, integer)'),
@@ -8372,6 +8406,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.require_time_zone(text)'),
          ('FUNCTION integration_health_private.uptime_days(uuid, text, integer, text, timestamptz)'),
          ('FUNCTION public.get_uptime_days(uuid, text, integer, text)'),
+         ('FUNCTION integration_health_private.uptime_sums(timestamptz, timestamptz)'),
          ('FUNCTION integration_health_private.global_uptime(timestamptz, timestamptz)'),
          ('FUNCTION public.get_global_uptime(integer)'),
          ('FUNCTION integration_health_private.latency_days(uuid, text, integer)'),
@@ -8406,6 +8441,7 @@ BEGIN ATOMIC
          ('FUNCTION integration_health_private.heal_types()'),
          ('FUNCTION integration_health_private.heal_times()'),
          ('FUNCTION public.integration_health_cleanup(interval, integer)'),
+         ('FUNCTION integration_health_private.mark_stale(integer)'),
          ('FUNCTION public.mark_stale_health(integer)'),
          ('FUNCTION integration_health_private.run_cleanup()'),
          ('FUNCTION integration_health_private.run_counts()'),

@@ -29,7 +29,8 @@ BEGIN
        'integration_health_private.cut_maintenance(uuid)', 'integration_health_private.expire_maintenance(timestamptz)',
        'integration_health_private.global_uptime(timestamptz, timestamptz)',
        '@extschema:integration_health@.integration_health_compact()', 'integration_health_private.run_counts()',
-       'integration_health_private.run_stale()',
+       '@extschema:integration_health@.mark_stale_health(integer)', 'integration_health_private.run_stale()',
+       'integration_health_private.take_warm_ups(timestamptz, timestamptz)',
        '@extschema:integration_health@.forget_organisation(uuid)',
        '@extschema:integration_health@.finish_alert(uuid, integer, boolean, text)']) AS f;
 END

@@ -31,8 +31,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.replace_by_merge(regprocedure, text) IS
-  'Replaces a function by one that calls it on every shard and merges the rows by a query, in which r are the rows of all shards, '
-  'or single values of type text.';
+  'Replaces a function by one that calls it on every shard and merges the rows by a query, in which r are the rows of all '
+  'shards, or single values of type text.';
 
 -- What is of types lies outside the shards.
 CREATE FUNCTION @extschema@.copy_for_types(function regprocedure)
@@ -47,8 +47,8 @@ BEGIN
             '@extschema:integration_health@.integration_alerts ', '@extschema@.type_alerts '),
             p.proname || '.', p.proname || '_of_types.')
      FROM pg_proc AS p WHERE p.oid = function;
-  EXECUTE format('COMMENT ON FUNCTION @extschema@.%I(%s) IS %L', p.proname || '_of_types', pg_get_function_identity_arguments(p.oid),
-                 format('As %s, for the incidents and alerts of types.', p.proname))
+  EXECUTE format('COMMENT ON FUNCTION @extschema@.%I(%s) IS %L', p.proname || '_of_types',
+                 pg_get_function_identity_arguments(p.oid), format('As %s, for the incidents and alerts of types.', p.proname))
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;
@@ -71,8 +71,9 @@ BEGIN
     VALUES
       ('heal_times()', 'SELECT FROM r'), ('resolve_recovered()', 'SELECT FROM r'), ('withdraw_alerts(text)', 'SELECT FROM r'),
       ('spread_due_monitors(text, interval, timestamptz)', 'SELECT sum(r.value::bigint)::bigint FROM r'),
+      ('move_warm_ups(timestamptz, timestamptz)', 'SELECT r.* FROM r'),
       ('fold_counts()', 'SELECT sum(r.value::bigint)::bigint FROM r'),
-      ('due_syncs(integer)', 'SELECT r.* FROM r ORDER BY r.scheduled_for, r.org_id LIMIT $1'),
+      ('due_periods(integer)', 'SELECT r.* FROM r ORDER BY r.due_at LIMIT $1'),
       ('unrun_schedules(integer)', 'SELECT r.* FROM r ORDER BY r.due_at DESC LIMIT $1'),
       ('global_health_problems(integer)',
        'SELECT r.* FROM r ORDER BY array_position(''{unhealthy,degraded,unknown}'', r.status::text), r.status_since, r.org_id, '
@@ -110,8 +111,8 @@ BEGIN
        'THEN COALESCE(min(u.value) FILTER (WHERE u.value > 0), 0) ELSE sum(u.value) END FROM (SELECT r.* FROM r UNION ALL '
        'SELECT t.* FROM @extschema@.measured_alerts_of_types() AS t) AS u GROUP BY u.metric, u.labels'),
       ('read_samples()',
-       'SELECT r.metric, r.labels, CASE r.metric WHEN ''integration_health_pairs'' THEN sum(r.value) ELSE max(r.value) END FROM r '
-       'GROUP BY r.metric, r.labels')
+       'SELECT r.metric, r.labels, CASE r.metric WHEN ''integration_health_pairs'' THEN sum(r.value) ELSE max(r.value) END '
+       'FROM r GROUP BY r.metric, r.labels')
   LOOP
     PERFORM @extschema@.replace_by_merge(('integration_health_private.' || merged.column1)::regprocedure, merged.column2);
   END LOOP;
@@ -138,17 +139,10 @@ COMMENT ON FUNCTION @extschema@.expire_types(timestamptz) IS 'As expire_incident
 
 DO $$
 BEGIN
-  PERFORM @extschema@.replace_by_share(('integration_health_private.' || f)::regprocedure, '', also)
+  PERFORM @extschema@.replace_by_share(('integration_health_private.' || f)::regprocedure, also)
      FROM (VALUES ('delete_history(timestamptz, bigint)', ''), ('delete_runs(timestamptz, bigint)', ''),
                   ('expire_transitions(timestamptz, bigint)', ''),
                   ('expire_incidents(timestamptz, bigint)', '+ @extschema@.expire_types($1)'),
-                  ('tell_of_open(integer)', ''), ('watch_credentials(integer)', '')) AS c (f, also);
-  PERFORM @extschema@.replace_by_share(
-    '@extschema:integration_health@.mark_stale_health(integer)',
-    'SELECT integration_health_private.require_max_rows($1); '
-    'SELECT integration_health_private.note_job(''integration_health_stale'');', '');
-  PERFORM @extschema@.replace_by_merge(
-    'integration_health_private.take_warm_ups(timestamptz, timestamptz)',
-    'SELECT r.* FROM r, (SELECT integration_health_private.note_job(''integration_health_warm_up'')) AS n');
+                  ('mark_stale(integer)', ''), ('tell_of_open(integer)', ''), ('watch_credentials(integer)', '')) AS c (f, also);
 END
 $$;

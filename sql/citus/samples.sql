@@ -4,7 +4,7 @@ CREATE FUNCTION integration_health_private.note_job(job_name text)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF @extschema@.is_on_shard() OR current_setting('transaction_isolation') <> 'read committed' THEN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
     RETURN false;
   END IF;
   INSERT INTO integration_health_private.kept_samples AS k (metric, labels, value)
@@ -15,5 +15,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_health_private.note_job(text) IS
-  'Notes that the work of a job is done, if the transaction commits, and returns true; false, and nothing is noted, on a shard, or '
-  'above READ COMMITTED. Another transaction that notes a job waits.';
+  'Notes that the work of a job is done, if the transaction commits, and returns true; false, and nothing is noted, above READ '
+  'COMMITTED. Another transaction that notes a job waits.';

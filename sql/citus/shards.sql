@@ -62,8 +62,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.read_organisation(uuid, text, jsonb) IS
-  'Runs a query that writes nothing, with args as $1, on the shard of an organisation, with the rights of the caller, and returns '
-  'its rows. Errors: as on_shard.';
+  'Runs a query that writes nothing, with args as $1, on the shard of an organisation, with the rights of the caller, and '
+  'returns its rows. Errors: as on_shard.';
 
 -- Citus does not know that a query may write. Without this lock the shard could be moved meanwhile, and what was written to it be
 -- left behind: the moves of Citus wait for the lock. It is taken again after a wait, which may have been for a split.

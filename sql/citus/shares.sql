@@ -84,7 +84,7 @@ COMMENT ON FUNCTION @extschema@.share_out(text, text, bigint) IS
   'function with its share of wanted as $1 on those that have any, until all is done or wanted is used up; and returns what it '
   'returns on each. Errors: as on_every_shard.';
 
-CREATE FUNCTION @extschema@.replace_by_share(function regprocedure, first text, also text)
+CREATE FUNCTION @extschema@.replace_by_share(function regprocedure, also text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -92,14 +92,14 @@ DECLARE
   before integer[] := ARRAY(SELECT generate_series(1, limits - 1));
 BEGIN
   PERFORM @extschema@.replace_by(function, format(
-    '%s LANGUAGE sql SECURITY DEFINER AS $f$ %s SELECT COALESCE(sum(j::bigint), 0)::bigint %s FROM @extschema@.share_out('
+    '%s LANGUAGE sql SECURITY DEFINER AS $f$ SELECT COALESCE(sum(j::bigint), 0)::bigint %s FROM @extschema@.share_out('
     'NULL, format(%L%s), $%s) AS j $f$',
-    @extschema@.head_of(function), first, also,
+    @extschema@.head_of(function), also,
     format('@extschema@.%I(%s$1::%s)', p.proname, repeat('%L, ', limits - 1), format_type(p.proargtypes[limits - 1], NULL)),
     (SELECT string_agg(format(', $%s', n), '') FROM unnest(before) AS n), limits))
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.replace_by_share(regprocedure, text, text) IS
-  'Replaces a function whose last argument is the greatest number that it may return by one that runs the statement first, calls '
-  'it on the shards, each of which has a share of that number, and returns the sum, with also after it.';
+COMMENT ON FUNCTION @extschema@.replace_by_share(regprocedure, text) IS
+  'Replaces a function whose last argument is the greatest number that it may return by one that calls it on the shards, each of '
+  'which has a share of that number, and returns the sum, with also after it.';

@@ -202,12 +202,10 @@ COMMENT ON FUNCTION @extschema@.integration_health_cleanup(interval, integer) IS
 -- A pair that was checked within two of the shortest intervals cannot be stale, which settles the question for most
 -- pairs. A monitor that waits longer than the rules say, because the clock was ahead, or because the check that ended a
 -- series of failures found it locked, becomes due at once. SKIP LOCKED keeps the job out of the way of the monitors.
-CREATE FUNCTION @extschema@.mark_stale_health(max_rows integer DEFAULT 10000)
+CREATE FUNCTION integration_health_private.mark_stale(max_rows integer)
 RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-  SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
-  SELECT integration_health_private.note_job('integration_health_stale');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY[
     '@extschema@.integration_health_status'::regclass, '@extschema@.integration_monitors'::regclass]);
   WITH stale AS MATERIALIZED (
@@ -226,7 +224,7 @@ BEGIN ATOMIC
              s.checked_at, s.consecutive_failures, t.monitoring_mode, t.check_interval, t.max_backoff,
              GREATEST(t.planned_since, t.passive_until), m.enabled, m.claimed_at, m.due_at, m.planned_since)
            < pg_catalog.now()
-     LIMIT mark_stale_health.max_rows FOR UPDATE OF s SKIP LOCKED
+     LIMIT mark_stale.max_rows FOR UPDATE OF s SKIP LOCKED
   ), late AS MATERIALIZED (
     SELECT o.org_id, o.integration_type
       FROM stale x
@@ -251,6 +249,17 @@ BEGIN ATOMIC
     RETURNING 1
   )
   SELECT pg_catalog.count(*) FROM marked;
+END;
+COMMENT ON FUNCTION integration_health_private.mark_stale(integer) IS
+  'Does the work of mark_stale_health. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION @extschema@.mark_stale_health(max_rows integer DEFAULT 10000)
+RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.require_max_rows(mark_stale_health.max_rows);
+  SELECT integration_health_private.note_job('integration_health_stale');
+  SELECT integration_health_private.mark_stale(mark_stale_health.max_rows);
 END;
 COMMENT ON FUNCTION @extschema@.mark_stale_health(integer) IS
   'Records status unknown for at most max_rows pairs that are stale, and returns how many. A pair is stale when it '

@@ -13,18 +13,21 @@ END;
 COMMENT ON FUNCTION integration_health_private.require_all_syncs() IS
   'Calls require_all_rows for schedules, plans and runs.';
 
+-- @from 1.1
+DROP FUNCTION integration_health_private.due_syncs(integer);
+-- @end
 -- The schedules whose last period can be claimed; earlier periods do not count.
-CREATE FUNCTION integration_health_private.due_syncs(max_rows integer)
+CREATE FUNCTION integration_health_private.due_periods(max_rows integer)
 RETURNS TABLE (
   org_id uuid, integration_type text, scheduled_for timestamptz, attempts integer,
-  idempotency_key text)
+  idempotency_key text, due_at timestamptz)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT s.org_id, s.integration_type, p.scheduled_for,
          COALESCE((SELECT r.attempt FROM @extschema@.integration_sync_runs r
                     WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type
                       AND r.scheduled_for = p.scheduled_for), 0),
-         @extschema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for)
+         @extschema@.integration_sync_key(s.org_id, s.integration_type, p.scheduled_for), s.due_at
     FROM @extschema@.integration_sync_schedules s
    CROSS JOIN LATERAL @extschema@.integration_sync_last_period(
            s.every, s.anchor, integration_health_private.usable_time_zone(
@@ -35,9 +38,10 @@ BEGIN ATOMIC
           WHERE r.org_id = s.org_id AND r.integration_type = s.integration_type AND r.scheduled_for = p.scheduled_for
             AND NOT integration_health_private.may_lease(
                   r.outcome, r.attempt, r.finished_at, r.lease_until, s.max_attempts, s.retry_backoff, pg_catalog.now()))
-   ORDER BY s.due_at LIMIT due_syncs.max_rows;
+   ORDER BY s.due_at LIMIT due_periods.max_rows;
 END;
-COMMENT ON FUNCTION integration_health_private.due_syncs(integer) IS 'Runs the query of get_due_syncs.';
+COMMENT ON FUNCTION integration_health_private.due_periods(integer) IS
+  'Runs the query of get_due_syncs; due_at is since when a period can be claimed.';
 
 -- As in lease_checks, the index is used however many schedules are due.
 CREATE FUNCTION @extschema@.get_due_syncs(max_rows integer DEFAULT 1000)
@@ -49,7 +53,9 @@ SET enable_seqscan = off SET enable_hashjoin = off SET jit = off SET plan_cache_
 BEGIN
   PERFORM integration_health_private.require_max_rows(get_due_syncs.max_rows);
   PERFORM integration_health_private.require_all_syncs();
-  RETURN QUERY SELECT * FROM integration_health_private.due_syncs(get_due_syncs.max_rows);
+  RETURN QUERY
+    SELECT d.org_id, d.integration_type, d.scheduled_for, d.attempts, d.idempotency_key
+      FROM integration_health_private.due_periods(get_due_syncs.max_rows) AS d;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.get_due_syncs(integer) IS

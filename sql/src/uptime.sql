@@ -260,8 +260,8 @@ BEGIN ATOMIC
    GROUP BY c.integration_type, c.display_name, i.incidents, i.resolved, i.took;
 END;
 COMMENT ON FUNCTION integration_health_private.uptime_sums(timestamptz, timestamptz) IS
-  'Returns what get_global_uptime reports as sums, exact and in seconds, for the time from since to before until: of the pairs of '
-  'each type, and of the incidents of pairs and those of them that were resolved.';
+  'Returns what get_global_uptime reports as sums, exact and in seconds, for the time from since to before until: of the pairs '
+  'of each type, and of the incidents of pairs and those of them that were resolved.';
 
 CREATE FUNCTION integration_health_private.global_uptime(since timestamptz, until timestamptz)
 RETURNS TABLE (

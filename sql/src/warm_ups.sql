@@ -3,36 +3,44 @@
 -- ---------------------------------------------------------------------------------------------
 
 -- A schedule whose period passed without a call, because no job ran, is moved on to the next period.
-CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
+CREATE FUNCTION integration_health_private.move_warm_ups(moment timestamptz, horizon timestamptz)
 RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
-LANGUAGE sql VOLATILE SECURITY DEFINER
-SET enable_hashjoin = off SET enable_mergejoin = off SET search_path = pg_catalog, pg_temp
+LANGUAGE sql VOLATILE SET enable_hashjoin = off SET enable_mergejoin = off
 BEGIN ATOMIC
-  SELECT integration_health_private.note_job('integration_health_warm_up');
   SELECT integration_health_private.require_own_triggers(VARIADIC ARRAY['@extschema@.integration_sync_schedules'::regclass]);
   WITH due AS MATERIALIZED (
     SELECT d.org_id, d.integration_type,
-           CASE WHEN d.warm_up_for > take_warm_ups.moment THEN d.warm_up_for
-                ELSE @extschema@.integration_sync_next_period(d.every, d.anchor, d.time_zone, take_warm_ups.moment) END AS period
+           CASE WHEN d.warm_up_for > move_warm_ups.moment THEN d.warm_up_for
+                ELSE @extschema@.integration_sync_next_period(d.every, d.anchor, d.time_zone, move_warm_ups.moment) END AS period
       FROM @extschema@.integration_sync_schedules d
-     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= take_warm_ups.horizon
-       AND CASE WHEN d.warm_up_for <= take_warm_ups.horizon
+     WHERE d.enabled AND d.warm_up_url IS NOT NULL AND d.warm_up_for <= move_warm_ups.horizon
+       AND CASE WHEN d.warm_up_for <= move_warm_ups.horizon
                 THEN integration_health_private.usable_time_zone(
                        d.org_id, d.integration_type, d.every, d.anchor, d.time_zone) IS NOT NULL END
        FOR NO KEY UPDATE SKIP LOCKED
   ), moved AS (
     UPDATE @extschema@.integration_sync_schedules s
-       SET warm_up_for = COALESCE(CASE WHEN d.period <= take_warm_ups.horizon
+       SET warm_up_for = COALESCE(CASE WHEN d.period <= move_warm_ups.horizon
                                        THEN @extschema@.integration_sync_next_period(s.every, s.anchor, s.time_zone, d.period)
                                        ELSE d.period END, 'infinity')
       FROM due d WHERE s.org_id = d.org_id AND s.integration_type = d.integration_type
     RETURNING s.org_id, s.integration_type, d.period, s.warm_up_url
   )
-  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= take_warm_ups.horizon;
+  SELECT m.org_id, m.integration_type, m.period, m.warm_up_url FROM moved m WHERE m.period <= move_warm_ups.horizon;
 END;
-COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
+COMMENT ON FUNCTION integration_health_private.move_warm_ups(timestamptz, timestamptz) IS
   'Returns the schedules with a period after moment, and not after horizon, for which the worker has not been called, '
   'and notes that it has. Errors: 55000 as require_own_triggers.';
+
+CREATE FUNCTION integration_health_private.take_warm_ups(moment timestamptz, horizon timestamptz)
+RETURNS TABLE (org_id uuid, integration_type text, scheduled_for timestamptz, warm_up_url text)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT integration_health_private.note_job('integration_health_warm_up');
+  SELECT * FROM integration_health_private.move_warm_ups(take_warm_ups.moment, take_warm_ups.horizon);
+END;
+COMMENT ON FUNCTION integration_health_private.take_warm_ups(timestamptz, timestamptz) IS
+  'Calls move_warm_ups, with the rights of the owner, and notes that the job was done. Errors: as move_warm_ups.';
 
 CREATE FUNCTION integration_health_private.has_http_post()
 RETURNS boolean
