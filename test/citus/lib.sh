@@ -81,7 +81,7 @@ under_load() {
   local node claimers=() claimed
   sql 0 -c "UPDATE integration_monitors SET enabled = true, due_at = now() - interval '1 minute', claimed_at = NULL"
   start_writers 55 0 1 2
-  rm -f "$work/ended"
+  rm -f "$work/ended" "$work"/claims.*
   for node in 0 1 2; do
     while [ ! -e "$work/ended" ]; do sql $node -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(3)' || true; sleep 0.3; done \
       >"$work/claims.$node" 2>&1 &

@@ -37,3 +37,7 @@ for node in 0 3; do
   done
 done
 consistent 'written by the new node'
+
+# --- it is removed again
+sql 0 -c 'SET client_min_messages = warning' >/dev/null
+under_load 'a node is drained and removed' -c "SELECT citus_drain_node('127.0.0.1', $(port 3), 'block_writes')" -c "SELECT citus_remove_node('127.0.0.1', $(port 3))"
