@@ -36,6 +36,11 @@ ALTER TABLE @extschema@.type_alerts ADD PRIMARY KEY (alert_id);
 COMMENT ON TABLE @extschema@.type_alerts IS
   'The alerts of types and of all, which integration_alerts cannot hold here: its rows are distributed by org_id.';
 
+-- Dumped, but for the anchors, which integration_health_distribute makes.
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.mode_notes', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.type_incidents', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.type_alerts', '');
+
 ALTER TABLE @extschema@.anchors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.mode_notes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE @extschema@.type_incidents ENABLE ROW LEVEL SECURITY;

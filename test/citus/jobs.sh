@@ -11,8 +11,10 @@ orgs() { echo "(SELECT md5('$1' || n)::uuid AS org_id, n FROM generate_series($2
 # old TAG NUMBER AGE: records first checks that are this old.
 old() {
   sql 0 -o /dev/null -c "INSERT INTO integration_health_status (org_id, integration_type, status, checked_at)
-    SELECT org_id, 'xledger', 'healthy', now() - interval '$3' FROM $(orgs "$1" 1 "$2")"
+    SELECT org_id, 'jobs', 'healthy', now() - interval '$3' FROM $(orgs "$1" 1 "$2")"
 }
+
+sql 0 -c "INSERT INTO integration_types (integration_type, display_name, planned_since) VALUES ('jobs', 'Jobs', '2026-01-01')"
 
 # --- stale pairs: the limit is shared by all shards
 old stale 30 '3 hours'
