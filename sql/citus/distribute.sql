@@ -16,7 +16,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.place() IS
-  'Returns an organisation of the shard that statements mean now: its anchor, or while it has none, one that has a status, or had.';
+  'Returns an organisation of the shard that statements mean now: its anchor, or while it has none, one that has a status or '
+  'had one.';
 
 ALTER TABLE @extschema:integration_health@.integration_health_counts
   ALTER COLUMN org_id SET NOT NULL,
