@@ -9,10 +9,15 @@ CREATE FUNCTION @extschema@.place()
 RETURNS uuid
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN (SELECT a.org_id FROM @extschema@.anchors AS a LIMIT 1);
+  -- A shard that was split off has no anchor until hold_shards is called.
+  RETURN COALESCE((SELECT a.org_id FROM @extschema@.anchors AS a LIMIT 1),
+                  (SELECT s.org_id FROM @extschema:integration_health@.integration_health_status AS s LIMIT 1),
+                  (SELECT c.org_id FROM @extschema:integration_health@.integration_health_counts AS c LIMIT 1));
 END
 $$;
-COMMENT ON FUNCTION @extschema@.place() IS 'Returns the anchor of the shard that statements mean now.';
+COMMENT ON FUNCTION @extschema@.place() IS
+  'Returns an organisation of the shard that statements mean now: its anchor, or while it has none, one that has a status or '
+  'had one.';
 
 ALTER TABLE @extschema:integration_health@.integration_health_counts
   ALTER COLUMN org_id SET NOT NULL,

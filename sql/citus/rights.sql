@@ -28,7 +28,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', holder.role);
     EXECUTE format(
       'GRANT EXECUTE ON FUNCTION @extschema@.is_on_shard(), @extschema@.shard_of(uuid), @extschema@.on_shard(oid, text, jsonb), '
-      '@extschema@.on_shard_of(uuid, text, jsonb), @extschema@.read_organisation(uuid, text, jsonb), '
+      '@extschema@.on_shard_no(bigint, text, jsonb), @extschema@.read_organisation(uuid, text, jsonb), '
       'integration_health_private.enter_shard(oid) TO %s', holder.role);
     IF NOT holder.is_reader THEN
       EXECUTE format(

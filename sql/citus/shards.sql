@@ -25,38 +25,40 @@ COMMENT ON FUNCTION @extschema@.on_shard(oid, text, jsonb) IS
   'shard on this node, or as the query.';
 
 CREATE FUNCTION @extschema@.shard_of(org_id uuid)
-RETURNS oid
+RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN to_regclass(format('%I.%I', '@extschema@', 'anchors_' || pg_catalog.get_shard_id_for_distribution_column(
-    '@extschema@.anchors'::regclass, org_id)))::oid;
+  -- Without an organisation any shard will do: the query says what is wrong with that.
+  RETURN pg_catalog.get_shard_id_for_distribution_column(
+    '@extschema@.anchors'::regclass, COALESCE(org_id, '00000000-0000-0000-0000-000000000000'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@.shard_of(uuid) IS
-  'Returns the shard of anchors, on this node, to which an organisation belongs; null when it is on another node.';
+COMMENT ON FUNCTION @extschema@.shard_of(uuid) IS 'Returns the number of the shard of anchors to which an organisation belongs.';
 
-CREATE FUNCTION @extschema@.on_shard_of(org_id uuid, query text, args jsonb)
+CREATE FUNCTION @extschema@.on_shard_no(shard bigint, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN QUERY SELECT * FROM @extschema@.on_shard(@extschema@.shard_of($1), $2, $3);
+  RETURN QUERY
+    SELECT * FROM @extschema@.on_shard(to_regclass(format('%I.%I', '@extschema@', 'anchors_' || shard))::oid, $2, $3);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.on_shard_of(uuid, text, jsonb) IS
-  'Calls on_shard for the shard of an organisation. Errors: as on_shard.';
+COMMENT ON FUNCTION @extschema@.on_shard_no(bigint, text, jsonb) IS
+  'Calls on_shard for the shard of anchors with this number. Errors: as on_shard.';
 
--- The count gives one row, whatever the organisation has, and tells Citus on which node the function is to be called.
+-- The count gives one row, whatever the organisation has, and tells Citus on which node the function is to be called. That node
+-- is not asked for the shard: it may be told of a split a moment later than this one.
 CREATE FUNCTION @extschema@.read_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- Without an organisation any shard will do: the query says what is wrong with that.
   place uuid := COALESCE($1, '00000000-0000-0000-0000-000000000000');
+  shard bigint := @extschema@.shard_of($1);
 BEGIN
   RETURN QUERY
     SELECT r.*
       FROM (SELECT count(*) FROM @extschema:integration_health@.integration_health_status AS s WHERE s.org_id = place) AS one
-     CROSS JOIN LATERAL @extschema@.on_shard_of(place, $2, $3) AS r;
+     CROSS JOIN LATERAL @extschema@.on_shard_no(shard, $2, $3) AS r;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.read_organisation(uuid, text, jsonb) IS
@@ -64,13 +66,20 @@ COMMENT ON FUNCTION @extschema@.read_organisation(uuid, text, jsonb) IS
   'returns its rows. Errors: as on_shard.';
 
 -- Citus does not know that a query may write. Without this lock the shard could be moved meanwhile, and what was written to it be
--- left behind: the moves of Citus wait for the lock.
+-- left behind: the moves of Citus wait for the lock. It is taken again after a wait, which may have been for a split.
 CREATE FUNCTION @extschema@.lock_shard_of(org_id uuid)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  shard bigint;
+  held bigint := 0;
 BEGIN
-  PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[pg_catalog.get_shard_id_for_distribution_column(
-    '@extschema@.anchors'::regclass, COALESCE(org_id, '00000000-0000-0000-0000-000000000000'))]);
+  LOOP
+    shard := @extschema@.shard_of(org_id);
+    EXIT WHEN shard = held;
+    PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[shard]);
+    held := shard;
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.lock_shard_of(uuid) IS
@@ -109,10 +118,15 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   shards bigint[];
+  held bigint[] := '{}';
 BEGIN
-  shards := ARRAY(SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
-                   WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid);
-  PERFORM pg_catalog.lock_shard_metadata(5, shards);
+  LOOP
+    shards := ARRAY(SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
+                     WHERE s.logicalrelid = '@extschema@.anchors'::regclass ORDER BY s.shardid);
+    EXIT WHEN shards = held;
+    PERFORM pg_catalog.lock_shard_metadata(5, shards);
+    held := shards;
+  END LOOP;
   RETURN cardinality(shards);
 END
 $$;
@@ -167,6 +181,7 @@ DECLARE
   anchors constant regclass := '@extschema@.anchors';
   shard record;
   anchor uuid;
+  first uuid;
 BEGIN
   FOR shard IN
     SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
@@ -175,8 +190,13 @@ BEGIN
                                FROM @extschema@.anchors AS a)
   LOOP
     anchor := @extschema@.anchor_for(shard.shardid);
-    IF anchor IS NOT NULL THEN
-      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor) ON CONFLICT DO NOTHING;
+    CONTINUE WHEN anchor IS NULL;
+    -- One session at a time, whatever its node: on_every_shard would call a shard that has two anchors twice.
+    SELECT a.org_id INTO first FROM @extschema@.anchors AS a ORDER BY a.org_id LIMIT 1;
+    PERFORM FROM @extschema@.anchors AS a WHERE a.org_id = first FOR UPDATE;
+    IF NOT EXISTS (SELECT 1 FROM @extschema@.anchors AS a
+                    WHERE pg_catalog.get_shard_id_for_distribution_column(anchors, a.org_id) = shard.shardid) THEN
+      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor);
     END IF;
   END LOOP;
 END

@@ -12,8 +12,11 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/twophase.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -164,6 +167,28 @@ FindShardById(int64 id, ShardRow *shard)
 	found = HeapTupleIsValid(tuple) && ReadShard(tuple, scan.catalog, shard);
 	EndScan(&scan);
 	return found;
+}
+
+/*
+ * AwaitShards waits for prepared transactions that may register shards.  Citus commits a split on
+ * one node after the other, so that another node may know the new shards before this one.
+ */
+void
+AwaitShards(void)
+{
+	LOCKTAG				  tag;
+	VirtualTransactionId *writer;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, Catalog(SHARD_CATALOG));
+	for (writer = GetLockConflicts(&tag, ShareLock, NULL); VirtualTransactionIdIsValid(*writer);
+		 writer++)
+	{
+		bool have_more;
+
+		if (VirtualTransactionIdIsRecoveredPreparedXact(*writer) ||
+			TransactionIdIsValid(TwoPhaseGetXidByVirtualXID(*writer, &have_more)))
+			VirtualXactLock(*writer, true);
+	}
 }
 
 /*

@@ -32,6 +32,7 @@ typedef struct ShardRow
 
 extern bool FindCitusTable(Oid table, CitusTableRow *row);
 extern bool FindShardById(int64 id, ShardRow *shard);
+extern void AwaitShards(void);
 extern bool FindShardOf(Oid table, const ShardBounds *bounds, ShardRow *shard);
 extern Oid	RelationOfShard(const ShardRow *shard);
 

@@ -169,8 +169,14 @@ LearnShard(CitusRelation *entry, bool *may_become)
 	*may_become =
 		form->relkind == RELKIND_RELATION && ParseShardName(NameStr(name), &length, &id);
 	ReleaseSysCache(tuple);
-	if (!*may_become || !FindShardById(id, &shard))
+	if (!*may_become)
 		return false;
+	if (!FindShardById(id, &shard))
+	{
+		AwaitShards();
+		if (!FindShardById(id, &shard))
+			return false;
+	}
 	table = get_rel_name(shard.table);
 	if (table == NULL || get_rel_namespace(shard.table) != schema ||
 		strlen(table) != (size_t) length || strncmp(table, NameStr(name), length) != 0)

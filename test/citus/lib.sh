@@ -75,10 +75,36 @@ SELECT check_no FROM record_health_check(
   md5('org' || :o)::uuid, 'xledger', (CASE WHEN :s = 1 THEN 'healthy' ELSE 'unhealthy' END)::integration_health_state);
 P
 
-# move N PORT [MODE]: moves the shards beside the Nth of the status table to another node.
+# under_load WHAT STATEMENT...: runs statements on the coordinator while the nodes 0, 1 and 2 write and claim, until they end;
+# checks that nothing of it fails, that nothing is lost, doubled or misplaced, and that each due pair is handed out once.
+under_load() {
+  local node claimers=() claimed
+  sql 0 -c "UPDATE integration_monitors SET enabled = true, due_at = now() - interval '1 minute', claimed_at = NULL"
+  start_writers 55 0 1 2
+  rm -f "$work/ended" "$work"/claims.*
+  for node in 0 1 2; do
+    while [ ! -e "$work/ended" ]; do sql $node -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(3)' || true; sleep 0.3; done \
+      >"$work/claims.$node" 2>&1 &
+    claimers+=($!)
+  done
+  sleep 0.5
+  check 0 "$1" '' -o /dev/null -c 'SET client_min_messages = warning' "${@:2}"
+  kill -s ALRM "${writers[@]}" || true
+  : >"$work/ended"
+  wait "${claimers[@]}"
+  sql 0 -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(1000)' >"$work/claims.0.last"
+  check_writers "$1"
+  check 0 "claims do not fail ($1)" '' -c "SELECT \$e\$$(grep -h ERROR "$work"/claims.* | head -n 1)\$e\$"
+  claimed=$(cat "$work"/claims.* | grep -vc ERROR || true)
+  check 0 "each pair is handed out once ($1)" "$claimed" -c "SELECT $(grep -hv ERROR "$work"/claims.* | sort -u | wc -l)"
+  check 0 "every pair is handed out ($1)" "$claimed" -c 'SELECT count(*) FROM integration_monitors'
+  consistent "$1"
+}
+
+# move N PORT [MODE [FROM]]: moves the shards beside the Nth of the status table (on the node with the port FROM) to another node.
 move() {
   sql 0 -o /dev/null -c 'SET statement_timeout = 0' -c "SELECT citus_move_shard_placement(shardid, '127.0.0.1', nodeport, '127.0.0.1', $2, '${3:-force_logical}')
     FROM (SELECT shardid, nodeport FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
-           WHERE logicalrelid = 'integration_health_status'::regclass ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
+           WHERE logicalrelid = 'integration_health_status'::regclass AND nodeport IN (${4:-nodeport}) ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
 }
 : >"$work/moves"

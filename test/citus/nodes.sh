@@ -37,3 +37,11 @@ for node in 0 3; do
   done
 done
 consistent 'written by the new node'
+
+# --- it is removed again
+under_load 'a node is drained and removed' -c "SELECT citus_drain_node('127.0.0.1', $(port 3))" -c "SELECT citus_remove_node('127.0.0.1', $(port 3))"
+stop_cluster "$work/node3"
+check 0 'grants go on' '' -c "SELECT grant_integration_health('authenticated', 'service_role')"
+check 0 'types change on the nodes that are left' 3 -c "UPDATE integration_types SET check_interval = '25 minutes' WHERE integration_type = 'xledger'" \
+  -c "SELECT count(*) FROM run_command_on_all_nodes(\$\$SELECT check_interval FROM integration_types WHERE integration_type = 'xledger'\$\$) WHERE result = '00:25:00'"
+check 1 'and jobs' t -c 'SELECT mark_stale_health() IS NOT NULL'
