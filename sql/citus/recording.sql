@@ -14,7 +14,7 @@ CREATE FUNCTION integration_health_private.record_round(
   http_statuses integer[], errors text[], retries integer[], times timestamptz[],
   causes @extschema:integration_health@.integration_failure_cause[])
 RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   recorded bigint;
 BEGIN

@@ -47,10 +47,10 @@ COMMENT ON FUNCTION @extschema@.on_shard_no(bigint, text, jsonb) IS
   'Calls on_shard for the shard of anchors with this number. Errors: as on_shard.';
 
 -- The count gives one row, whatever the organisation has, and tells Citus on which node the function is to be called. That node
--- is not asked for the shard: it may be told of a split a moment later than this one.
+-- is not asked for the shard: it may be told of a split a moment later than this one. Citus has no generic plan for this.
 CREATE FUNCTION @extschema@.read_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   place uuid := COALESCE($1, '00000000-0000-0000-0000-000000000000');
   shard bigint := @extschema@.shard_of($1);
@@ -99,7 +99,7 @@ COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
 
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM @extschema@.hold_shards();
   RETURN QUERY
