@@ -99,7 +99,7 @@ BEGIN
     type.probes := type.probes + 1;
     PERFORM integration_health_private.store_type(type);
     RETURN QUERY
-      SELECT r.* FROM @extschema@.for_organisation(
+      SELECT r.* FROM @extschema@.write_for_organisation(
                place,
                'SELECT to_jsonb(p) FROM @extschema@.probe_on_shard($1 ->> ''type'', ($1 ->> ''moment'')::timestamptz) AS p',
                jsonb_build_object('type', name, 'moment', moment)) AS j

@@ -7,14 +7,15 @@ DECLARE
   columns text := @extschema@.columns_of(function);
   result text;
   is_row boolean;
+  writes boolean;
 BEGIN
-  SELECT format_type(t.oid, NULL), t.typtype = 'c' INTO result, is_row
+  SELECT format_type(t.oid, NULL), t.typtype = 'c', p.provolatile = 'v' INTO result, is_row, writes
     FROM pg_proc AS p JOIN pg_type AS t ON t.oid = p.prorettype WHERE p.oid = function;
   PERFORM @extschema@.replace_by(function, format(
-    '%s LANGUAGE sql SET intervalstyle = ''postgres'' AS $f$ SELECT %s FROM @extschema@.for_organisation($1, %s) AS j%s $f$',
+    '%s LANGUAGE sql SET intervalstyle = ''postgres'' AS $f$ SELECT %s FROM @extschema@.%s($1, %s) AS j%s $f$',
     @extschema@.head_of(function),
     CASE WHEN columns IS NULL AND NOT is_row THEN format('(j #>> ''{}'')::%s', result) ELSE 'r.*' END,
-    @extschema@.call_of(function),
+    CASE WHEN writes THEN 'write_for_organisation' ELSE 'for_organisation' END, @extschema@.call_of(function),
     CASE WHEN columns IS NOT NULL THEN format(' CROSS JOIN LATERAL jsonb_to_record(j) AS r (%s)', columns)
          WHEN is_row THEN format(' CROSS JOIN LATERAL jsonb_populate_record(NULL::%s, j) AS r', result)
          ELSE '' END));

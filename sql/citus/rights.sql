@@ -49,8 +49,8 @@ BEGIN
       'integration_health_private.enter_shard(oid) TO %s', holder.role);
     IF NOT holder.is_reader THEN
       EXECUTE format(
-        'GRANT EXECUTE ON FUNCTION @extschema@.lease_checks(integer), @extschema@.lease_alerts(integer, interval) TO %s',
-        holder.role);
+        'GRANT EXECUTE ON FUNCTION @extschema@.write_for_organisation(uuid, text, jsonb), @extschema@.lease_checks(integer), '
+        '@extschema@.lease_alerts(integer, interval) TO %s', holder.role);
     END IF;
   END LOOP;
 END

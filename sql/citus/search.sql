@@ -8,7 +8,7 @@ BEGIN
             '%s LANGUAGE plpgsql SECURITY DEFINER AS $f$ '
             'DECLARE owner uuid; BEGIN SELECT t.org_id INTO owner FROM %s AS t WHERE t.%I = $1; '
             'IF owner IS NULL THEN RETURN %s; END IF; '
-            'RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.for_organisation(owner, %s) AS j); END $f$',
+            'RETURN (SELECT (j #>> ''{}'')::%s FROM @extschema@.write_for_organisation(owner, %s) AS j); END $f$',
             @extschema@.head_of(function), of_table, key, of_type, format_type(p.prorettype, NULL),
             @extschema@.call_of(function)))
      FROM pg_proc AS p WHERE p.oid = function;

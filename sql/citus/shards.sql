@@ -63,6 +63,20 @@ COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
   'Runs a query, with args as $1, on the shard of an organisation, with the rights of the caller, and returns its rows. '
   'Errors: as on_shard.';
 
+-- Citus takes the query for one that reads. It would report a transaction as committed although the node of the organisation
+-- has crashed before it heard of that, unless it knows of a write there: this one, which never finds a row.
+CREATE FUNCTION @extschema@.write_for_organisation(org_id uuid, query text, args jsonb)
+RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  DELETE FROM @extschema:integration_health@.integration_monitors AS m WHERE m.org_id = $1 AND m.integration_type IS NULL;
+  RETURN QUERY SELECT * FROM @extschema@.for_organisation($1, $2, $3);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.write_for_organisation(uuid, text, jsonb) IS
+  'Calls for_organisation for a query that writes: COMMIT fails if the node of the organisation has gone by then. For writers. '
+  'Errors: as on_shard.';
+
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
