@@ -35,8 +35,9 @@ DO $$
 BEGIN
   PERFORM @extschema@.put_aside(p.oid) FROM pg_proc AS p
     WHERE p.pronamespace = 'integration_health_private'::regnamespace
-      AND p.proname IN ('record_round', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors', 'enqueue_alert',
-                        'failing_types', 'watch_types', 'silent_since', 'keep_samples', 'read_samples', 'global_uptime');
+      AND p.proname IN ('record_round', 'lock_type', 'apply_rate_limit', 'end_passive_mode', 'lease_probe', 'plan_monitors',
+                        'enqueue_alert', 'failing_types', 'watch_types', 'silent_since', 'keep_samples', 'read_samples',
+                        'global_uptime');
 END
 $$;
 
