@@ -85,17 +85,21 @@ $$;
 COMMENT ON FUNCTION @extschema@.lock_shard_of(uuid) IS
   'Makes the moves of the shard of an organisation wait for the end of the transaction.';
 
+-- Citus would take the query for a read: if the node of the organisation went before COMMIT, what it wrote would be lost without an
+-- error. After a DELETE, which finds no row, it knows better.
 CREATE FUNCTION @extschema@.for_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- A statement of its own: what Citus plans before it has the lock may look for the shard where it no longer is.
   PERFORM @extschema@.lock_shard_of($1);
+  DELETE FROM @extschema:integration_health@.integration_monitors AS m WHERE m.org_id = $1 AND m.integration_type IS NULL;
   RETURN QUERY SELECT * FROM @extschema@.read_organisation($1, $2, $3);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
-  'Calls lock_shard_of and read_organisation, for a query that may write. Errors: as on_shard.';
+  'Runs a query that writes, as read_organisation does; COMMIT fails if the node of the organisation has gone by then. For writers. '
+  'Errors: as on_shard.';
 
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
