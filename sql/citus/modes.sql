@@ -49,6 +49,7 @@ DECLARE
   note @extschema@.mode_notes;
   type @extschema:integration_health@.integration_types;
 BEGIN
+  PERFORM @extschema@.lock_shards();
   IF NOT EXISTS (SELECT 1 FROM @extschema@.mode_notes) THEN
     RETURN;
   END IF;

@@ -85,8 +85,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.lock_shard_of(uuid) IS
   'Makes the moves of the shard of an organisation wait for the end of the transaction.';
 
--- Citus would take the query for a read: if the node of the organisation went before COMMIT, what it wrote would be lost without an
--- error. After a DELETE, which finds no row, it knows better.
+-- Citus would take the query for a read: if the node of the organisation went before COMMIT, what it wrote would be lost without
+-- an error. After a DELETE, which finds no row, it knows better.
 CREATE FUNCTION @extschema@.for_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -98,8 +98,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
-  'Runs a query that writes, as read_organisation does; COMMIT fails if the node of the organisation has gone by then. For writers. '
-  'Errors: as on_shard.';
+  'Runs a query that writes, as read_organisation does; COMMIT fails if the node of the organisation has gone by then. For '
+  'writers. Errors: as on_shard.';
 
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
@@ -153,6 +153,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.hold_shards() IS
   'Calls lock_shards, and makes sure that each shard has an anchor. Errors: as fill_anchors.';
 
+-- The same whoever asks: two sessions that fill the anchors at once write the same row.
 CREATE FUNCTION @extschema@.anchor_for(shard bigint)
 RETURNS uuid
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -161,17 +162,15 @@ DECLARE
   candidate uuid;
 BEGIN
   -- The shard of an isolated organisation has no other.
-  SELECT s.org_id INTO candidate FROM @extschema:integration_health@.integration_health_status AS s
-   WHERE pg_catalog.get_shard_id_for_distribution_column(anchors, s.org_id) = shard LIMIT 1;
   FOR try IN 1 .. (SELECT CASE WHEN p.shardminvalue = p.shardmaxvalue THEN 0 ELSE 100000 END
                      FROM pg_catalog.pg_dist_shard AS p WHERE p.shardid = shard) LOOP
-    EXIT WHEN candidate IS NOT NULL;
-    candidate := gen_random_uuid();
-    IF pg_catalog.get_shard_id_for_distribution_column(anchors, candidate) <> shard THEN
-      candidate := NULL;
+    candidate := md5(format('%s:%s', shard, try))::uuid;
+    IF pg_catalog.get_shard_id_for_distribution_column(anchors, candidate) = shard THEN
+      RETURN candidate;
     END IF;
   END LOOP;
-  RETURN candidate;
+  RETURN (SELECT s.org_id FROM @extschema:integration_health@.integration_health_status AS s
+           WHERE pg_catalog.get_shard_id_for_distribution_column(anchors, s.org_id) = shard ORDER BY s.org_id LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.anchor_for(bigint) IS
@@ -185,7 +184,6 @@ DECLARE
   anchors constant regclass := '@extschema@.anchors';
   shard record;
   anchor uuid;
-  first uuid;
 BEGIN
   FOR shard IN
     SELECT s.shardid FROM pg_catalog.pg_dist_shard AS s
@@ -194,13 +192,8 @@ BEGIN
                                FROM @extschema@.anchors AS a)
   LOOP
     anchor := @extschema@.anchor_for(shard.shardid);
-    CONTINUE WHEN anchor IS NULL;
-    -- One session at a time, whatever its node: on_every_shard would call a shard that has two anchors twice.
-    SELECT a.org_id INTO first FROM @extschema@.anchors AS a ORDER BY a.org_id LIMIT 1;
-    PERFORM FROM @extschema@.anchors AS a WHERE a.org_id = first FOR UPDATE;
-    IF NOT EXISTS (SELECT 1 FROM @extschema@.anchors AS a
-                    WHERE pg_catalog.get_shard_id_for_distribution_column(anchors, a.org_id) = shard.shardid) THEN
-      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor);
+    IF anchor IS NOT NULL THEN
+      INSERT INTO @extschema@.anchors (org_id) VALUES (anchor) ON CONFLICT DO NOTHING;
     END IF;
   END LOOP;
 END
