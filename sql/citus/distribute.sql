@@ -50,6 +50,27 @@ END;
 COMMENT ON FUNCTION @extschema@.tables() IS
   'Returns the tables in the order in which they are distributed, and whether each node has all of a table or a part.';
 
+-- The history and the rest would stay; on a worker, Citus would only say that the table was truncated.
+CREATE FUNCTION @extschema@.refuse_truncate()
+RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('integration_health_citus.is_distributing', true) = 'on' THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = format('"%s" cannot be truncated on Citus', TG_TABLE_NAME),
+    HINT = 'Use DELETE, or forget_organisation().';
+END
+$$;
+COMMENT ON FUNCTION @extschema@.refuse_truncate() IS
+  'Trigger function: refuses TRUNCATE, but not that by which integration_health_distribute removes what it has distributed. '
+  'Errors: 0A000.';
+CREATE TRIGGER zz_integration_health_refuse_truncate
+  BEFORE TRUNCATE ON @extschema:integration_health@.integration_health_status
+  FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.refuse_truncate();
+COMMENT ON TRIGGER zz_integration_health_refuse_truncate ON @extschema:integration_health@.integration_health_status IS
+  'Refuses TRUNCATE, which Citus does not do as a whole.';
+
 CREATE FUNCTION @extschema@.require_ready_nodes()
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -76,7 +97,8 @@ CREATE FUNCTION @extschema:integration_health@.integration_health_distribute(sha
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
 SET citus.enable_unsafe_triggers = on SET citus.enable_local_reference_table_foreign_keys = off
-SET citus.multi_shard_modify_mode = 'sequential' SET search_path = pg_catalog, pg_temp AS $$
+SET citus.multi_shard_modify_mode = 'sequential' SET client_min_messages = warning
+SET integration_health_citus.is_distributing = on SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   next_one record;
   distributed integer := 0;

@@ -16,9 +16,10 @@
 #include "optimizer/prep.h"
 #include "parser/parsetree.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "citus/shard_columns.h"
@@ -178,6 +179,36 @@ SwapWalker(Node *node, void *swap)
 }
 
 /*
+ * ReadsTables tells whether there is a table in a query, those of sub-selects and WITH included.
+ */
+static bool
+ReadsTables(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, TREE_WALKER(ReadsTables), context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, TREE_WALKER(ReadsTables), context);
+}
+
+/*
+ * ChangeOfShard returns what invalidates a plan that the session keeps when it is no longer for
+ * the current shard.  It stands for a function that nobody changes: InvalidOid.
+ */
+static PlanInvalItem *
+ChangeOfShard(void)
+{
+	PlanInvalItem *item = makeNode(PlanInvalItem);
+
+	item->cacheId = PROCOID;
+	item->hashValue = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid));
+	return item;
+}
+
+/*
  * PlanOnShard is the planner hook.  The query is the caller's to scribble on, as for the planner
  * itself: what is planned again is copied before.
  */
@@ -185,6 +216,7 @@ static PlannedStmt *
 PlanOnShard(Query *parse, const char *text, int options, ParamListInfo params)
 {
 	Swap		 swap = { .params = params };
+	bool		 reads_tables = ReadsTables((Node *) parse, NULL);
 	PlannedStmt *made;
 
 	if (OidIsValid(current))
@@ -193,6 +225,8 @@ PlanOnShard(Query *parse, const char *text, int options, ParamListInfo params)
 							: standard_planner(parse, text, options, params);
 	made->invalItems = list_concat(made->invalItems, swap.invalidations);
 	made->dependsOnRole = made->dependsOnRole || swap.depends_on_role;
+	if (reads_tables || made->relationOids != NIL)
+		made->invalItems = lappend(made->invalItems, ChangeOfShard());
 	return made;
 }
 
@@ -213,8 +247,8 @@ CheckShard(char **newval, void **extra, GucSource source)
 }
 
 /*
- * AssignShard is the assign hook of the setting.  The plans that the session keeps are for another
- * shard, or for none.
+ * AssignShard is the assign hook of the setting.  The plans with tables that the session keeps are
+ * for another shard, or for none.
  */
 static void
 AssignShard(const char *newval, void *extra)
@@ -226,7 +260,7 @@ AssignShard(const char *newval, void *extra)
 	if (shard == current)
 		return;
 	current = shard;
-	ResetPlanCache();
+	CallSyscacheCallbacks(PROCOID, GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid)));
 }
 
 /*

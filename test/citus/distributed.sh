@@ -12,4 +12,7 @@ check 0 'and in its order' 0 -c "SELECT count(*) FROM (SELECT name, line, row_nu
 check 0 'nothing stays behind' 0 -c "SELECT sum(pg_relation_size(t.name)) FROM integration_health_citus.tables() AS t"
 check 0 'numbers go on' 102,102 -c "UPDATE integration_health_status SET status = 'healthy'" -c "SELECT min(check_no) || ',' || max(check_no) FROM integration_health_status WHERE integration_type = 'xledger'"
 
+for node in 0 1; do
+  check $node 'TRUNCATE is refused' 'ERROR:  "integration_health_status" cannot be truncated on Citus' -c 'TRUNCATE integration_health_status'
+done
 consistent distributed
