@@ -41,3 +41,5 @@ ALTER FUNCTION @extschema:integration_health@.integration_health_cleanup(interva
   SET citus.multi_shard_modify_mode = 'sequential';
 ALTER FUNCTION @extschema:integration_health@.integration_health_watch(integer)
   SET citus.multi_shard_modify_mode = 'sequential';
+-- Citus has no generic plan for some of the statements.
+ALTER FUNCTION @extschema:integration_health@.integration_health_watch(integer) SET plan_cache_mode = force_custom_plan;

@@ -28,6 +28,18 @@ COMMENT ON FUNCTION integration_health_private.end_passive_mode(
   @extschema:integration_health@.integration_types, uuid[], boolean) IS
   'Notes that the probe of a type was answered, if the pair of one of the organisations is that probe.';
 
+-- A row lock is on one copy. Two nodes that each had locked theirs would deadlock when they write both.
+CREATE FUNCTION integration_health_private.lock_type(integration_type text, skip_locked boolean)
+RETURNS @extschema:integration_health@.integration_types
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM FROM @extschema:integration_health@.integration_types AS t WHERE t.integration_type = $1 FOR NO KEY UPDATE;
+  RETURN @extschema@.lock_type($1, $2);
+END
+$$;
+COMMENT ON FUNCTION integration_health_private.lock_type(text, boolean) IS
+  'Locks the row of a type on all nodes, for which it waits, and returns it; null when there is none.';
+
 -- What changes reference tables goes first in its transaction, or Citus refuses it.
 CREATE FUNCTION @extschema@.apply_notes()
 RETURNS void
@@ -40,6 +52,8 @@ BEGIN
   IF NOT EXISTS (SELECT 1 FROM @extschema@.mode_notes) THEN
     RETURN;
   END IF;
+  -- One at a time: two nodes would delete the notes in different orders.
+  PERFORM FROM @extschema:integration_health@.integration_types FOR NO KEY UPDATE;
   FOR note IN
     WITH gone AS (DELETE FROM @extschema@.mode_notes RETURNING *)
     SELECT * FROM gone ORDER BY integration_type, answered, asked_until

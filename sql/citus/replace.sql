@@ -75,7 +75,7 @@ BEGIN ATOMIC
     JOIN pg_catalog.pg_namespace n ON n.oid = r.pronamespace
    WHERE o.pronamespace = '@extschema@'::regnamespace
      AND n.nspname IN ('integration_health_private', '@extschema:integration_health@')
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+     AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                       WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'e'
                         AND e.extname = 'integration_health_citus');
 END;

@@ -47,10 +47,10 @@ COMMENT ON FUNCTION @extschema@.on_shard_no(bigint, text, jsonb) IS
   'Calls on_shard for the shard of anchors with this number. Errors: as on_shard.';
 
 -- The count gives one row, whatever the organisation has, and tells Citus on which node the function is to be called. That node
--- is not asked for the shard: it may be told of a split a moment later than this one.
+-- is not asked for the shard: it may be told of a split a moment later than this one. Citus has no generic plan for this.
 CREATE FUNCTION @extschema@.read_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   place uuid := COALESCE($1, '00000000-0000-0000-0000-000000000000');
   shard bigint := @extschema@.shard_of($1);
@@ -85,21 +85,25 @@ $$;
 COMMENT ON FUNCTION @extschema@.lock_shard_of(uuid) IS
   'Makes the moves of the shard of an organisation wait for the end of the transaction.';
 
+-- Citus would take the query for a read: if the node of the organisation went before COMMIT, what it wrote would be lost without an
+-- error. After a DELETE, which finds no row, it knows better.
 CREATE FUNCTION @extschema@.for_organisation(org_id uuid, query text, args jsonb)
 RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- A statement of its own: what Citus plans before it has the lock may look for the shard where it no longer is.
   PERFORM @extschema@.lock_shard_of($1);
+  DELETE FROM @extschema:integration_health@.integration_monitors AS m WHERE m.org_id = $1 AND m.integration_type IS NULL;
   RETURN QUERY SELECT * FROM @extschema@.read_organisation($1, $2, $3);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.for_organisation(uuid, text, jsonb) IS
-  'Calls lock_shard_of and read_organisation, for a query that may write. Errors: as on_shard.';
+  'Runs a query that writes, as read_organisation does; COMMIT fails if the node of the organisation has gone by then. For writers. '
+  'Errors: as on_shard.';
 
 CREATE FUNCTION @extschema@.on_every_shard(query text, args jsonb)
 RETURNS SETOF jsonb
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_custom_plan SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM @extschema@.hold_shards();
   RETURN QUERY

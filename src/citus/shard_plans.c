@@ -260,7 +260,8 @@ AssignShard(const char *newval, void *extra)
 	if (shard == current)
 		return;
 	current = shard;
-	CallSyscacheCallbacks(PROCOID, GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid)));
+	CallSyscacheCallbacks(PROCOID,
+						  GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid)));
 }
 
 /*
