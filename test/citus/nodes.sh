@@ -39,7 +39,14 @@ done
 consistent 'written by the new node'
 
 # --- it is removed again
-under_load 'a node is drained and removed' -c "SELECT citus_drain_node('127.0.0.1', $(port 3))" -c "SELECT citus_remove_node('127.0.0.1', $(port 3))"
+under_load 'a node is drained' -c "SELECT citus_drain_node('127.0.0.1', $(port 3))"
+for _ in {1..20}; do
+  sql 0 -c 'SET client_min_messages = error' -c 'CALL citus_cleanup_orphaned_resources()'
+  [ "$(sql 0 -c 'SELECT count(*) FROM pg_dist_cleanup')" != 0 ] || break
+  sleep 0.5
+done
+check 0 'it is removed' '' -c "SELECT citus_remove_node('127.0.0.1', $(port 3))"
+check 0 'nothing is left to be dropped on it' 0 -c 'SELECT count(*) FROM pg_dist_cleanup WHERE node_group_id NOT IN (SELECT groupid FROM pg_dist_node)'
 stop_cluster "$work/node3"
 check 0 'grants go on' '' -c "SELECT grant_integration_health('authenticated', 'service_role')"
 check 0 'types change on the nodes that are left' 3 -c "UPDATE integration_types SET check_interval = '25 minutes' WHERE integration_type = 'xledger'" \
