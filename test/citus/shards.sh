@@ -115,6 +115,7 @@ exact 'isolated first'
 rebalance() {
   move 0 "$(port 2)" block_writes "$(port 1)"
   move 1 "$(port 2)" block_writes "$(port 1)"
+  clean_up
   under_load "$@"
   check 0 "$1" t -c "SELECT max(n) - min(n) <= 1 FROM (SELECT count(*) FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
     WHERE logicalrelid = 'integration_health_status'::regclass GROUP BY nodeport) AS p (n)"
