@@ -89,14 +89,13 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   limits integer := pronargs FROM pg_proc WHERE oid = function;
-  before integer[] := ARRAY(SELECT generate_series(1, limits - 1));
 BEGIN
   PERFORM @extschema@.replace_by(function, format(
     '%s LANGUAGE sql SECURITY DEFINER AS $f$ SELECT COALESCE(sum(j::bigint), 0)::bigint %s FROM @extschema@.share_out('
     'NULL, format(%L%s), $%s) AS j $f$',
     @extschema@.head_of(function), also,
     format('@extschema@.%I(%s$1::%s)', p.proname, repeat('%L, ', limits - 1), format_type(p.proargtypes[limits - 1], NULL)),
-    (SELECT string_agg(format(', $%s', n), '') FROM unnest(before) AS n), limits))
+    (SELECT string_agg(format(', $%s', n), '') FROM generate_series(1, limits - 1) AS n), limits))
      FROM pg_proc AS p WHERE p.oid = function;
 END
 $$;

@@ -30,6 +30,9 @@ PG_FUNCTION_INFO_V1(enter_shard);
 
 #define SHARD_SETTING "integration_health_private.shard"
 
+/* What plans with tables depend on: a function that nobody else changes, since it does not exist. */
+#define CHANGE_OF_SHARD GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid))
+
 /* The setting's text, and the shard that it names: InvalidOid outside of shards. */
 static char *shard_setting = NULL;
 static Oid	 current = InvalidOid;
@@ -196,7 +199,7 @@ ReadsTables(Node *node, void *context)
 
 /*
  * ChangeOfShard returns what invalidates a plan that the session keeps when it is no longer for
- * the current shard.  It stands for a function that nobody changes: InvalidOid.
+ * the current shard.
  */
 static PlanInvalItem *
 ChangeOfShard(void)
@@ -204,7 +207,7 @@ ChangeOfShard(void)
 	PlanInvalItem *item = makeNode(PlanInvalItem);
 
 	item->cacheId = PROCOID;
-	item->hashValue = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid));
+	item->hashValue = CHANGE_OF_SHARD;
 	return item;
 }
 
@@ -260,8 +263,7 @@ AssignShard(const char *newval, void *extra)
 	if (shard == current)
 		return;
 	current = shard;
-	CallSyscacheCallbacks(PROCOID,
-						  GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(InvalidOid)));
+	CallSyscacheCallbacks(PROCOID, CHANGE_OF_SHARD);
 }
 
 /*

@@ -31,20 +31,20 @@ done
 consistent recorded
 
 # --- claims, by all nodes at once
-sql 0 -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL"
+sql 0 -c "$due"
 for node in 0 1 2; do
   for _ in 1 2 3 4 5; do sql $node -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(10)'; done >"$work/claims.$node" 2>&1 &
   claimers[node]=$!
 done
 wait "${claimers[@]}"
-check 0 'each due pair handed out once' "$(cat "$work"/claims.* | wc -l)" -c "SELECT $(sort -u "$work"/claims.* | wc -l)"
-check 0 'all of them' 120 -c "SELECT $(cat "$work"/claims.* | wc -l)"
-check 1 'no more than asked for' 7 -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL" -c 'SELECT count(*) FROM claim_due_health_checks(7)'
+same 'each due pair handed out once' "$(cat "$work"/claims.* | wc -l)" "$(sort -u "$work"/claims.* | wc -l)"
+same 'all of them' 120 "$(cat "$work"/claims.* | wc -l)"
+check 1 'no more than asked for' 7 -c "$due" -c 'SELECT count(*) FROM claim_due_health_checks(7)'
 
 # --- a rate limit, and its probe
 check 0 'a limited check' active -c "SELECT record_health_check('$a', 'xledger', 'unhealthy', http_status => 429, retry_after => 600)" \
   -c "SELECT monitoring_mode FROM integration_types WHERE integration_type = 'xledger'"
-check 1 'nothing is handed out' 0 -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL" -c "SELECT count(*) FROM claim_due_health_checks(1000) WHERE integration_type = 'xledger'"
+check 1 'nothing is handed out' 0 -c "$due" -c "SELECT count(*) FROM claim_due_health_checks(1000) WHERE integration_type = 'xledger'"
 check 0 'the type is passive on each node' 3 -c "SELECT count(*) FROM run_command_on_all_nodes(\$\$SELECT monitoring_mode FROM integration_types WHERE integration_type = 'xledger'\$\$) WHERE result = 'passive'"
 check 0 'one probe' 1 -c "UPDATE integration_types SET passive_until = now() WHERE integration_type = 'xledger'" -c "SELECT count(*) FROM claim_due_health_checks(1000) WHERE integration_type = 'xledger'"
 check 1 'answered' active -c "UPDATE integration_health_status SET status = 'healthy', http_status = 200 WHERE is_probe" \
@@ -74,7 +74,7 @@ for node in 0 1; do
   check $node 'generic: recorded' t -c "SELECT check_no > 0 FROM record_health_check('$b', 'xledger', 'healthy')"
   check $node 'generic: many' 1 -c "SELECT record_health_checks('[{\"org_id\": \"$b\", \"integration_type\": \"xledger\", \"status\": \"healthy\"}]')"
   check $node 'generic: read' xledger -c "BEGIN; $(member $b)" -c "SELECT integration_type FROM get_org_health_status('$b') WHERE checked_at IS NOT NULL"
-  check $node 'generic: claimed' 5 -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL" -c 'SELECT count(*) FROM claim_due_health_checks(5)'
+  check $node 'generic: claimed' 5 -c "$due" -c 'SELECT count(*) FROM claim_due_health_checks(5)'
   check $node 'generic: read of all' t -c "BEGIN; $admin" -c 'SELECT sum(total) > 0 FROM get_global_health_summary()'
   for job in integration_health_watch mark_stale_health integration_health_cleanup integration_health_compact; do
     check $node "generic: $job" t -c "SELECT $job() >= 0"

@@ -34,8 +34,8 @@ sql() {
 # start_server N [SETTING=VALUE...]: starts a node with the roles of Supabase, without a database.
 start_server() {
   start_cluster "$work/node$1" "port=$(port "$1")" listen_addresses=127.0.0.1 shared_preload_libraries=citus,integration_health \
-    wal_level=logical citus.max_cached_conns_per_worker=16 max_connections=200 max_prepared_transactions=200 max_worker_processes=24 shared_buffers=64MB \
-    statement_timeout=60s jit=off output_plugin_libraries=citus,pgoutput "${@:2}"
+    wal_level=logical citus.max_cached_conns_per_worker=16 max_connections=200 max_prepared_transactions=200 \
+    max_worker_processes=24 shared_buffers=64MB statement_timeout=60s jit=off output_plugin_libraries=citus,pgoutput "${@:2}"
   sql "$1" -d postgres -c 'CREATE ROLE anon LOGIN; CREATE ROLE authenticated LOGIN; CREATE ROLE service_role LOGIN BYPASSRLS' \
     -c 'CREATE ROLE authenticator LOGIN NOINHERIT; GRANT anon, authenticated, service_role TO authenticator'
 }

@@ -5,10 +5,10 @@
 example() {
   LINE=$1 perl -0777 -ne 'for (/^```\w+\n(.*?)^```/gms) { if (/^\Q$ENV{LINE}\E/m) { print; exit } } exit 1' "$root/docs/citus.md"
 }
-# same NAME: the tables of a database of the coordinator are those that were dumped, and it goes on.
-same() {
-  check 0 "$1 is what was dumped" '' -c "SELECT \$e\$$(diff "$work/dumped" <(database="$1" sql 0 -c 'SELECT * FROM digest() ORDER BY name' 2>&1) | head -n 3)\$e\$"
-  check 0 "and goes on in $1" "$((last + 1))" -c "SELECT $(database="$1" sql 0 -c "SELECT (record_health_check(md5('org1')::uuid, 'xledger', 'healthy')).check_no")"
+# restored NAME: the tables of a database of the coordinator are those that were dumped, and it goes on.
+restored() {
+  same "$1 is what was dumped" '' "$(diff "$work/dumped" <(database="$1" sql 0 -c 'SELECT * FROM digest() ORDER BY name' 2>&1) | head -n 3)"
+  same "and goes on in $1" "$((last + 1))" "$(database="$1" sql 0 -c "SELECT (record_health_check(md5('org1')::uuid, 'xledger', 'healthy')).check_no")"
 }
 
 # What checks have noted about types is in their modes after this, and an open incident of a type.
@@ -32,8 +32,9 @@ last=$(sql 0 -c "SELECT check_no FROM integration_health_status WHERE (org_id, i
   example 'ALTER TABLE integration_health_counts DROP' | psql -X -q -v ON_ERROR_STOP=1 single
   sed -n '/^-- All rows of each table/,/^\$\$;/p' "$root/test/citus/filled.sql" | psql -X -q -v ON_ERROR_STOP=1 single
 ) >"$work/restored" 2>&1 || cat "$work/restored" >&2
-same single
-check 0 'incidents of types are back in their table' "$failing" -c "SELECT $(database=single sql 0 -c "SELECT count(*) FROM integration_incidents WHERE org_id IS NULL AND resolved_at IS NULL")"
+restored single
+same 'incidents of types are back in their table' "$failing" \
+  "$(database=single sql 0 -c "SELECT count(*) FROM integration_incidents WHERE org_id IS NULL AND resolved_at IS NULL")"
 
 for node in 0 1 2; do
   sql $node -d postgres -c 'CREATE DATABASE again'
@@ -41,7 +42,7 @@ for node in 0 1 2; do
 done
 database=again add_nodes 1 2
 pg_restore -h 127.0.0.1 -p "$(port 0)" -U postgres -d again --exit-on-error "$work/dump/site.dump" >"$work/restored" 2>&1 || cat "$work/restored" >&2
-check 0 'distributed again, into more shards' 18 -c "SELECT $(database=again sql 0 -c 'SELECT integration_health_distribute(16)')"
-same again
-check 0 'each node hands out' 9 -c "SELECT $(for node in 0 1 2; do database=again sql $node -c "UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL" \
-  -c 'SELECT count(*) FROM claim_due_health_checks(3)'; done | paste -sd +)"
+same 'distributed again, into more shards' 18 "$(database=again sql 0 -c 'SELECT integration_health_distribute(16)')"
+restored again
+same 'each node hands out' '3 3 3' \
+  "$(for node in 0 1 2; do database=again sql $node -c "$due" -c 'SELECT count(*) FROM claim_due_health_checks(3)'; done | paste -sd ' ')"

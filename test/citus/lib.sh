@@ -2,17 +2,17 @@
 # lib.sh: what run and the files of tests share.
 
 passed=0 failed=0
-# check NODE WHAT EXPECTED STATEMENT...: compares what the last statement prints, without the numbers of shards.
-check() {
-  local found
-  found=$(sql "$1" "${@:4}" 2>&1 | tail -n 1 | sed -E 's/_[0-9]{6}//g') || true
-  if [ "$found" = "$3" ]; then
+# same WHAT EXPECTED FOUND: compares two texts.
+same() {
+  if [ "$3" = "$2" ]; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
-    say "not ok: node $1: $2: expected \"$3\", found \"$found\""
+    say "not ok: $1: expected \"$2\", found \"$3\""
   fi
 }
+# check NODE WHAT EXPECTED STATEMENT...: compares what the last statement prints, without the numbers of shards.
+check() { same "node $1: $2" "$3" "$(sql "$1" "${@:4}" 2>&1 | tail -n 1 | sed -E 's/_[0-9]{6}//g')"; }
 
 # claims ROLE CLAIMS: begins a request as PostgREST does.
 claims() { echo "SELECT set_config('role', '$1', true), set_config('request.jwt.claims', '$2', true); SELECT pre_request()"; }
@@ -42,6 +42,9 @@ consistent() {
   done
 }
 
+# Makes all pairs due.
+due="UPDATE integration_monitors SET due_at = now() - interval '1 minute', claimed_at = NULL"
+
 # start_writers SECONDS NODE...: lets clients of these nodes record checks; their outputs are $work/bench.NODE.
 start_writers() {
   local node
@@ -57,9 +60,17 @@ start_writers() {
 check_writers() {
   local written
   wait "${writers[@]}" || true
-  check 0 "writers do not fail ($1)" '' -c "SELECT \$e\$$(grep -h 'aborted\|ERROR' "$work"/bench.* | head -n 1)\$e\$"
+  same "writers do not fail ($1)" '' "$(grep -h 'aborted\|ERROR' "$work"/bench.* | head -n 1)"
   written=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$work"/bench.* | paste -sd +)
   check 0 "every check is recorded once ($1)" "$((recorded_before + written))" -c 'SELECT sum(check_no) FROM integration_health_status'
+}
+# check_claims WHEN: checks that none of the claims in $work/claims.* has failed, and that each pair is in them once.
+check_claims() {
+  local claimed
+  same "claims do not fail ($1)" '' "$(grep -h ERROR "$work"/claims.* | head -n 1)"
+  claimed=$(cat "$work"/claims.* | grep -vc ERROR || true)
+  same "no pair is handed out twice ($1)" '' "$(grep -hv ERROR "$work"/claims.* | sort | uniq -d | head -n 3 | paste -sd ,)"
+  check 0 "every pair is handed out ($1)" "$claimed" -c 'SELECT count(*) FROM integration_monitors'
 }
 cat >"$work/flip.sql" <<'P'
 \set o random(1, 60)
@@ -75,20 +86,26 @@ SELECT check_no FROM record_health_check(
   md5('org' || :o)::uuid, 'xledger', (CASE WHEN :s = 1 THEN 'healthy' ELSE 'unhealthy' END)::integration_health_state);
 P
 
-# clean_up: waits until Citus has dropped what moves have left behind: before that it may refuse to move a shard back.
-clean_up() {
-  for _ in {1..20}; do
-    sql 0 -c 'SET client_min_messages = error' -c 'CALL citus_cleanup_orphaned_resources()'
-    [ "$(sql 0 -c 'SELECT count(*) FROM pg_dist_cleanup')" != 0 ] || break
-    sleep 0.5
+# until_true WHAT COMMAND...: waits until a command succeeds, at most 20 seconds.
+until_true() {
+  local _
+  for _ in {1..400}; do
+    if "${@:2}" >/dev/null 2>&1; then return; fi
+    sleep 0.05
   done
+  same "$1" '' 'not within 20 seconds'
+}
+# clean_up: waits until Citus has dropped what moves have left behind: before that it may refuse to move a shard back.
+clean_up() { until_true 'nothing is left of moves' is_clean; }
+is_clean() {
+  [ "$(sql 0 -c 'SET client_min_messages = error' -c 'CALL citus_cleanup_orphaned_resources()' -c 'SELECT count(*) FROM pg_dist_cleanup')" = 0 ]
 }
 
 # under_load WHAT STATEMENT...: runs statements on the coordinator while the nodes 0, 1 and 2 write and claim, until they end;
 # checks that nothing of it fails, that nothing is lost, doubled or misplaced, and that each due pair is handed out once.
 under_load() {
-  local node claimers=() claimed
-  sql 0 -c "UPDATE integration_monitors SET enabled = true, due_at = now() - interval '1 minute', claimed_at = NULL"
+  local node claimers=()
+  sql 0 -c 'UPDATE integration_monitors SET enabled = true' -c "$due"
   start_writers 55 0 1 2
   rm -f "$work/ended" "$work"/claims.*
   for node in 0 1 2; do
@@ -103,10 +120,7 @@ under_load() {
   wait "${claimers[@]}"
   sql 0 -F ' ' -c 'SELECT org_id, integration_type FROM claim_due_health_checks(1000)' >"$work/claims.0.last"
   check_writers "$1"
-  check 0 "claims do not fail ($1)" '' -c "SELECT \$e\$$(grep -h ERROR "$work"/claims.* | head -n 1)\$e\$"
-  claimed=$(cat "$work"/claims.* | grep -vc ERROR || true)
-  check 0 "no pair is handed out twice ($1)" '' -c "SELECT \$e\$$(grep -hv ERROR "$work"/claims.* | sort | uniq -d | head -n 3 | paste -sd ,)\$e\$"
-  check 0 "every pair is handed out ($1)" "$claimed" -c 'SELECT count(*) FROM integration_monitors'
+  check_claims "$1"
   consistent "$1"
 }
 
@@ -116,4 +130,6 @@ move() {
     FROM (SELECT shardid, nodeport FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
            WHERE logicalrelid = 'integration_health_status'::regclass AND nodeport IN (${4:-nodeport}) ORDER BY shardid LIMIT 1 OFFSET $1) AS s" >>"$work/moves" 2>&1 || true
 }
+# check_moves: checks that none has failed.
+check_moves() { same 'moves do not fail' '' "$(grep ERROR "$work/moves" | head -n 1)"; }
 : >"$work/moves"
